@@ -1,0 +1,40 @@
+/*
+ * What the logic needs of the CPU it runs on. lib/hw/cpu.c on the machine, tests/host/cpu.c in a host process.
+ */
+#ifndef LIB_HW_CPU_H
+#define LIB_HW_CPU_H
+
+#include "lib/addr.h"
+
+struct cpuid_regs { u32 eax, ebx, ecx, edx; };
+
+/* Index of this CPU, dense from 0; CPU_COUNT_MAX bounds every per-CPU array. */
+#define CPU_COUNT_MAX 256
+unsigned cpu_index(void);
+
+u64 cpu_tsc(void);
+void cpu_relax(void);
+struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf);
+
+/* False, and *value untouched, where the MSR raises #GP. */
+MUST_CHECK bool cpu_read_msr(u32 msr, u64 *value);
+MUST_CHECK bool cpu_write_msr(u32 msr, u64 value);
+
+/* Interrupts of this CPU off; returns what cpu_irq_restore() takes. */
+u64 cpu_irq_save(void);
+void cpu_irq_restore(u64 saved);
+
+/* The VMM's own view of physical memory (identity mapped on the machine). Private memory of a TD must not be touched. */
+void *phys_ptr(hpa_t at);
+hpa_t phys_of(const void *ptr);
+
+/* Zero `bytes` (a multiple of 4K) by MOVDIR64B under KeyID 0: a page that belonged to a TD becomes the VMM's. SDM vol. 2. */
+void cpu_reset_pages(hpa_t at, u64 bytes);
+
+/* CLFLUSHOPT every line of `bytes` at `at`, fence. For pages that leave the VMM for the TDX module, or change their KeyID. */
+void cpu_flush_lines(hpa_t at, u64 bytes);
+
+/* WBINVD on this CPU. */
+void cpu_flush_all(void);
+
+#endif

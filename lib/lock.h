@@ -1,0 +1,21 @@
+/*
+ * Locks of the VMM. Functions that need one held say so by a token parameter (`struct rw_held`), which only the lock
+ * functions make. Every wait is bounded: LOCK_SPINS turns, then panic, for a lock held that long is a broken invariant.
+ */
+#ifndef LIB_LOCK_H
+#define LIB_LOCK_H
+
+#include "lib/types.h"
+
+struct spin { _Atomic u32 taken; };
+struct rwlock { _Atomic u32 state; /* readers, or RW_WRITER */ };
+struct rw_held { struct rwlock *lock; bool exclusive; };
+
+void spin_lock(struct spin *s);
+void spin_unlock(struct spin *s);
+
+MUST_CHECK struct rw_held rw_lock_shared(struct rwlock *l);
+MUST_CHECK struct rw_held rw_lock_exclusive(struct rwlock *l);
+void rw_unlock(struct rw_held held);
+
+#endif

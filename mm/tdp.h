@@ -1,0 +1,73 @@
+/*
+ * The TDP MMU of one TD: its memory slots, the mirror of the Secure EPT, plans and their performance, the shared EPT.
+ * What it rests on and the shortest sequences: docs/tdp-mmu.md. Public functions lock for themselves; addresses are GPAs
+ * without the shared bit; every page comes from mm/page.h and goes back there.
+ */
+#ifndef MM_TDP_H
+#define MM_TDP_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "mm/plan.h"
+#include "tdx/td.h"
+
+enum tdp_attr { TDP_PRIVATE, TDP_SHARED };
+enum tdp_backing { TDP_INPLACE, TDP_SCATTER };
+
+struct tdp; /* mm/tdp_internal.h */
+
+/* Creates slots and the empty mirror for TD memory [0, bytes). `level` is the largest mapping allowed. */
+MUST_CHECK enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, enum tdp_backing backing);
+/* Another private slot outside the first, such as the page of the reset vector; backed by 4K pages. */
+MUST_CHECK enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes);
+
+/* Before finalisation: tables and PAGE.ADD + MR.EXTEND of `bytes` (4K multiple) copied from VMM memory. */
+MUST_CHECK struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes);
+/* Marks a range shared for good before the TD runs, backed by the slot, mapped in the shared EPT, zeroed. */
+MUST_CHECK struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes);
+/* VMM pointer to one page that is shared now, or NULL. */
+void *tdp_shared_ptr(struct tdp *t, gpa_t gpa);
+/* What goes into the shared EPT pointer of each vCPU (TDH.VP.WR). */
+hpa_t tdp_shared_root(const struct tdp *t);
+
+/*
+ * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is changed.
+ * `max`: largest level to use. Ranges are 4K multiples inside slots.
+ */
+MUST_CHECK struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_t max, struct plan *dry);
+MUST_CHECK struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry);
+MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);   /* a leaf of `level` */
+MUST_CHECK struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);   /* into a leaf of `level` */
+MUST_CHECK struct tdp_report tdp_block(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
+MUST_CHECK struct tdp_report tdp_unblock(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
+
+/* An EPT-violation exit. ERR_OK: enter again. ERR_STATE: blocked by hand, the vCPU waits. */
+MUST_CHECK struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu);
+
+enum tdp_state { TDP_ABSENT, TDP_MAPPED, TDP_PENDING, TDP_BLOCKED, TDP_PENDING_BLOCKED, TDP_IS_SHARED };
+
+struct tdp_walk {
+    level_t level;             /* of the entry that ends the walk */
+    enum tdp_state state;      /* as the module says, or the shared EPT */
+    hpa_t page;                /* HPA_NONE where there is none */
+    bool is_table;             /* the walk ended at a blocked table */
+    bool agree;                /* mirror and module say the same; mapped versus pending left out */
+    u64 mirror_raw, module_raw;
+};
+MUST_CHECK struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk);
+
+struct tdp_census { u64 leaf[3]; u64 blocked; u64 tables; u64 shared_bytes; bool agree; gpa_t first_disagreement; };
+/* Every entry of [gpa, gpa + bytes); all of it with bytes 0. Compares each with TDH.MEM.SEPT.RD, vCPUs held out. */
+MUST_CHECK struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_census *census);
+/* Calls `line` for each run of equal entries: what `sept map` prints. */
+void tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
+                  void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg);
+
+u64 tdp_memory_bytes(const struct tdp *t);
+
+/* Merges what saves calls, before td_release_key(). */
+MUST_CHECK struct tdp_report tdp_prepare_destroy(struct tdp *t);
+/* After td_release_key(): RECLAIM of every page, everything back to mm/page.h, `t` gone. */
+MUST_CHECK struct tdp_report tdp_destroy(struct tdp *t);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Finding the TDX module and bringing it up: what can be missing, CMRs, TDMRs, PAMT, keys. TDX Module Base Architecture
+ * Specification, "Intel TDX module lifecycle: enumeration, initialization".
+ */
+#ifndef TDX_MODULE_H
+#define TDX_MODULE_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "tdx/leaf.h"
+
+#define TDX_CMRS_MAX 32
+#define TDX_TDMRS_MAX 64
+
+struct phys_range { hpa_t base; u64 bytes; };
+
+/* What the module says of itself, by TDH.SYS.RD; valid after tdx_module_init(). */
+struct tdx_module {
+    bool ready;
+    u16 major, minor, update;
+    u32 build_num, build_date;
+    u64 features0;
+    u64 attributes_may, attributes_must, xfam_may, xfam_must;
+    unsigned tdcs_pages, tdvps_pages;
+    unsigned pamt_entry_bytes[3];
+    unsigned reserved_per_tdmr, tdmrs_max;
+    hkid_t hkid_first;            /* the global one; the next ones are for TDs */
+    unsigned hkid_count;
+    unsigned maxpa, keyid_bits;
+    unsigned cmr_count, tdmr_count;
+    struct phys_range cmrs[TDX_CMRS_MAX];
+    struct phys_range tdmrs[TDX_TDMRS_MAX];
+};
+
+extern struct tdx_module tdx_module;
+
+/* The platform checks of a TDX host, without changing anything: ERR_PLATFORM with `*missing` saying in words what is not
+ * there (CPU vendor, VMX, SEAM, KeyIDs, BIOS setting, ...), or ERR_OK. */
+MUST_CHECK enum err tdx_detect(const char **missing);
+
+struct tdx_init_fault { enum err err; const char *what; const char *leaf; tdx_status_t status; };
+
+/*
+ * Everything from VMXON to the last TDMR.INIT. `memory`: the ranges that may ever be given to TDs (page aligned, sorted);
+ * the rest of each TDMR becomes reserved areas. `take` gives physically contiguous memory for PAMTs, for ever.
+ * `limit_bytes` (0: none) bounds how much becomes TDX memory.
+ */
+MUST_CHECK struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned memory_count, u64 limit_bytes,
+                                                 hpa_t (*take)(u64 bytes, u64 align));
+
+/* A private HKID that no TD uses, or ERR_BUSY; and back. */
+MUST_CHECK enum err tdx_hkid_take(hkid_t *hkid);
+void tdx_hkid_give(hkid_t hkid);
+
+#endif
