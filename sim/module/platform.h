@@ -20,6 +20,7 @@ struct plat_info {
     u64 tsc_hz;
     unsigned ept_levels_max;       /* 4, or 5 where the machine can walk five */
     u64 features0;                 /* TDX_FEATURES0 as TDH.SYS.RD shows it */
+    bool single_step_filter;       /* interrupts right after TD entry are held back; needs monitor_trap and resend_vector */
     u16 module_major, module_minor, module_update;
     unsigned cmr_count;
     struct plat_range cmrs[PLAT_CMRS_MAX];
@@ -38,7 +39,10 @@ bool module_uses_page(u64 hpa);
 
 u64 plat_tsc(void);
 bool plat_random(u64 *value);                       /* false: no entropy now */
-bool plat_interrupt_pending(struct seam_lp *lp);    /* an interrupt would be taken now, were the CPU outside SEAM */
+
+/* What waits for the CPU to leave SEAM: a set of these, whatever RFLAGS.IF says (the module looks at it where it counts). */
+enum plat_event { PLAT_EVENT_INTERRUPT = 1, PLAT_EVENT_NMI = 2, PLAT_EVENT_SMI = 4 };
+unsigned plat_interrupt_pending(struct seam_lp *lp);
 
 /* PCONFIG of one KeyID on this package. */
 enum plat_key_result { PLAT_KEY_OK, PLAT_KEY_NO_ENTROPY, PLAT_KEY_BUSY };

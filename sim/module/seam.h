@@ -57,6 +57,8 @@ struct seam_lp {
     u32 index, package;
     u64 vmm[SEAM_GPRS];   /* the VMM's registers: SEAMCALL's inputs, then its outputs; [RSP] is left alone */
     u64 vmm_rflags;       /* at SEAMCALL; IF counts for interruptible leafs */
+    u64 apic_base;        /* IA32_APIC_BASE; read by the single-step filter only (plat_info.single_step_filter) */
+    u32 resend_vector;    /* set by the module, cleared by the machine: interrupt information that is to arrive again here */
     struct td_vmcs *td;   /* the vCPU that runs after SEAM_TO_TD and that left before module_td_exit(); else NULL */
 };
 
