@@ -1,6 +1,6 @@
-/* A TDX platform in a host process: see platform.h. Memory is one sparse mapping, given back to the kernel at each
-#define _GNU_SOURCE /* MAP_NORESERVE, madvise */
-#include "tests/host/platform.h"
+/* A TDX platform in a host process: see platform.h. Memory is one sparse mapping, given back to the kernel at a start.
+ */
+#define _GNU_SOURCE /* MAP_NORESERVE and madvise() */
 #include "tests/host/platform.h"
 
 #include <stdio.h>
