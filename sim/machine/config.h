@@ -1,0 +1,25 @@
+/* The knobs of the platform: simtdx.cfg beside the image. docs/simulator.md lists them for people. */
+#ifndef SIM_MACHINE_CONFIG_H
+#define SIM_MACHINE_CONFIG_H
+
+#include "sim/types.h"
+
+struct sim_config {
+    u32 cpus;           /* CPUs shown to the VMM: only 1 works today */
+    u32 hkids;          /* private KeyIDs */
+    u32 shared_keys;    /* MKTME KeyIDs besides KeyID 0 */
+    bool module_present;
+    bool strict;        /* stop at the first access to memory that is not the VMM's */
+    u32 tlb_4k, tlb_2m, tlb_1g; /* entries of a TD vCPU's software TLB per page size; 0 = as many as fit */
+    u32 ept_levels;     /* largest Secure EPT */
+    u64 features0;      /* TDX_FEATURES0 */
+    u32 module_major, module_minor, module_update;
+};
+
+/* Defaults until config_parse() changed them. */
+const struct sim_config *sim_config(void);
+
+/* Reads the text of a configuration file. False after a message with line and reason was logged. `name` is for that message. */
+bool config_parse(const char *name, const char *text, size_t bytes);
+
+#endif

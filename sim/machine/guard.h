@@ -1,0 +1,32 @@
+/*
+ * Who owns which 4K page of memory, and what happens when the VMM touches one that is not its own. Integrity protection and
+ * SEAMRR as a VMM can observe them, not their cryptography.
+ */
+#ifndef SIM_MACHINE_GUARD_H
+#define SIM_MACHINE_GUARD_H
+
+#include "sim/machine/cpu.h"
+
+/* `top` is the end of RAM: the table of owners covers what is below. */
+void guard_init(u64 top);
+
+/* RAM pages of [base, base + bytes) are the core's: the VMM never sees them. Ranges are 4K aligned. */
+void guard_hide(u64 base, u64 bytes);
+
+/* See plat_own(). */
+void guard_own(u64 hpa, u64 bytes);
+
+/* The VMM wrote this page while the module used it: a TD that reads it now meets a machine check. */
+bool guard_is_poisoned(u64 hpa);
+/* The module's page got new content (PAGE.ADD, AUG, a key change): what was wrong with it is gone. */
+void guard_heal(u64 hpa, u64 bytes);
+/* Owned by the module: an access under a shared KeyID does not see the plain content. */
+bool guard_is_owned(u64 hpa);
+
+/* A nested page fault of the VMM; false where the address is not the guard's business (no RAM, or plain and mapped). */
+bool guard_fault(struct cpu *cpu, u64 gpa, u64 info);
+
+/* At every exit of the VMM: stand-in pages that the last fault mapped are taken away again. */
+void guard_exit(struct cpu *cpu);
+
+#endif

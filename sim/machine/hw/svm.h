@@ -1,0 +1,22 @@
+/* SVM instructions and the switch of register sets around VMRUN. APM vol. 2, chapter 15. */
+#ifndef SIM_MACHINE_HW_SVM_H
+#define SIM_MACHINE_HW_SVM_H
+
+#include "sim/machine/vmcb.h"
+
+/*
+ * Runs the guest of `vmcb` until #VMEXIT. `gpr` holds its registers by x86 number and takes them back; entries RAX and RSP are
+ * left alone, those two live in the VMCB. GIF is 0 before and after. The first form runs with the host's IF = 0; in the second
+ * a physical interrupt that the VMCB intercepts exits whatever the guest's own IF is (V_INTR_MASKING).
+ */
+void svm_run(struct vmcb *vmcb, u64 *gpr);
+void svm_run_interruptible(struct vmcb *vmcb, u64 *gpr);
+
+/* FS, GS, TR, LDTR with their hidden parts, KernelGSBase, STAR, LSTAR, CSTAR, SFMASK, SYSENTER_*. */
+void svm_vmload(struct vmcb *vmcb);
+void svm_vmsave(struct vmcb *vmcb);
+
+/* Lets a pending NMI into the core's own handler (after an NMI exit). */
+void svm_take_nmi(void);
+
+#endif
