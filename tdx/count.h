@@ -22,6 +22,11 @@ struct tdx_counts {
 
 extern struct tdx_counts tdx_counts;
 
+/* One SEAMCALL of `leaf` answered `status`. A status that finds no slot is counted in the last one, under code ~0. */
+void tdx_count_call(unsigned leaf, tdx_status_t status);
+void tdx_count_exit(u32 reason);
+void tdx_count_retry(void);
+
 void tdx_counts_reset(void);
 u64 tdx_counts_seamcalls(void);
 /* "TDH.MEM.PAGE.AUG"; NULL for a number that is no leaf. */
