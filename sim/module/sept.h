@@ -1,0 +1,81 @@
+/*
+ * The Secure EPT: entry format, walk, states. TDX Module v1.5 Base Architecture Specification, "TD Private Memory
+ * Management".
+ *
+ * An entry has the architectural EPT format, so that the machine may walk it like hardware: RWX 2:0, memory type 5:3,
+ * ignore PAT 6, leaf 7, HPA 51:12 (no KeyID: the TD's applies), suppress #VE 63. The state stands in 59:52 as
+ * TDH.MEM.SEPT.RD shows it, lock and host-priority mark in bits 11 and 10. Entries change by single 64-bit stores while
+ * locked.
+ */
+#ifndef SIM_MODULE_SEPT_H
+#define SIM_MODULE_SEPT_H
+
+#include "sim/module/td.h"
+
+#define SEPT_RWX           7ull
+#define SEPT_MT_WB         (6ull << 3)
+#define SEPT_IPAT          (1ull << 6)
+#define SEPT_LEAF          (1ull << 7)
+#define SEPT_HOST_PRIORITY (1ull << 10)
+#define SEPT_LOCK          (1ull << 11)
+#define SEPT_HPA           0x000ffffffffff000ull
+#define SEPT_STATE_SHIFT   52
+#define SEPT_STATE         (0xffull << SEPT_STATE_SHIFT)
+#define SEPT_SUPPRESS_VE   (1ull << 63)
+#define SEPT_FREE_ENTRY    SEPT_SUPPRESS_VE
+/* How many 4K pieces of a 2M PENDING page an interrupted ACCEPT has done: HPA bits 20:12. */
+#define SEPT_ACCEPT_COUNT 0x1ff000ull
+#define SEPT_ENTRIES      512
+
+/* Where a walk ended. `value` is the entry as the walk saw it, without lock and mark. */
+struct sept_walk {
+    u64 *entry;
+    u64 value;
+    unsigned level;
+};
+
+static inline enum sept_state sept_state(u64 entry)
+{
+    return (enum sept_state)(entry >> SEPT_STATE_SHIFT & 0xff);
+}
+static inline bool sept_is_leaf(u64 entry)
+{
+    return entry & SEPT_LEAF;
+}
+static inline u64 sept_level_bytes(unsigned level)
+{
+    return PAGE_4K << 9 * level;
+}
+/* Level of the root table's entries: 3 with four levels, 4 with five. */
+unsigned sept_top_level(const struct tdcs *tdcs);
+/* Entries in each state, RWX and memory type to match. */
+u64 sept_make_leaf(enum sept_state state, u64 hpa);
+u64 sept_make_table(enum sept_state state, u64 hpa);
+/* The same entry in another state; host-priority mark is taken over, the lock is not. */
+u64 sept_with_state(u64 entry, enum sept_state state);
+
+/* Down to `level`, or to the first entry that leads no further (leaf, free, blocked). */
+void sept_walk(const struct tdcs *tdcs, u64 gpa, unsigned level, struct sept_walk *walk);
+/* Store a locked entry's new value and so release its lock; the call forgets the lock. A host's mark that came
+ * meanwhile stays. */
+void sept_store_unlock(struct call *c, u64 *entry, u64 value);
+/* Store and keep the lock. */
+void sept_store(struct call *c, u64 *entry, u64 value);
+/* RCX and RDX of a leaf that reports an entry. */
+void sept_report(struct call *c, const struct sept_walk *walk);
+/* The entry as RCX shows it. */
+u64 sept_shown(u64 entry);
+
+/* A GPA operand with level in bits 2:0: reserved bits, level range and alignment. OPERAND_INVALID|operand. */
+u64 sept_check_gpa(u64 operand_value, unsigned min_level, unsigned max_level, unsigned operand);
+/* Is it a private GPA that the TD can have? Shared bit clear, within the TD's width and MAXPA. */
+bool sept_gpa_is_private(const struct tdcs *tdcs, u64 gpa);
+/* Tree lock (OPERAND_BUSY|SEPT_TREE) and walk to exactly `level` (EPT_WALK_FAILED, entry reported). */
+u64 sept_open(struct call *c, const struct td *td, u64 gpa, unsigned level, enum lock_mode tree, unsigned operand,
+              struct sept_walk *walk);
+/* Lock the entry (OPERAND_BUSY|operand) and read it again. */
+u64 sept_lock_entry(struct call *c, struct sept_walk *walk, unsigned operand);
+/* May this SEAMCALL leaf work on an entry in this state? */
+bool sept_leaf_allows(u16 leaf, enum sept_state state);
+
+#endif
