@@ -12,6 +12,18 @@ struct cpuid_regs { u32 eax, ebx, ecx, edx; };
 #define CPU_COUNT_MAX 256
 unsigned cpu_index(void);
 
+/*
+ * The start of each CPU's own area, which GS points to on the machine. The kernel owns the area and embeds this as its first
+ * member. Until a CPU has called cpu_set_local(), cpu_get_local() must not be called on it, except on the first CPU, where it
+ * gives NULL and cpu_index() gives 0. `index` and `apic_id` are the caller's to fill in.
+ */
+struct cpu_local {
+    struct cpu_local *self;
+    u32 index, apic_id;
+};
+void cpu_set_local(struct cpu_local *local);
+struct cpu_local *cpu_get_local(void);
+
 u64 cpu_tsc(void);
 void cpu_relax(void);
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf);
