@@ -1,0 +1,107 @@
+/* The recorded platform: env.json's CMRs and CPUID table, and what PLATFORM records change on the way. */
+#include "tests/conformance/conformance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct plat_info base;
+static struct platform_host_cpuid rows[PLATFORM_HOST_CPUID_ROWS];
+static unsigned row_count;
+
+static void load_cmrs(const json_t *env)
+{
+    size_t i;
+    json_t *range;
+    base.cmr_count = 0;
+    json_array_foreach(json_object_get(env, "cmrs"), i, range)
+    {
+        base.cmrs[base.cmr_count++] =
+            (struct plat_range){conf_number(json_array_get(range, 0)), conf_number(json_array_get(range, 1))};
+    }
+}
+
+static void load_cpuid(const json_t *env)
+{
+    static const char *const regs[] = {"eax", "ebx", "ecx", "edx"};
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(env, "cpuid"), i, row)
+    {
+        if (row_count == PLATFORM_HOST_CPUID_ROWS)
+            break;
+        struct platform_host_cpuid *r = &rows[row_count++];
+        r->leaf = (u32)conf_number(json_object_get(row, "leaf"));
+        r->subleaf = (u32)conf_number(json_object_get(row, "subleaf"));
+        for (int k = 0; k < 4; k++)
+            r->regs[k] = (u32)conf_number(json_object_get(row, regs[k]));
+    }
+}
+
+bool conf_env_load(const char *folder)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/env.json", folder);
+    json_error_t error;
+    json_t *env = json_load_file(path, 0, &error);
+    base = *platform_host_default_info();
+    base.single_step_filter = true;
+    if (!env)
+        return false;
+    const json_t *keyid = json_object_get(env, "keyid");
+    base.maxpa = (unsigned)conf_number(json_object_get(env, "max_pa"));
+    base.keyid_bits = (unsigned)conf_number(json_object_get(keyid, "keyid_bits"));
+    base.keyid_shift = (unsigned)conf_number(json_object_get(keyid, "first_keyid_bit"));
+    base.first_private_hkid = (u16)conf_number(json_object_get(keyid, "global_hkid"));
+    load_cmrs(env);
+    load_cpuid(env);
+    json_decref(env);
+    return true;
+}
+
+void conf_env_start(const json_t *env)
+{
+    struct plat_info info = base;
+    info.lp_count = (unsigned)conf_number(json_object_get(env, "lps"));
+    info.package_count = (unsigned)conf_number(json_object_get(env, "pkgs"));
+    platform_host_start(&info);
+    memcpy(platform_host_knobs.cpuid, rows, sizeof(rows));
+    platform_host_knobs.cpuid_rows = row_count;
+}
+
+static unsigned long value_behind(const char *text, const char *word, int base_of)
+{
+    const char *at = strstr(text, word);
+    return at ? strtoul(at + strlen(word), NULL, base_of) : 0;
+}
+
+static void change_guest(struct conf *c, const char *text)
+{
+    if (strstr(text, "CS.L = 0"))
+        c->long_mode = false;
+    if (strstr(text, "CS.L = 1"))
+        c->long_mode = true;
+    if (strstr(text, "at CPL"))
+        c->cpl = (unsigned)value_behind(text, "at CPL ", 10);
+}
+
+void conf_env_change(struct conf *c, const char *text)
+{
+    struct platform_host_knobs *k = &platform_host_knobs;
+    if (strstr(text, "RDSEED fail") || strstr(text, "RDRAND fail"))
+        k->no_entropy = true;
+    if (strstr(text, "RNG ok"))
+        k->no_entropy = false;
+    if (strstr(text, "PCONFIG"))
+        k->key = strstr(text, "entropy") ? PLAT_KEY_NO_ENTROPY : strstr(text, "busy") ? PLAT_KEY_BUSY : PLAT_KEY_OK;
+    if (strstr(text, "TSC advances "))
+        k->tsc_step = value_behind(text, "TSC advances ", 10);
+    if (strstr(text, "IA32_APIC_BASE = "))
+        for (unsigned i = 0; i < PLATFORM_HOST_LPS; i++)
+            platform_host_lps[i].apic_base = value_behind(text, "IA32_APIC_BASE = ", 16);
+    if (strstr(text, "RFLAGS.IF = ")) {
+        struct seam_lp *lp = &platform_host_lps[value_behind(text, "on LP", 10) % CONF_LPS];
+        bool on = value_behind(text, "RFLAGS.IF = ", 10) != 0;
+        lp->vmm_rflags = on ? lp->vmm_rflags | 0x200 : lp->vmm_rflags & ~0x200ull;
+    }
+    change_guest(c, text);
+}

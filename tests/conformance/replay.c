@@ -1,0 +1,116 @@
+/* Whole sequences: their setup, then their calls one by one. A call that disagrees does not stop the sequence. */
+#include "tests/conformance/conformance.h"
+
+#include <string.h>
+
+static void memory_op(struct conf *c, struct conf_diff *d, const char *op, const json_t *call)
+{
+    bool td = strncmp(op, "TD_", 3) == 0, write = strcmp(op + (td ? 3 : 4), "WRITE") == 0;
+    u64 pa = conf_number(json_object_get(call, "pa"));
+    if (td && !conf_td_address(c, conf_number(json_object_get(call, "gpa")), &pa)) {
+        conf_differ(d, "private page of the TD at %llx not found",
+                    (unsigned long long)conf_number(json_object_get(call, "gpa")));
+        return;
+    }
+    if (write)
+        conf_memory_write(d, pa, call);
+    else
+        conf_memory_compare(d, pa, call);
+}
+
+static void set_pending(const json_t *call)
+{
+    platform_host_knobs.pending = true;
+    platform_host_knobs.polls_before = (unsigned)conf_number(json_object_get(call, "polls_before_pending"));
+    platform_host_knobs.pending_events = (unsigned)conf_number(json_object_get(call, "value"));
+}
+
+/* True when the record is a call whose answer counts. */
+static bool play(struct conf *c, struct conf_diff *d, const char *op, const json_t *call)
+{
+    if (strcmp(op, "SEAMCALL") == 0)
+        conf_step_seamcall(c, d, call);
+    else if (strcmp(op, "TDCALL") == 0)
+        conf_step_tdcall(c, d, call);
+    else if (strcmp(op, "VMEXIT") == 0)
+        conf_step_vmexit(c, d, call);
+    else if (strstr(op, "_WRITE") || strstr(op, "_READ")) {
+        memory_op(c, d, op, call);
+        return strstr(op, "_READ") || d->text[0];
+    } else if (strcmp(op, "SET_PENDING_INTERRUPT") == 0) {
+        set_pending(call);
+        return false;
+    } else if (strcmp(op, "CLEAR_PENDING_INTERRUPT") == 0) {
+        platform_host_knobs.pending = false;
+        return false;
+    } else if (strcmp(op, "PLATFORM") == 0) {
+        conf_env_change(c, json_string_value(json_object_get(call, "text")));
+        return false;
+    } else {
+        conf_differ(d, "record of kind %s not understood", op);
+    }
+    return true;
+}
+
+static const char *leaf_of(const json_t *call, const char *op)
+{
+    const char *leaf = json_string_value(json_object_get(call, "leaf"));
+    const char *what = json_string_value(json_object_get(call, "what"));
+    return leaf ? leaf : what ? what : op;
+}
+
+static bool is_inner_note(const json_t *call)
+{
+    const char *text = json_string_value(json_object_get(call, "text"));
+    return text && strncmp(text, "inner ", 6) == 0;
+}
+
+void conf_calls(struct conf *c, const json_t *calls)
+{
+    size_t i, count = json_array_size(calls);
+    for (i = 0; i < count; i++) {
+        const json_t *call = json_array_get(calls, i), *next = json_array_get(calls, i + 1);
+        const char *op = json_string_value(json_object_get(call, "op"));
+        struct conf_diff d = {{0}};
+        if (!op || (strcmp(op, "NOTE") == 0 && !is_inner_note(call)))
+            continue;
+        if (strcmp(op, "NOTE") == 0) {
+            conf_inner_check(c, &d);
+            conf_verdict(c, i, "inner call", &d);
+            continue;
+        }
+        if (next && is_inner_note(next))
+            conf_inner_arm(c, call, next);
+        if (play(c, &d, op, call))
+            conf_verdict(c, i, leaf_of(call, op), &d);
+    }
+}
+
+void conf_setup(struct conf *c, const char *name, const json_t *env)
+{
+    memset(c->lps, 0, sizeof(c->lps));
+    c->long_mode = true;
+    c->cpl = 0;
+    c->setup_broken = false;
+    conf_env_start(env);
+    if (!name || strcmp(name, "FRESH") == 0)
+        return;
+    const json_t *calls = json_object_get(c->setups, name);
+    struct conf_diff d = {{0}};
+    c->quiet = true;
+    if (calls)
+        conf_calls(c, calls);
+    c->quiet = false;
+    if (!calls)
+        conf_differ(&d, "starting state %s is not among the setups", name);
+    else if (c->setup_broken)
+        conf_differ(&d, "starting state %s was not reached", name);
+    if (d.text[0])
+        conf_verdict(c, 99999, "setup", &d);
+}
+
+void conf_replay(struct conf *c, const json_t *sequence)
+{
+    conf_setup(c, json_string_value(json_object_get(sequence, "setup")), json_object_get(sequence, "env"));
+    conf_calls(c, json_object_get(sequence, "calls"));
+}
