@@ -34,7 +34,7 @@ CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
 PROBE_SRC := $(wildcard guest/probe/*.c)
-PROBE_ASM := $(filter-out guest/probe/reset.asm,$(wildcard guest/probe/*.asm))
+PROBE_ASM := $(filter-out %/reset.asm,$(wildcard guest/probe/hw/*.asm))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 CONF_SRC  := $(wildcard tests/conformance/*.c)
@@ -72,12 +72,12 @@ $(B)/simtdx.efi: $(B)/simtdx.so
 	$(OBJCOPY) $(EFI_SECTIONS) --target=efi-app-x86_64 $< $@
 
 $(B)/probe.elf: $(PROBE_OBJ) guest/probe/probe.ld
-	$(LD) -nostdlib -znoexecstack -T guest/probe/probe.ld $(PROBE_OBJ) -o $@
+	$(LD) -nostdlib -znoexecstack -pie --no-dynamic-linker --no-undefined -T guest/probe/probe.ld $(PROBE_OBJ) -o $@
 $(B)/probe.bin: $(B)/probe.elf
 	$(OBJCOPY) -O binary $< $@
-$(B)/reset.bin: guest/probe/reset.asm
+$(B)/reset.bin: guest/probe/hw/reset.asm guest/probe/hw/td.inc
 	@mkdir -p $(@D)
-	$(NASM) -f bin -o $@ $<
+	$(NASM) -f bin -I ./ -o $@ $<
 
 # --- compiling ----------------------------------------------------------------------------------------------------------
 $(B)/vmm/%.o: %.c

@@ -19,6 +19,7 @@
 #define PROBE_VMCALL 0x65626f7270ull /* "probe", R10: nonzero, so a vendor-specific leaf of the GHCI */
 #define PROBE_NEXT 1
 #define PROBE_PROTOCOL 1
+#define PROBE_MAX_VCPUS 32 /* the image has a stack for each */
 
 #define PROBE_MAGIC 0x31544e4550544553ull
 

@@ -1,0 +1,193 @@
+/*
+ * The probe's start on each vCPU, its page tables and its exceptions.
+ *
+ * Guest page tables: 1G pages throughout, so that how far a translation reaches is the Secure EPT's affair alone. Lower
+ * half: private memory, address = GPA. Upper half: the shared alias, address = SHARED_WINDOW + GPA.
+ */
+#include "guest/probe/ghci.h"
+#include "guest/probe/hw/td.h"
+#include "guest/probe/protocol.h"
+#include "guest/probe/work.h"
+
+#define STACK_BYTES   8192u
+#define SHARED_WINDOW 0xffff800000000000ull
+#define ROM_BYTES     0x4000ull
+#define ROM_END       0x100000000ull
+#define TABLES        4 /* of 512 GiB each, in either window */
+
+#define PTE_TABLE   0x23ull /* present, writable, accessed */
+#define PTE_PAGE_1G 0xe3ull /* and dirty, large */
+
+#define VECTORS              32
+#define VECTOR_VE            20
+#define CODE_SELECTOR        8
+#define GATE_INTERRUPT       0x8e
+#define REASON_EPT_VIOLATION 48
+
+enum fatal_code { FATAL_EXCEPTION = 3, FATAL_VE, FATAL_ACCEPT, FATAL_SETUP };
+
+/* As start.asm's common stub leaves it. */
+struct trap_frame {
+    uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;
+    uint64_t vector, error_code, rip, cs, rflags, rsp, ss;
+};
+_Static_assert(sizeof(struct trap_frame) == 16 * 8, "frame keeps the stack aligned");
+
+struct gate {
+    uint16_t offset_low, selector;
+    uint8_t ist, type;
+    uint16_t offset_mid;
+    uint32_t offset_high, reserved;
+};
+_Static_assert(sizeof(struct gate) == 16, "SDM vol. 3, 64-bit IDT gate descriptors");
+
+_Noreturn void probe_main(uint32_t index, uint32_t gpa_width);
+void probe_trap(struct trap_frame *frame, uint64_t cr2);
+
+/* start.asm. Hidden, so that no address of them is looked up in a table that nobody fills. */
+#pragma GCC visibility push(hidden)
+extern struct probe_header probe_image;
+extern uint8_t probe_stacks[];
+extern const uint8_t exception_stubs[VECTORS][16];
+#pragma GCC visibility pop
+
+static uint64_t pml4[512] __attribute__((aligned(4096)));
+static uint64_t private_tables[TABLES][512] __attribute__((aligned(4096)));
+static uint64_t shared_tables[TABLES][512] __attribute__((aligned(4096)));
+static struct gate idt[VECTORS] __attribute__((aligned(16)));
+static struct probe_td td;
+static struct probe_vcpu vcpus[PROBE_MAX_VCPUS];
+static uint32_t setup_taken, setup_done;
+
+static _Noreturn void fatal(enum fatal_code code, const char *words, uint64_t a, const char *more, uint64_t b)
+{
+    struct probe_text text = {.used = 0};
+    probe_text_add(&text, words);
+    probe_text_add_hex(&text, a);
+    probe_text_add(&text, more);
+    probe_text_add_hex(&text, b);
+    ghci_fatal(code, &text);
+}
+
+/* --- exceptions --- */
+
+static void take_ve(struct probe_vcpu *vcpu, const struct trap_frame *frame)
+{
+    struct ve_info info;
+    uint64_t status = ghci_get_ve_info(&info);
+    if (status) {
+        fatal(FATAL_VE, "probe: no #VE information: ", status, " at ", frame->rip);
+    }
+    vcpu->ve_count++;
+    if (info.exit_reason != REASON_EPT_VIOLATION) {
+        fatal(FATAL_VE, "probe: #VE for exit reason ", info.exit_reason, " at ", frame->rip);
+    }
+    if (info.gpa & td.shared_bit || info.gpa >= td.memory.bytes) {
+        fatal(FATAL_VE, "probe: #VE outside private memory, GPA ", info.gpa, " at ", frame->rip);
+    }
+    status = probe_work_accept_around(vcpu, info.gpa);
+    if (status >> 63) {
+        fatal(FATAL_ACCEPT, "probe: ACCEPT says ", status, " GPA ", info.gpa);
+    }
+}
+
+void probe_trap(struct trap_frame *frame, uint64_t cr2)
+{
+    /* Each vCPU stays on its own stack, which therefore says which one this is. */
+    uint64_t index = ((uintptr_t)frame - (uintptr_t)probe_stacks) / STACK_BYTES;
+    if (frame->vector == VECTOR_VE) {
+        take_ve(&vcpus[index], frame);
+        return;
+    }
+    if (frame->vector == 14) {
+        fatal(FATAL_EXCEPTION, "probe: #PF on ", cr2, " at ", frame->rip);
+    }
+    fatal(FATAL_EXCEPTION, "probe: exception ", frame->vector, " at ", frame->rip);
+}
+
+/* --- setting up --- */
+
+static void build_tables(void)
+{
+    for (uint64_t table = 0; table < TABLES; table++) {
+        pml4[table] = (uintptr_t)private_tables[table] | PTE_TABLE;
+        pml4[256 + table] = (uintptr_t)shared_tables[table] | PTE_TABLE;
+        for (uint64_t i = 0; i < 512; i++) {
+            uint64_t gpa = (table * 512 + i) << 30;
+            private_tables[table][i] = gpa | PTE_PAGE_1G;
+            shared_tables[table][i] = gpa | td.shared_bit | PTE_PAGE_1G;
+        }
+    }
+}
+
+static void build_idt(void)
+{
+    for (uint64_t vector = 0; vector < VECTORS; vector++) {
+        uint64_t stub = (uintptr_t)exception_stubs[vector];
+        idt[vector] = (struct gate){.offset_low = (uint16_t)stub,
+                                    .selector = CODE_SELECTOR,
+                                    .type = GATE_INTERRUPT,
+                                    .offset_mid = (uint16_t)(stub >> 16),
+                                    .offset_high = (uint32_t)(stub >> 32)};
+    }
+}
+
+/* What the VMM wrote into the header must be possible: it is measured, but nobody else looks at it. */
+static void check_header(void)
+{
+    uint64_t limit = (uint64_t)TABLES << 39;
+    if (!probe_image.vcpus || probe_image.vcpus > PROBE_MAX_VCPUS) {
+        fatal(FATAL_SETUP, "probe: header says vCPUs ", probe_image.vcpus, ", possible: ", PROBE_MAX_VCPUS);
+    }
+    if (!probe_image.memory_bytes || probe_image.memory_bytes > limit) {
+        fatal(FATAL_SETUP, "probe: header says memory ", probe_image.memory_bytes, ", possible: ", limit);
+    }
+    if (probe_image.mailboxes % 4096 || probe_image.mailboxes >= limit) {
+        fatal(FATAL_SETUP, "probe: mailboxes at ", probe_image.mailboxes, ", possible: 4K aligned below ", limit);
+    }
+}
+
+static void set_up(uint32_t gpa_width)
+{
+    check_header();
+    td = (struct probe_td){
+        .private_window = 0,
+        .shared_window = SHARED_WINDOW,
+        .shared_bit = 1ull << (gpa_width - 1),
+        .memory = {0, probe_image.memory_bytes},
+        .kept = {{(uintptr_t)&probe_image, probe_image.total_bytes},
+                 {probe_image.mailboxes, probe_image.vcpus * 4096},
+                 {ROM_END - ROM_BYTES, ROM_BYTES}},
+    };
+    build_tables();
+    build_idt();
+}
+
+/* The first vCPU to come here sets up, the others wait for it. */
+static void set_up_once(uint32_t gpa_width)
+{
+    if (!__atomic_exchange_n(&setup_taken, 1, __ATOMIC_ACQ_REL)) {
+        set_up(gpa_width);
+        __atomic_store_n(&setup_done, 1, __ATOMIC_RELEASE);
+    }
+    while (!__atomic_load_n(&setup_done, __ATOMIC_ACQUIRE)) {
+        td_pause();
+    }
+}
+
+_Noreturn void probe_main(uint32_t index, uint32_t gpa_width)
+{
+    set_up_once(gpa_width);
+    td_load_cr3((uintptr_t)pml4);
+    td_load_idt(idt, sizeof(idt) - 1);
+    if (index >= probe_image.vcpus) {
+        fatal(FATAL_SETUP, "probe: vCPU ", index, " of ", probe_image.vcpus);
+    }
+    struct probe_vcpu *vcpu = &vcpus[index];
+    vcpu->td = &td;
+    vcpu->mailbox = (struct probe_mailbox *)(SHARED_WINDOW + probe_image.mailboxes + index * 4096ull);
+    for (;;) {
+        ghci_probe_next();
+        probe_work_do(vcpu);
+    }
+}

@@ -1,0 +1,22 @@
+/*
+ * The few library functions that the compiler itself calls for, and text of at most 64 bytes for a last message.
+ */
+#ifndef GUEST_PROBE_RUNTIME_H
+#define GUEST_PROBE_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *memcpy(void *to, const void *from, size_t bytes);
+void *memset(void *to, int value, size_t bytes);
+
+/* Text that is cut, never overrun. `bytes` is zero padded, so that it can be handed over as it is. */
+struct probe_text {
+    char bytes[64];
+    uint32_t used;
+};
+
+void probe_text_add(struct probe_text *text, const char *words);
+void probe_text_add_hex(struct probe_text *text, uint64_t value);
+
+#endif
