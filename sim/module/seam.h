@@ -38,6 +38,7 @@ struct td_vmcs {
     u64 eptp;             /* Secure EPT: root HPA | KeyID-less, memory type and walk length as the architecture has them */
     u64 shared_eptp;      /* root of the shared EPT: HPA, page aligned */
     u64 ve_info_hpa;      /* the virtualization-exception information area (6 qwords of SDM "convertible EPT violations") */
+    u64 xsave_hpa;        /* one page of the vCPU's own where its extended state waits: XSAVE standard format, zeroed at first */
     u64 msr_bitmap_hpa;   /* 4K, VMX layout; a set bit exits */
     u64 cr0_mask, cr0_shadow, cr4_mask, cr4_shadow;
     u64 tsc_offset, tsc_multiplier; /* multiplier with 48 fraction bits */
