@@ -186,6 +186,12 @@ enum tdx_details {
     X(0x00001142, TDX_TD_EXIT_ON_L2_TO_L1,                    DONE,             NONE)        \
     X(0xc0001160, TDX_GLA_NOT_CANONICAL,                      REFUSED,          NONE)       
 
+/* Class FFh is left to software: SEAMCALL itself failed, and no module answered (enum seamcall_fault). */
+#define TDX_SOFTWARE_STATUS_LIST(X) \
+    X(0xc000ff00, TDX_SEAMCALL_VMFAILED, REFUSED, NONE) \
+    X(0xc000ff06, TDX_SEAMCALL_UD,       REFUSED, NONE) \
+    X(0xc000ff0d, TDX_SEAMCALL_GP,       REFUSED, NONE)
+
 #define TDX_OPERAND_LIST(X) \
     X(RAX, 0x00)                             \
     X(RCX, 0x01)                             \
@@ -241,7 +247,7 @@ enum tdx_details {
 
 enum tdx_code {
 #define X(code, name, verdict, details) name = code,
-    TDX_STATUS_LIST(X)
+    TDX_STATUS_LIST(X) TDX_SOFTWARE_STATUS_LIST(X)
 #undef X
 };
 

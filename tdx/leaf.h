@@ -9,6 +9,7 @@
 #define TDX_LEAF_H
 
 #include "lib/addr.h"
+#include "tdx/hw/seamcall.h"
 #include "tdx/status.h"
 
 /* A Secure EPT entry as the module shows it (RCX, RDX of the MEM leaves). State: enum sept_state in tdx/abi_sept.h. */
@@ -53,7 +54,10 @@ MUST_CHECK struct tdx_answer tdh_mr_finalize(hpa_t tdr);
 MUST_CHECK struct tdx_answer tdh_mng_vpflushdone(hpa_t tdr);
 MUST_CHECK struct tdx_answer tdh_mng_key_freeid(hpa_t tdr);
 
-/* Memory. `gpa` is aligned to `level`. */
+/* Runs the vCPU until it exits: registers of `regs` in and out, the status is RAX. tdx/vcpu.c wraps it; nobody else calls it. */
+MUST_CHECK tdx_status_t tdh_vp_enter(hpa_t tdvpr, struct seamcall_regs *regs);
+
+/* Memory. `gpa` is aligned to `level`. DEMOTE and PROMOTE run with interrupts off: then only NMI and SMI stop them. */
 MUST_CHECK struct tdx_entry_answer tdh_mem_sept_add(hpa_t tdr, gpa_t gpa, level_t level, hpa_t table);
 MUST_CHECK struct tdx_entry_answer tdh_mem_page_add(hpa_t tdr, gpa_t gpa, hpa_t page, hpa_t source);
 MUST_CHECK struct tdx_entry_answer tdh_mem_page_aug(hpa_t tdr, gpa_t gpa, level_t level, hpa_t page);

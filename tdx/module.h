@@ -34,6 +34,9 @@ struct tdx_module {
 
 extern struct tdx_module tdx_module;
 
+/* `page` as the module names it under `hkid`: the KeyID in the upper physical address bits. Valid after tdx_detect(). */
+keyed_hpa_t tdx_keyed(hpa_t page, hkid_t hkid);
+
 /* The platform checks of a TDX host, without changing anything: ERR_PLATFORM with `*missing` saying in words what is not
  * there (CPU vendor, VMX, SEAM, KeyIDs, BIOS setting, ...), or ERR_OK. */
 MUST_CHECK enum err tdx_detect(const char **missing);

@@ -10,7 +10,7 @@ struct status_row {
 
 static const struct status_row rows[] = {
 #define X(code, name, verdict, details) {code, #name, TDX_##verdict, TDX_DETAILS_##details},
-    TDX_STATUS_LIST(X)
+    TDX_STATUS_LIST(X) TDX_SOFTWARE_STATUS_LIST(X)
 #undef X
 };
 
