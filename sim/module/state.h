@@ -142,7 +142,10 @@ struct tdvps {
     /* zero-step filter */
     u8 epf_count, epf_listed;
     u64 epf_gpa[EPF_GPAS];
-    u64 last_entry_rip, last_entry_tsc;
+    u64 last_entry_rip; /* RIP at the last TDH.VP.ENTER */
+    /* single-step filter: the TD runs `stepping_left` more instructions under monitor trap before an interrupt shows */
+    u64 last_entry_tsc, last_exit_tsc;
+    bool stepping, stepped_by_nmi, stepped_by_init;
     u32 stepping_left;
     /* host priority: since when the TD has been failing to take an entry that the host wants */
     bool hp_lock_busy;
@@ -209,6 +212,8 @@ enum sys_state { SYS_INIT_PENDING, SYS_INIT_DONE, SYS_CONFIG_DONE, SYS_READY, SY
 /* What the module knows of a logical processor. Only that LP touches it. */
 struct lp_local {
     bool initialized;
+    bool bus_lock;      /* an exit reported one and did not leave the TD */
+    u64 last_tdvpr_hpa; /* the vCPU that ran here last */
     /* the vCPU inside, from TDH.VP.ENTER to the TD exit */
     struct lock_list inside;
     u64 tdr_hpa, tdvpr_hpa;
