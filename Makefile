@@ -10,19 +10,30 @@ OBJCOPY := objcopy
 NASM := nasm
 HOSTCC ?= $(CC)
 
+# All processors, unless -j says otherwise; V=1 shows the commands.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+MAKEFLAGS += --no-builtin-rules
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(patsubst $(B)/%,%,$(2)))
+
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
-COMMON := -std=c17 -g -O2 $(WARN) -I. -MMD -MP
+LANGUAGE := -std=c17 -g -O2 $(WARN) -I.
+DEPEND := -MMD -MP
 
 # Freestanding images. No SSE: extended state belongs to the TD. No red zone: interrupts arrive on the same stack.
-FREE := $(COMMON) -ffreestanding -fno-stack-protector -fno-builtin -fpic -fvisibility=hidden -fshort-wchar -mno-red-zone \
+FREE := $(LANGUAGE) -ffreestanding -fno-stack-protector -fno-builtin -fpic -fvisibility=hidden -fshort-wchar -mno-red-zone \
         -mgeneral-regs-only -fno-strict-aliasing -fno-omit-frame-pointer
 EFI_INC := -I/usr/include/efi -I/usr/include/efi/x86_64 -DGNU_EFI_USE_MS_ABI -DEFI_FUNCTION_WRAPPER
+EFI_CRT := /usr/lib/crt0-efi-x86_64.o
 EFI_LD := $(LD) -nostdlib -znocombreloc -znoexecstack --no-undefined --no-warn-rwx-segments -shared -Bsymbolic -L/usr/lib
 EFI_SECTIONS := -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel -j .rela -j '.rel.*' -j '.rela.*' -j .reloc -j .rodata
+PROBE_LD := $(LD) -nostdlib -znoexecstack -pie --no-dynamic-linker --no-undefined
 
 # Host processes: the same logic under sanitizers.
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-HOST := $(COMMON) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
+HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
 VMM_LOGIC := $(wildcard lib/*.c mm/*.c tdx/*.c kernel/*.c drivers/*.c)
@@ -35,6 +46,7 @@ LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
 PROBE_SRC := $(wildcard guest/probe/*.c)
 PROBE_ASM := $(filter-out %/reset.asm,$(wildcard guest/probe/hw/*.asm))
+PROBE_PURE := $(filter-out guest/probe/main.c,$(PROBE_SRC))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 CONF_SRC  := $(wildcard tests/conformance/*.c)
@@ -47,83 +59,153 @@ LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 HOSTVMM_OBJ := $(call obj,host,$(VMM_LOGIC) $(TWIN_SRC))
 HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
+HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))
 CONF_OBJ   := $(call obj,host,$(CONF_SRC))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= -l:libtomcrypt.a
 
-.PHONY: all clean help unit conformance
-all: $(B)/septum.efi $(B)/simtdx.efi
+.PHONY: all run test check unit unit-binaries conformance system gdb image clean help tools-present
+.SECONDARY:
+.DELETE_ON_ERROR:
+all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
+
+help:
+	@echo 'make               builds septum.efi and simtdx.efi into build/'
+	@echo 'make run           installs what is missing, boots on the simulated platform, runs the demo (RUN="..." passes options)'
+	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
+	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
+	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
+	@echo 'make unit          unit tests only;  make system: system tests only'
+	@echo 'make gdb           boots and waits for gdb'
+	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1 with the simulated platform'
+	@echo 'make clean         removes build/'
+	@echo 'B=dir builds elsewhere, CC=clang uses another compiler, V=1 shows commands'
 
 # --- images -------------------------------------------------------------------------------------------------------------
-$(B)/septum.so: $(VMM_OBJ) linker.ld
-	$(EFI_LD) -T linker.ld /usr/lib/crt0-efi-x86_64.o $(VMM_OBJ) -o $@ -l:libgnuefi.a
-$(B)/septum.efi: $(B)/septum.so
-	$(OBJCOPY) $(EFI_SECTIONS) --target=efi-app-x86_64 $< $@
+tools-present:
+	@for tool in $(firstword $(CC)) $(LD) $(OBJCOPY) $(NASM); do command -v $$tool >/dev/null && continue; \
+	    echo "$$tool is missing: tools/deps build installs what a build needs" >&2; exit 1; done
+	@test -r $(EFI_CRT) || { echo "gnu-efi is missing: tools/deps build installs what a build needs" >&2; exit 1; }
+$(VMM_OBJ) $(CORE_OBJ) $(LOADER_OBJ) $(PROBE_OBJ): | tools-present
 
+$(B)/septum.so: $(VMM_OBJ) linker.ld
+	$(call say,LD,$@)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(VMM_OBJ) -o $@ -l:libgnuefi.a
 $(B)/simtdx-core.so: $(CORE_OBJ) linker.ld
-	$(EFI_LD) -T linker.ld /usr/lib/crt0-efi-x86_64.o $(CORE_OBJ) -o $@ $(SHA_LIB) -l:libgnuefi.a
-$(B)/simtdx-core.efi: $(B)/simtdx-core.so
-	$(OBJCOPY) $(EFI_SECTIONS) --target=efi-rtdrv-x86_64 $< $@
+	$(call say,LD,$@)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(CORE_OBJ) -o $@ $(SHA_LIB) -l:libgnuefi.a
 $(B)/simtdx.so: $(LOADER_OBJ) linker.ld
-	$(EFI_LD) -T linker.ld /usr/lib/crt0-efi-x86_64.o $(LOADER_OBJ) -o $@ -l:libgnuefi.a
-$(B)/simtdx.efi: $(B)/simtdx.so
-	$(OBJCOPY) $(EFI_SECTIONS) --target=efi-app-x86_64 $< $@
+	$(call say,LD,$@)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(LOADER_OBJ) -o $@ -l:libgnuefi.a
+
+# The hypervisor stays when the firmware's boot services end: it is a runtime driver. The others are applications.
+$(B)/%.efi: $(B)/%.so
+	$(call say,EFI,$@)
+	$(Q)$(OBJCOPY) $(EFI_SECTIONS) --target=efi-$(if $(findstring -core,$@),rtdrv,app)-x86_64 $< $@
 
 $(B)/probe.elf: $(PROBE_OBJ) guest/probe/probe.ld
-	$(LD) -nostdlib -znoexecstack -pie --no-dynamic-linker --no-undefined -T guest/probe/probe.ld $(PROBE_OBJ) -o $@
+	$(call say,LD,$@)
+	$(Q)$(PROBE_LD) -T guest/probe/probe.ld $(PROBE_OBJ) -o $@
 $(B)/probe.bin: $(B)/probe.elf
-	$(OBJCOPY) -O binary $< $@
-$(B)/reset.bin: guest/probe/hw/reset.asm guest/probe/hw/td.inc
+	$(call say,BIN,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+$(B)/reset.bin: guest/probe/hw/reset.asm guest/probe/hw/td.inc | tools-present
+	$(call say,BIN,$@)
 	@mkdir -p $(@D)
-	$(NASM) -f bin -I ./ -o $@ $<
+	$(Q)$(NASM) -f bin -I ./ -o $@ $<
 
 # --- compiling ----------------------------------------------------------------------------------------------------------
-$(B)/vmm/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(FREE) $(EFI_INC) -c -o $@ $<
-$(B)/core/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(FREE) $(EFI_INC) -c -o $@ $<
-$(B)/loader/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(FREE) $(EFI_INC) -c -o $@ $<
-$(B)/probe/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(FREE) -c -o $@ $<
-$(B)/host/%.o: %.c
-	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST) -c -o $@ $<
-# One rule an image: NASM takes the include path of the build folder for embedded binaries.
-define ASM_RULE
-$(B)/$(1)/%.asm.o: %.asm
+# Each image compiles into a folder of its own: the same source may be part of several.
+define COMPILE
+$(B)/$(1)/%.o: %.c
+	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
-	$(NASM) -f elf64 -g -F dwarf -I $(B)/ -I ./ -MD $$(@:.o=.d) -o $$@ $$<
+	$(Q)$(2) $(DEPEND) -c -o $$@ $$<
+$(B)/$(1)/%.asm.o: %.asm
+	$$(call say,NASM,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(NASM) -f elf64 -g -F dwarf -I $(B)/ -I ./ -MD $$(@:.o=.d) -o $$@ $$<
 endef
-$(foreach i,vmm core loader probe,$(eval $(call ASM_RULE,$(i))))
+$(eval $(call COMPILE,vmm,$(CC) $(FREE) $(EFI_INC)))
+$(eval $(call COMPILE,core,$(CC) $(FREE) $(EFI_INC)))
+$(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
+$(eval $(call COMPILE,probe,$(CC) $(FREE)))
+$(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
+# Binaries that assembly files include.
 $(B)/vmm/kernel/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
 
 # --- host tests ---------------------------------------------------------------------------------------------------------
 $(B)/host/libvmm.a: $(HOSTVMM_OBJ)
-	@rm -f $@; ar rcs $@ $^
 $(B)/host/libmodule.a: $(HOSTMOD_OBJ)
-	@rm -f $@; ar rcs $@ $^
-HOST_LIBS := -Wl,--start-group $(B)/host/libvmm.a $(B)/host/libmodule.a -Wl,--end-group
-$(B)/unit/%: tests/unit/%.c $(B)/host/libvmm.a $(B)/host/libmodule.a
+$(B)/host/libprobe.a: $(HOSTPROBE_OBJ)
+$(B)/host/lib%.a:
+	$(call say,AR,$@)
 	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST) -o $@ $< $(HOST_LIBS) -lcmocka $(SHA_LIB) -lpthread
-unit: $(UNIT_BIN)
-	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; timeout 120 $$t; done
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+HOST_LIBS := $(B)/host/libvmm.a $(B)/host/libmodule.a
+LINK_LIBS := -Wl,--start-group $(HOST_LIBS) -Wl,--end-group $(SHA_LIB) -lpthread
 
-$(B)/conformance: $(CONF_OBJ) $(B)/host/libvmm.a $(B)/host/libmodule.a
-	$(HOSTCC) $(HOST) -o $@ $(CONF_OBJ) $(HOST_LIBS) -ljansson $(SHA_LIB) -lpthread
+$(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
+$(B)/unit/test_probe: $(B)/host/libprobe.a
+unit-binaries: $(UNIT_BIN)
+unit: unit-binaries
+	@tests/run --build $(B) unit
+
+$(B)/conformance: $(CONF_OBJ) $(HOST_LIBS)
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) $(HOST) -o $@ $(CONF_OBJ) $(LINK_LIBS) -ljansson
 DIR ?= ../shared/conformance
 conformance: $(B)/conformance
-	$< $(DIR)
+	@$< $(DIR)
+
+# --- what people ask for ------------------------------------------------------------------------------------------------
+# These install first and build then, so they cannot name what they build as prerequisites.
+RUN ?= --script tools/demo.septum
+run:
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@if [ -t 0 ]; then exec tools/run --build $(B) --stay $(RUN); else exec tools/run --build $(B) $(RUN); fi
+
+test:
+	@tools/deps test
+	@$(MAKE) --no-print-directory all unit-binaries $(if $(CONF_SRC),$(B)/conformance)
+	@tests/run --build $(B) --records $(DIR) unit conformance system
+
+system: all
+	@tests/run --build $(B) system
+
+check:
+	@tools/deps check
+	@$(MAKE) --no-print-directory unit-binaries
+	@tests/run --build $(B) unit
+	@FREE='$(FREE) $(EFI_INC)' HOST='$(LANGUAGE) -DHOST_PROCESS' tools/check
+
+gdb: all
+	@tools/run --build $(B) --gdb
+
+image: all
+	@tools/mkimage $(if $(SIM),,--bare) --build $(B) --size 64 $(B)/septum.img
+	@echo '$(B)/septum.img: write it to a USB stick with dd, or copy its EFI folder to a FAT partition'
+
+# One entry a source file and image it belongs to, for editors and analysers.
+comma := ,
+entry = $(foreach f,$(1),{"directory":"$(CURDIR)"$(comma)"file":"$(f)"$(comma)"command":"$(subst ",\",$(2)) -c $(f)"}$(comma))
+compile_commands.json: Makefile $(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC) $(PROBE_SRC) $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC)
+	$(file >$@,[)
+	$(file >>$@,$(call entry,$(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC),$(CC) $(FREE) $(EFI_INC)))
+	$(file >>$@,$(call entry,$(PROBE_SRC),$(CC) $(FREE)))
+	$(file >>$@,$(call entry,$(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC),$(CC) $(HOST)))
+	$(file >>$@,{"directory":"$(CURDIR)"$(comma)"file":"linker.ld"$(comma)"command":"true"}])
+	@:
 
 clean:
-	rm -rf $(B)
+	rm -rf $(B) compile_commands.json
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,190 @@
+"""The serial console: what comes out of it, what goes into it, and what the lines mean to the runner."""
+import json
+import os
+import re
+import selectors
+import sys
+import termios
+import time
+import tty
+
+PROMPT = b"septum> "
+PANIC = re.compile(rb"^\W*panic\b", re.IGNORECASE)
+LINE_LIMIT = 65536
+ESCAPE = 0x01  # ^A, as in QEMU: ^A x leaves, ^A ^A is ^A itself
+CHUNK = 4096
+# A panicked Septum halts: wait this long for the rest of the report, then leave.
+PANIC_GRACE_S = 3.0
+
+
+class Terminal:
+    """Standard input as a raw terminal while it lasts; does nothing where it is none."""
+
+    def __init__(self):
+        self.is_tty = sys.stdin is not None and sys.stdin.isatty()
+        self.saved = None
+
+    def __enter__(self):
+        if self.is_tty:
+            self.saved = termios.tcgetattr(sys.stdin.fileno())
+            tty.setraw(sys.stdin.fileno())
+        return self
+
+    def __exit__(self, *_):
+        if self.saved:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self.saved)
+            self.saved = None
+
+
+class Watcher:
+    """Reads the lines of the console for what the runner acts on."""
+
+    def __init__(self, symboliser):
+        self.symboliser = symboliser
+        self.line = b""
+        self.status = None  # of the last power-off line
+        self.is_reboot = False
+        self.panicked_at = None
+        self.has_prompt = False
+
+    def feed(self, data):
+        """Takes console bytes; returns what to print after them."""
+        extra = b""
+        for piece in data.splitlines(keepends=True):
+            self.line = (self.line + piece)[-LINE_LIMIT:]
+            if piece.endswith(b"\n"):
+                extra += self._take(self.line.strip())
+                self.line = b""
+        self.has_prompt = self.has_prompt or self.line.endswith(PROMPT)
+        return extra
+
+    def _take(self, line):
+        at = line.find(b"@{")
+        if at >= 0:
+            self._take_record(line[at + 1 :])
+        if PANIC.match(line):
+            self.panicked_at = time.monotonic()
+        if self.panicked_at is None:
+            return b""
+        return b"".join(b"    " + name.encode() + b"\r\n" for name in self.symboliser.names(line))
+
+    def _take_record(self, text):
+        try:
+            record = json.loads(text)
+        except ValueError:
+            return
+        if not isinstance(record, dict) or not record.get("ok"):
+            return
+        self.is_reboot = record.get("cmd") == "reboot"
+        if record.get("cmd") == "poweroff" and isinstance(record.get("status"), int):
+            self.status = record["status"]
+
+
+class Console:
+    """Moves bytes between standard input and output and the machine until one of them ends."""
+
+    def __init__(self, machine, watcher, log, deadline, is_tty):
+        self.machine = machine
+        self.watcher = watcher
+        self.log = log
+        self.deadline = deadline
+        self.is_tty = is_tty
+        self.to_machine = bytearray()
+        self.is_escaped = False
+        self.stdin_open = sys.stdin is not None
+        self.selector = selectors.DefaultSelector()
+
+    def pump(self):
+        """Returns "ended" when the machine has stopped, else "timeout", "quit" or "panic"."""
+        self.selector.register(self.machine.output, selectors.EVENT_READ, self._from_machine)
+        writing = reading = False
+        while True:
+            reading = self._want(sys.stdin, self._should_read(), reading, selectors.EVENT_READ, self._from_stdin)
+            writing = self._want(
+                self.machine.input, bool(self.to_machine), writing, selectors.EVENT_WRITE, self._into_machine
+            )
+            now = time.monotonic()
+            if now >= self.deadline:
+                return "timeout"
+            if self.watcher.panicked_at is not None and now >= self.watcher.panicked_at + PANIC_GRACE_S:
+                return "panic"
+            for key, _ in self.selector.select(min(self.deadline - now, 0.5)):
+                outcome = key.data()
+                if outcome:
+                    return outcome
+
+    def _should_read(self):
+        # What is typed ahead of the prompt would be eaten by the firmware, so piped input waits for it.
+        return self.stdin_open and len(self.to_machine) < CHUNK and (self.is_tty or self.watcher.has_prompt)
+
+    def _want(self, file, want, registered, event, action):
+        if want == registered:
+            return registered
+        if want:
+            try:
+                self.selector.register(file, event, action)
+            except PermissionError:  # a plain file is always ready, and epoll does not take it
+                action()
+                return False
+        else:
+            self.selector.unregister(file)
+        return want
+
+    def _from_machine(self):
+        try:
+            data = os.read(self.machine.output.fileno(), CHUNK)
+        except BlockingIOError:
+            return None
+        if not data:
+            return "ended"
+        self._show(data)
+        extra = self.watcher.feed(data)
+        if extra:
+            self._show(extra)
+        return None
+
+    def _show(self, data):
+        if self.log:
+            self.log.write(data)
+            self.log.flush()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(sys.stdout.fileno(), view) :]
+
+    def _from_stdin(self):
+        data = os.read(sys.stdin.fileno(), CHUNK)
+        if self.is_tty:
+            return self._typed(data)
+        if not data:
+            # The end of piped commands is the end of the work.
+            self.stdin_open = False
+            self.to_machine += b"poweroff\r"
+        self.to_machine += data.replace(b"\n", b"\r")
+        return None
+
+    def _typed(self, data):
+        if not data:
+            return "quit"
+        for byte in data:
+            if self.is_escaped:
+                self.is_escaped = False
+                if byte in b"xX":
+                    return "quit"
+                if byte != ESCAPE:
+                    continue
+            elif byte == ESCAPE:
+                self.is_escaped = True
+                continue
+            self.to_machine.append(byte)
+        return None
+
+    def _into_machine(self):
+        try:
+            done = os.write(self.machine.input.fileno(), bytes(self.to_machine[:CHUNK]))
+        except BlockingIOError:
+            return None
+        except BrokenPipeError:
+            self.to_machine.clear()
+            return None
+        del self.to_machine[:done]
+        return None

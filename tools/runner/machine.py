@@ -1,0 +1,122 @@
+"""QEMU as the machine Septum boots on: finding it, its command line, and never leaving one behind.
+
+The command line is the one that the simulated platform's hypervisor is known to run under: q35, TCG or KVM with SVM, no
+default devices, the boot volume on virtio, one serial port.
+"""
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+QEMU = "qemu-system-x86_64"
+# One file with code and variables, best first; SEPTUM_OVMF names another.
+FIRMWARE = [
+    "/usr/share/ovmf/OVMF.fd",
+    "/usr/share/qemu/OVMF.fd",
+    "/usr/share/OVMF/OVMF.fd",
+    "/usr/share/edk2/ovmf/OVMF.fd",
+    "/usr/share/edk2-ovmf/x64/OVMF.fd",
+]
+PR_SET_PDEATHSIG = 1
+
+
+class CannotStart(Exception):
+    """Something that the machine needs is missing; the text says what and how to get it."""
+
+
+def find_qemu():
+    name = os.environ.get("SEPTUM_QEMU", QEMU)
+    path = shutil.which(name)
+    if not path:
+        raise CannotStart(f"{name} not found; on Debian and Ubuntu: apt-get install qemu-system-x86")
+    return path
+
+
+def find_firmware():
+    wanted = os.environ.get("SEPTUM_OVMF")
+    for path in [wanted] if wanted else FIRMWARE:
+        if os.access(path, os.R_OK):
+            return path
+    if wanted:
+        raise CannotStart(f"SEPTUM_OVMF names {wanted}, which cannot be read")
+    raise CannotStart("no UEFI firmware (OVMF.fd) found; on Debian and Ubuntu: apt-get install ovmf")
+
+
+def check_kvm():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise CannotStart("--accel kvm: /dev/kvm is missing or not accessible; use --accel tcg")
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
+        flags = next((line for line in cpuinfo if line.startswith("flags")), "")
+    if "svm" not in flags.split():
+        raise CannotStart("--accel kvm: this CPU has no SVM (AMD, nested=1); use --accel tcg")
+
+
+def free_port(wanted):
+    """`wanted` if nobody listens there, else any free TCP port of the local host."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return probe.getsockname()[1]
+            except OSError:
+                continue
+    raise CannotStart("--gdb: no free TCP port")
+
+
+def command_line(qemu, firmware, image, args, gdb_port):
+    cpu = args.cpu or ("max,phys-bits=48" if args.accel == "tcg" else "host")
+    line = [qemu, "-accel", args.accel, "-machine", "q35", "-cpu", cpu, "-smp", str(args.smp), "-m", args.mem]
+    line += ["-nodefaults", "-net", "none", "-display", "none", "-no-reboot", "-bios", firmware]
+    line += ["-drive", f"format=raw,file={image},if=virtio"]
+    line += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
+    if gdb_port:
+        line += ["-gdb", f"tcp:127.0.0.1:{gdb_port}", "-S"]
+    return line
+
+
+def _die_with_parent(parent):
+    """Between fork and exec: QEMU is killed when its parent goes, however that happens."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+class Machine:
+    """One QEMU process. Its console is `input` (bytes to the serial port) and `output`."""
+
+    def __init__(self, line):
+        self.process = subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            # Its own session: the terminal's ^C is for Septum, or for tools/run, but never for QEMU.
+            start_new_session=True,
+            preexec_fn=_die_with_parent(os.getpid()),
+        )
+        self.input = self.process.stdin
+        self.output = self.process.stdout
+        os.set_blocking(self.input.fileno(), False)
+        os.set_blocking(self.output.fileno(), False)
+
+    def stop(self):
+        """Ends the process group and waits for it. Safe to call twice."""
+        if self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        for pipe in (self.input, self.output):
+            try:
+                pipe.close()
+            except OSError:
+                pass
