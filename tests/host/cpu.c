@@ -1,0 +1,211 @@
+/*
+ * Host twin of lib/hw/cpu.c. Physical memory is the sparse memory of tests/host/platform.c, so VMM and module model
+ * see the same bytes. There are no caches and no encryption: flushes and resets are counted, and a reset clears.
+ */
+#include "tests/host/cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/bits.h"
+#include "tests/host/platform.h"
+
+#define ROWS_MAX     64
+#define MEMORY_BYTES ((u64)PLATFORM_HOST_GIB << 30)
+
+struct cpu_host_counts cpu_host_counts;
+
+static struct {
+    u32 leaf, subleaf;
+    struct cpuid_regs regs;
+} cpuid_rows[ROWS_MAX];
+static unsigned cpuid_count;
+
+static struct {
+    u32 msr;
+    bool present;
+    u64 value;
+} msr_rows[ROWS_MAX];
+static unsigned msr_count;
+
+static _Thread_local unsigned current;
+static _Thread_local bool interrupts_off;
+
+static _Noreturn void broken(const char *what, u64 value)
+{
+    fprintf(stderr, "host cpu: %s: 0x%llx\n", what, (unsigned long long)value);
+    abort();
+}
+
+void cpu_host_set_cpuid(u32 leaf, u32 subleaf, struct cpuid_regs regs)
+{
+    unsigned i = 0;
+    while (i < cpuid_count && (cpuid_rows[i].leaf != leaf || cpuid_rows[i].subleaf != subleaf))
+        i++;
+    if (i == ROWS_MAX)
+        broken("too many CPUID rows, leaf", leaf);
+    cpuid_rows[i].leaf = leaf;
+    cpuid_rows[i].subleaf = subleaf;
+    cpuid_rows[i].regs = regs;
+    cpuid_count = i == cpuid_count ? i + 1 : cpuid_count;
+}
+
+static void set_msr(u32 msr, bool present, u64 value)
+{
+    unsigned i = 0;
+    while (i < msr_count && msr_rows[i].msr != msr)
+        i++;
+    if (i == ROWS_MAX)
+        broken("too many MSRs", msr);
+    msr_rows[i].msr = msr;
+    msr_rows[i].present = present;
+    msr_rows[i].value = value;
+    msr_count = i == msr_count ? i + 1 : msr_count;
+}
+
+void cpu_host_set_msr(u32 msr, u64 value)
+{
+    set_msr(msr, true, value);
+}
+
+void cpu_host_remove_msr(u32 msr)
+{
+    set_msr(msr, false, 0);
+}
+
+static void reset_msrs(const struct plat_info *info)
+{
+    u64 shared_keys = info->first_private_hkid - 1u;
+    u64 private_keys = (1ull << info->keyid_bits) - info->first_private_hkid;
+    msr_count = 0;
+    cpu_host_set_msr(0x3a, 5);                                /* IA32_FEATURE_CONTROL: locked, VMX */
+    cpu_host_set_msr(0x87, private_keys << 32 | shared_keys); /* IA32_MKTME_KEYID_PARTITIONING */
+    cpu_host_set_msr(0xfe, 0x8d0a);                           /* IA32_MTRRCAP: SEAMRR */
+    cpu_host_set_msr(0x480, 0x00da040000000013);              /* IA32_VMX_BASIC */
+    cpu_host_set_msr(0x982, (u64)info->keyid_bits << 32 | 3); /* IA32_TME_ACTIVATE */
+    /* What VP.ENTER clobbers: distinct values, so that a test sees whether they come back. */
+    cpu_host_set_msr(0xc0000081, 0x81);
+    cpu_host_set_msr(0xc0000082, 0x82);
+    cpu_host_set_msr(0xc0000084, 0x84);
+    cpu_host_set_msr(0xc0000102, 0x102);
+    cpu_host_set_msr(0xc0000103, 0x103);
+}
+
+void cpu_host_reset(void)
+{
+    const struct plat_info *info = plat_info();
+    cpuid_count = 0;
+    cpu_host_set_cpuid(0, 0, (struct cpuid_regs){0x20, 0x756e6547, 0x6c65746e, 0x49656e69});        /* GenuineIntel */
+    cpu_host_set_cpuid(1, 0, (struct cpuid_regs){.eax = 0x806f8, .ecx = 1u << 5, .edx = 1u << 12}); /* VMX; MTRR */
+    cpu_host_set_cpuid(7, 0, (struct cpuid_regs){.ebx = 1u << 23, .ecx = 1u << 28}); /* CLFLUSHOPT; MOVDIR64B */
+    cpu_host_set_cpuid(0x15, 0, (struct cpuid_regs){2, 160, 25000000, 0});
+    cpu_host_set_cpuid(0x80000000, 0, (struct cpuid_regs){.eax = 0x80000008});
+    cpu_host_set_cpuid(0x80000008, 0, (struct cpuid_regs){.eax = 0x3000 | info->maxpa});
+    reset_msrs(info);
+    cpu_host_counts = (struct cpu_host_counts){0};
+    current = 0;
+    interrupts_off = false;
+}
+
+void cpu_host_use(unsigned index)
+{
+    if (index >= PLATFORM_HOST_LPS)
+        broken("no such CPU", index);
+    current = index;
+}
+
+bool cpu_host_interrupts_on(void)
+{
+    return !interrupts_off;
+}
+
+unsigned cpu_index(void)
+{
+    return current;
+}
+
+u64 cpu_tsc(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+void cpu_relax(void)
+{
+    __builtin_ia32_pause();
+}
+
+struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
+{
+    for (unsigned i = 0; i < cpuid_count; i++)
+        if (cpuid_rows[i].leaf == leaf && cpuid_rows[i].subleaf == subleaf)
+            return cpuid_rows[i].regs;
+    return (struct cpuid_regs){0};
+}
+
+bool cpu_read_msr(u32 msr, u64 *value)
+{
+    for (unsigned i = 0; i < msr_count; i++)
+        if (msr_rows[i].msr == msr && msr_rows[i].present) {
+            *value = msr_rows[i].value;
+            return true;
+        }
+    return false;
+}
+
+bool cpu_write_msr(u32 msr, u64 value)
+{
+    u64 old;
+    if (!cpu_read_msr(msr, &old))
+        return false;
+    cpu_host_set_msr(msr, value);
+    return true;
+}
+
+u64 cpu_irq_save(void)
+{
+    bool were_on = !interrupts_off;
+    interrupts_off = true;
+    return were_on;
+}
+
+void cpu_irq_restore(u64 saved)
+{
+    interrupts_off = !saved;
+}
+
+void *phys_ptr(hpa_t at)
+{
+    if (at.raw >= MEMORY_BYTES)
+        broken("physical address without memory", at.raw);
+    return platform_host_memory() + at.raw;
+}
+
+hpa_t phys_of(const void *ptr)
+{
+    u64 offset = (u64)((uintptr_t)ptr - (uintptr_t)platform_host_memory());
+    if (offset >= MEMORY_BYTES)
+        broken("pointer outside physical memory", (u64)(uintptr_t)ptr);
+    return (hpa_t){offset};
+}
+
+/* On a server the write would poison memory that the module uses; here it stops the test. */
+void cpu_reset_pages(hpa_t at, u64 bytes)
+{
+    for (u64 done = 0; done < bytes; done += PAGE_BYTES)
+        if (module_uses_page(at.raw + done))
+            broken("the VMM resets a page that the module uses", at.raw + done);
+    memset(phys_ptr(at), 0, bytes);
+    __atomic_fetch_add(&cpu_host_counts.reset_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+void cpu_flush_lines(hpa_t at, u64 bytes)
+{
+    (void)at;
+    __atomic_fetch_add(&cpu_host_counts.flushed_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+void cpu_flush_all(void)
+{
+    __atomic_fetch_add(&cpu_host_counts.flushed_all, 1, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,44 @@
+/*
+ * Host twin of the kernel's messages: stderr, from the level in the environment variable SEPTUM_LOG (error, warn,
+ * info, debug; warn without it). A panic aborts, so that the sanitizers print where.
+ */
+#include "lib/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = {"error", "warn", "info", "debug"};
+
+static enum log_level level_wanted(void)
+{
+    const char *wanted = getenv("SEPTUM_LOG");
+    for (unsigned i = 0; wanted && i < ARRAY_COUNT(names); i++)
+        if (strcmp(wanted, names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_WARN;
+}
+
+void log_msg(enum log_level level, const char *fmt, ...)
+{
+    if (level > level_wanted())
+        return;
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "%s: ", names[level]);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+void panic(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("panic: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    abort();
+}
