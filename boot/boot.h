@@ -1,0 +1,42 @@
+/*
+ * What the parts of boot/ share: the firmware's tables and the boot volume. Everything here ends with boot services.
+ */
+#ifndef BOOT_BOOT_H
+#define BOOT_BOOT_H
+
+#include <efi.h>
+
+#include "kernel/parser.h"
+#include "kernel/start.h"
+
+struct boot_env {
+    EFI_HANDLE image;
+    EFI_SYSTEM_TABLE *system;
+    EFI_BOOT_SERVICES *boot;
+    EFI_LOADED_IMAGE *loaded;
+    EFI_FILE_HANDLE root; /* of the boot volume; NULL: the image came from elsewhere */
+    EFI_MEMORY_DESCRIPTOR *map;
+    UINTN map_bytes;
+};
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
+
+/* Finds the loaded image and the volume that it came from. */
+bool boot_open(struct boot_env *env);
+/* A line on the firmware's console; ASCII. */
+void boot_say(struct boot_env *env, const char *text);
+/* The load options as ASCII, without the image's own name in front; what does not fit or is no ASCII becomes '?'. */
+size_t boot_load_options(struct boot_env *env, char *to, size_t bytes);
+
+/* A whole file of at most `bytes`; false where there is none. */
+bool boot_read_small(struct boot_env *env, const CHAR16 *path, char *to, size_t bytes, size_t *got);
+/* Every *.txt and *.sep file of the volume's root and of \scripts, and the one that the options name. */
+void boot_read_scripts(struct boot_env *env, struct boot_info *info);
+
+/* How many pages the page tables may take; 0: the memory map cannot be read. */
+u64 boot_pool_pages(struct boot_env *env);
+bool boot_memory_map_reserve(struct boot_env *env);
+/* Reads the map and fills info->memory and info->memory_top. Allocates nothing. */
+EFI_STATUS boot_memory_map(struct boot_env *env, struct boot_info *info, UINTN *key);
+
+#endif

@@ -1,0 +1,176 @@
+/* The boot volume and the load options. UEFI 2.10, sections 9.1, 13.4 and 13.5. */
+#include "boot/boot.h"
+
+#include "lib/string.h"
+
+#define SCRIPT_FILES_MAX 64
+#define SCRIPT_BYTES_MAX MIB
+#define SCRIPT_FOLDER    L"\\scripts"
+
+static EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+static EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+
+bool boot_open(struct boot_env *env)
+{
+    EFI_FILE_IO_INTERFACE *volume;
+
+    if (env->boot->HandleProtocol(env->image, &loaded_image_guid, (void **)&env->loaded) != EFI_SUCCESS)
+        return false;
+    if (env->boot->HandleProtocol(env->loaded->DeviceHandle, &file_system_guid, (void **)&volume) != EFI_SUCCESS ||
+        volume->OpenVolume(volume, &env->root) != EFI_SUCCESS)
+        env->root = NULL;
+    return true;
+}
+
+void boot_say(struct boot_env *env, const char *text)
+{
+    CHAR16 wide[256];
+    size_t n = 0;
+
+    for (; text[n] != '\0' && n + 3 < ARRAY_COUNT(wide); n++)
+        wide[n] = (CHAR16)text[n];
+    wide[n++] = L'\r';
+    wide[n++] = L'\n';
+    wide[n] = 0;
+    env->system->ConOut->OutputString(env->system->ConOut, wide);
+}
+
+/* A shell puts the image's name first; a boot manager does not. */
+static size_t skip_own_name(char *text, size_t bytes)
+{
+    size_t word = 0;
+
+    while (word < bytes && text[word] != ' ')
+        word++;
+    if (word < 4 || (memcmp(text + word - 4, ".efi", 4) != 0 && memcmp(text + word - 4, ".EFI", 4) != 0))
+        return bytes;
+    memmove(text, text + word, bytes - word);
+    return bytes - word;
+}
+
+size_t boot_load_options(struct boot_env *env, char *to, size_t bytes)
+{
+    const CHAR16 *from = env->loaded->LoadOptions;
+    size_t n = 0;
+
+    for (; from != NULL && n < env->loaded->LoadOptionsSize / sizeof(CHAR16) && n < bytes && from[n] != 0; n++)
+        to[n] = from[n] < 0x80 ? (char)from[n] : '?';
+    return skip_own_name(to, n);
+}
+
+static bool read_all(EFI_FILE_HANDLE file, char *to, size_t bytes, size_t *got)
+{
+    UINTN n = bytes;
+
+    if (file->Read(file, &n, to) != EFI_SUCCESS)
+        return false;
+    *got = n;
+    return true;
+}
+
+bool boot_read_small(struct boot_env *env, const CHAR16 *path, char *to, size_t bytes, size_t *got)
+{
+    EFI_FILE_HANDLE file;
+
+    if (env->root == NULL || env->root->Open(env->root, &file, (CHAR16 *)path, EFI_FILE_MODE_READ, 0) != EFI_SUCCESS)
+        return false;
+    bool ok = read_all(file, to, bytes, got);
+    file->Close(file);
+    return ok;
+}
+
+static bool is_listed(const struct boot_info *info, const char *name)
+{
+    for (unsigned i = 0; i < info->file_count; i++)
+        if (strcmp(info->files[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void to_ascii(const CHAR16 *from, char to[SCRIPT_NAME_BYTES])
+{
+    size_t n = 0;
+
+    for (; from[n] != 0 && n + 1 < SCRIPT_NAME_BYTES; n++)
+        to[n] = from[n] < 0x80 ? (char)from[n] : '?';
+    to[n] = '\0';
+}
+
+/* Reads the file `name` of `folder` into the list; what cannot be read is left out, and `script` then does not find it. */
+static void add_file(struct boot_env *env, struct boot_info *info, EFI_FILE_HANDLE folder, const CHAR16 *name)
+{
+    struct script_file *f = &info->files[info->file_count];
+    EFI_FILE_HANDLE file;
+    u64 size = 0;
+    char *text;
+
+    to_ascii(name, f->name);
+    if (info->file_count == SCRIPT_FILES_MAX || is_listed(info, f->name))
+        return;
+    if (folder->Open(folder, &file, (CHAR16 *)name, EFI_FILE_MODE_READ, 0) != EFI_SUCCESS)
+        return;
+    /* The end by seeking: position ~0 is the end of the file. */
+    bool ok = file->SetPosition(file, ~0ull) == EFI_SUCCESS && file->GetPosition(file, &size) == EFI_SUCCESS &&
+              file->SetPosition(file, 0) == EFI_SUCCESS && size <= SCRIPT_BYTES_MAX &&
+              env->boot->AllocatePool(EfiLoaderData, size + 1, (void **)&text) == EFI_SUCCESS;
+    if (ok && read_all(file, text, size, &f->bytes)) {
+        f->text = text;
+        info->file_count++;
+    }
+    file->Close(file);
+}
+
+static bool is_script_name(const CHAR16 *name)
+{
+    char ascii[SCRIPT_NAME_BYTES];
+    size_t n;
+
+    to_ascii(name, ascii);
+    n = strlen(ascii);
+    return n > 4 && (parse_same_word(ascii + n - 4, ".txt") || parse_same_word(ascii + n - 4, ".sep"));
+}
+
+static void add_folder(struct boot_env *env, struct boot_info *info, EFI_FILE_HANDLE folder)
+{
+    static union {
+        EFI_FILE_INFO info;
+        u8 room[1024];
+    } entry;
+
+    for (;;) {
+        UINTN bytes = sizeof(entry);
+        if (folder->Read(folder, &bytes, &entry) != EFI_SUCCESS || bytes == 0)
+            return;
+        if (!(entry.info.Attribute & EFI_FILE_DIRECTORY) && is_script_name(entry.info.FileName))
+            add_file(env, info, folder, entry.info.FileName);
+    }
+}
+
+static void add_named(struct boot_env *env, struct boot_info *info)
+{
+    CHAR16 wide[OPTION_NAME_BYTES];
+    const char *name = info->options.script;
+    size_t n = 0;
+
+    for (; name[n] != '\0'; n++)
+        wide[n] = (CHAR16)name[n];
+    wide[n] = 0;
+    if (n > 0)
+        add_file(env, info, env->root, wide);
+}
+
+void boot_read_scripts(struct boot_env *env, struct boot_info *info)
+{
+    static struct script_file files[SCRIPT_FILES_MAX + 1]; /* one more, to build an entry in */
+    EFI_FILE_HANDLE folder;
+
+    info->files = files;
+    if (env->root == NULL)
+        return;
+    add_named(env, info);
+    add_folder(env, info, env->root);
+    if (env->root->Open(env->root, &folder, SCRIPT_FOLDER, EFI_FILE_MODE_READ, 0) == EFI_SUCCESS) {
+        add_folder(env, info, folder);
+        folder->Close(folder);
+    }
+}

@@ -1,0 +1,120 @@
+/*
+ * septum.efi from the firmware's call to kernel_start(): options, the question whether this is a TDX machine (while there is
+ * still a shell to go back to), scripts, the memory map, the end of boot services. UEFI 2.10, sections 7 and 9.1.
+ */
+#include "boot/boot.h"
+
+#include "kernel/hw/stack.h"
+#include "kernel/hw/traps.h"
+#include "kernel/start.h"
+#include "lib/hw/cpu.h"
+#include "lib/string.h"
+
+#define OPTIONS_FILE      L"\\septum.cfg"
+#define OPTIONS_BYTES_MAX 4096
+#define STACK_PAGES       32
+#define MAP_TRIES         8
+
+static struct boot_info info; /* lives on as part of the image */
+
+/* With our IDT over the firmware's tables, so that an MSR that is not there raises no alarm. */
+static enum err detect(const char **missing)
+{
+    struct traps_saved saved;
+    u64 irq = cpu_irq_save();
+
+    traps_borrow(&saved);
+    enum err e = tdx_detect(missing);
+    traps_give_back(&saved);
+    cpu_irq_restore(irq);
+    return e;
+}
+
+static bool read_options(struct boot_env *env)
+{
+    static char text[OPTIONS_BYTES_MAX];
+    char error[200];
+
+    options_default(&info.options);
+    size_t bytes = boot_load_options(env, text, sizeof(text));
+    bool ok = options_parse(text, bytes, &info.options, error, sizeof(error));
+    if (ok && boot_read_small(env, OPTIONS_FILE, text, sizeof(text), &bytes))
+        ok = options_parse(text, bytes, &info.options, error, sizeof(error));
+    if (!ok)
+        boot_say(env, error);
+    return ok;
+}
+
+static void find_rsdp(struct boot_env *env)
+{
+    static const EFI_GUID acpi2 = {0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
+    static const EFI_GUID acpi1 = {0xeb9d2d30, 0x2d88, 0x11d3, {0x9a, 0x16, 0x00, 0x90, 0x27, 0x3f, 0xc1, 0x4d}};
+    const EFI_CONFIGURATION_TABLE *t = env->system->ConfigurationTable;
+    bool found2 = false;
+
+    info.rsdp = HPA_NONE;
+    for (UINTN i = 0; i < env->system->NumberOfTableEntries; i++) {
+        bool is2 = memcmp(&t[i].VendorGuid, &acpi2, sizeof(acpi2)) == 0;
+        if (!is2 && (found2 || memcmp(&t[i].VendorGuid, &acpi1, sizeof(acpi1)) != 0))
+            continue;
+        info.rsdp = (hpa_t){(u64)t[i].VendorTable};
+        found2 = found2 || is2;
+    }
+}
+
+/* A guard page, the stack, and pages for page tables, in one piece. NULL: no memory. */
+static void *take_pages(struct boot_env *env)
+{
+    u64 at;
+
+    info.pool_pages = boot_pool_pages(env);
+    u64 pages = 1 + STACK_PAGES + info.pool_pages;
+    if (info.pool_pages == 0 || env->boot->AllocatePages(AllocateAnyPages, EfiLoaderData, pages, &at) != EFI_SUCCESS)
+        return NULL;
+    info.guard = (hpa_t){at};
+    info.pool = (hpa_t){at + (1 + STACK_PAGES) * PAGE_BYTES};
+    return (void *)(at + (1 + STACK_PAGES) * PAGE_BYTES);
+}
+
+/* The map's key is stale when anything allocates in between; the specification allows to ask again. */
+static EFI_STATUS leave_firmware(struct boot_env *env)
+{
+    EFI_STATUS s = EFI_SUCCESS;
+
+    for (unsigned i = 0; i < MAP_TRIES; i++) {
+        UINTN key;
+        s = boot_memory_map(env, &info, &key);
+        if (s != EFI_SUCCESS)
+            return s;
+        s = env->boot->ExitBootServices(env->image, key);
+        if (s != EFI_INVALID_PARAMETER)
+            return s;
+    }
+    return s;
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+    struct boot_env env = {.image = image, .system = system, .boot = system->BootServices};
+
+    if (!boot_open(&env) || !read_options(&env))
+        return EFI_INVALID_PARAMETER;
+    if (detect(&info.tdx_missing) != ERR_OK && !info.options.force) {
+        boot_say(&env, "this machine is not ready for TDX:");
+        boot_say(&env, info.tdx_missing);
+        boot_say(&env, "back to the firmware; the option `force` starts the console without TDX");
+        return EFI_UNSUPPORTED;
+    }
+    find_rsdp(&env);
+    boot_read_scripts(&env, &info);
+    void *stack = take_pages(&env);
+    if (stack == NULL || !boot_memory_map_reserve(&env)) {
+        boot_say(&env, "not enough memory to start");
+        return EFI_OUT_OF_RESOURCES;
+    }
+    EFI_STATUS s = leave_firmware(&env);
+    if (s != EFI_SUCCESS)
+        return s;
+    irq_disable();
+    stack_switch(stack, kernel_start, &info);
+}

@@ -1,0 +1,109 @@
+/* The local APIC. See apic.h. SDM vol. 3, tables 11-1 (memory) and 11-6 (x2APIC MSRs). */
+#include "drivers/apic.h"
+
+#include "drivers/hw/io.h"
+#include "lib/bits.h"
+#include "lib/hw/cpu.h"
+
+#define MSR_APIC_BASE          0x1b
+#define APIC_BASE_ENABLE       BIT(11)
+#define APIC_BASE_X2           BIT(10)
+#define APIC_BASE_ADDRESS_MASK BITS_MASK(12, 40)
+#define MSR_X2APIC             0x800 /* + register offset / 16 */
+
+#define REG_ID            0x20
+#define REG_TPR           0x80
+#define REG_EOI           0xb0
+#define REG_SVR           0xf0
+#define REG_LVT_TIMER     0x320
+#define REG_LVT_LINT0     0x350
+#define REG_LVT_LINT1     0x360
+#define REG_INITIAL_COUNT 0x380
+#define REG_CURRENT_COUNT 0x390
+#define REG_DIVIDE        0x3e0
+
+#define SVR_ENABLE   BIT(8)
+#define LVT_MASKED   BIT(16)
+#define LVT_PERIODIC BIT(17)
+#define LVT_NMI      (4u << 8)
+#define DIVIDE_16    3
+
+#define CPUID_1_EDX_APIC   BIT(9)
+#define CPUID_1_ECX_X2APIC BIT(21)
+
+static bool x2;
+static hpa_t page;
+
+static u32 reg_read(u32 reg)
+{
+    u64 value = 0;
+
+    if (!x2)
+        return mmio_read32(hpa_add(page, reg));
+    return cpu_read_msr(MSR_X2APIC + reg / 16, &value) ? (u32)value : 0;
+}
+
+static void reg_write(u32 reg, u32 value)
+{
+    if (!x2)
+        mmio_write32(hpa_add(page, reg), value);
+    else if (!cpu_write_msr(MSR_X2APIC + reg / 16, value))
+        return; /* a register that this APIC lacks: the timer then never ticks and start-up says so */
+}
+
+enum err apic_init(void)
+{
+    struct cpuid_regs id = cpu_cpuid(1, 0);
+    u64 base;
+
+    if (!(id.edx & CPUID_1_EDX_APIC) || !cpu_read_msr(MSR_APIC_BASE, &base))
+        return ERR_PLATFORM;
+    page = (hpa_t){base & APIC_BASE_ADDRESS_MASK};
+    x2 = id.ecx & CPUID_1_ECX_X2APIC;
+    /* x2APIC is reached only from the enabled xAPIC. */
+    if (!cpu_write_msr(MSR_APIC_BASE, base | APIC_BASE_ENABLE))
+        return ERR_PLATFORM;
+    if (x2 && !cpu_write_msr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2))
+        x2 = false;
+    reg_write(REG_TPR, 0);
+    reg_write(REG_LVT_TIMER, LVT_MASKED);
+    reg_write(REG_LVT_LINT0, LVT_MASKED);
+    reg_write(REG_LVT_LINT1, LVT_NMI);
+    reg_write(REG_SVR, SVR_ENABLE | APIC_VECTOR_SPURIOUS);
+    return ERR_OK;
+}
+
+bool apic_is_x2(void)
+{
+    return x2;
+}
+
+u32 apic_id(void)
+{
+    u32 id = reg_read(REG_ID);
+    return x2 ? id : id >> 24;
+}
+
+void apic_eoi(void)
+{
+    reg_write(REG_EOI, 0);
+}
+
+u32 apic_timer_measure(void (*wait)(u64 us), u64 us)
+{
+    reg_write(REG_LVT_TIMER, LVT_MASKED);
+    reg_write(REG_DIVIDE, DIVIDE_16);
+    reg_write(REG_INITIAL_COUNT, ~0u);
+    u32 from = reg_read(REG_CURRENT_COUNT);
+    wait(us);
+    u32 to = reg_read(REG_CURRENT_COUNT);
+    reg_write(REG_INITIAL_COUNT, 0);
+    return from - to;
+}
+
+void apic_timer_start(u32 ticks)
+{
+    reg_write(REG_DIVIDE, DIVIDE_16);
+    reg_write(REG_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_PERIODIC | APIC_VECTOR_TIMER);
+    reg_write(REG_INITIAL_COUNT, ticks);
+}

@@ -1,0 +1,27 @@
+/*
+ * The local APIC of this CPU, in x2APIC mode where the CPU has it, else through its page in memory: the periodic timer, end of
+ * interrupt. SDM vol. 3, chapter 11. Interrupts between CPUs come with SMP.
+ */
+#ifndef DRIVERS_APIC_H
+#define DRIVERS_APIC_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+
+#define APIC_VECTOR_TIMER    0x40
+#define APIC_VECTOR_SPURIOUS 0xff
+
+/* Enables the local APIC with the timer masked. ERR_PLATFORM: none. */
+MUST_CHECK enum err apic_init(void);
+
+bool apic_is_x2(void);
+u32 apic_id(void);
+void apic_eoi(void);
+
+/* Ticks of the timer (divided by 16) that pass while `wait(us)` waits; for calibration. */
+u32 apic_timer_measure(void (*wait)(u64 us), u64 us);
+
+/* Periodic interrupt APIC_VECTOR_TIMER every `ticks` of the divided clock; 0 stops it. */
+void apic_timer_start(u32 ticks);
+
+#endif

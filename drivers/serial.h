@@ -1,0 +1,36 @@
+/*
+ * The serial line of the console: a 16550 at 115200 8n1. Output waits a bounded time for the transmitter and then drops;
+ * input is polled into a ring, from the timer interrupt and from whoever waits for input, so that nothing typed is lost while
+ * the VMM works. One reader; interrupts are turned off inside where it matters.
+ */
+#ifndef DRIVERS_SERIAL_H
+#define DRIVERS_SERIAL_H
+
+#include "lib/types.h"
+
+#define SERIAL_COM1 0x3f8
+
+/* False where no UART answers at `port`; output is then dropped and input never comes. */
+bool serial_init(u16 port);
+
+void serial_write(const char *text, size_t bytes);
+
+/* Waits, for a bounded time, until the last byte is on the wire: before power goes off. */
+void serial_drain(void);
+
+/* Moves what has arrived into the ring. Called with interrupts off (timer) or on. */
+void serial_poll(void);
+
+/* The next byte typed, or -1. */
+int serial_read(void);
+
+/* True once after ^C arrived; ^C itself stays in the stream, where the line editor finds it. */
+bool serial_take_interrupt(void);
+
+/* Forgets what was typed so far: after ^C took the console out of work. */
+void serial_drop_input(void);
+
+/* Bytes lost since the last call: by the UART (overrun) or because the ring was full. */
+unsigned serial_take_overruns(void);
+
+#endif

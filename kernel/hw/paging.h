@@ -1,0 +1,22 @@
+/*
+ * The VMM's own page tables: physical memory mapped one to one by the largest pages, nothing both writable and executable,
+ * page 0 and the guard under the stack not there. SDM vol. 3, section 4.5. Only start-up code changes them.
+ */
+#ifndef KERNEL_HW_PAGING_H
+#define KERNEL_HW_PAGING_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+
+struct paging_config {
+    u64 top;    /* everything below is mapped, at least 4 GiB */
+    hpa_t pool; /* pages for tables: the VMM's for ever */
+    u64 pool_pages;
+    hpa_t uncached; /* one page of registers (the local APIC), HPA_NONE: none */
+    hpa_t guard;    /* one page that must not be mapped */
+};
+
+/* Builds the tables and switches to them. ERR_NO_MEMORY: the pool is too small, nothing is changed. */
+MUST_CHECK enum err paging_init(const struct paging_config *config);
+
+#endif

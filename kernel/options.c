@@ -1,0 +1,81 @@
+/* Options of septum.efi. See options.h. */
+#include "kernel/options.h"
+
+#include "kernel/parser.h"
+#include "lib/format.h"
+#include "lib/string.h"
+
+void options_default(struct options *o)
+{
+    *o = (struct options){.log = LOG_INFO};
+}
+
+static bool set_script(struct options *o, const char *value)
+{
+    size_t n = strlen(value);
+
+    if (n >= sizeof(o->script))
+        return false;
+    memcpy(o->script, value, n + 1);
+    return true;
+}
+
+static bool set_key(struct options *o, const char *key, const char *value, char *error, size_t bytes)
+{
+    const char *allowed;
+
+    if (strcmp(key, "script") == 0) {
+        allowed = "a file name of at most 63 bytes";
+        if (set_script(o, value))
+            return true;
+    } else if (strcmp(key, "log") == 0) {
+        allowed = "error, warn, info or debug";
+        if (log_level_parse(value, &o->log))
+            return true;
+    } else if (strcmp(key, "tdmem") == 0) {
+        allowed = "a size such as 512M or 4G";
+        if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes != 0)
+            return true;
+    } else {
+        format_to(error, bytes, "unknown option '%s='; there are script=NAME log=LEVEL tdmem=SIZE force", key);
+        return false;
+    }
+    format_to(error, bytes, "option %s=%s: the value must be %s", key, value, allowed);
+    return false;
+}
+
+static bool apply_line(const struct parsed_line *l, struct options *o, char *error, size_t bytes)
+{
+    for (unsigned i = 0; i < l->word_count; i++) {
+        if (strcmp(l->words[i], "force") == 0) {
+            o->force = true;
+            continue;
+        }
+        format_to(error, bytes, "unknown option '%s'; there are script=NAME log=LEVEL tdmem=SIZE force", l->words[i]);
+        return false;
+    }
+    for (unsigned i = 0; i < l->key_count; i++)
+        if (!set_key(o, l->keys[i].key, l->keys[i].value, error, bytes))
+            return false;
+    return true;
+}
+
+bool options_parse(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes)
+{
+    static struct parsed_line line; /* too large for a firmware's stack to be taken for granted */
+
+    for (size_t from = 0; from < bytes;) {
+        size_t to = from;
+        while (to < bytes && text[to] != '\n')
+            to++;
+        const char *wrong = parse_line(text + from, to - from, &line);
+        if (wrong != NULL) {
+            format_to(error, error_bytes, "options: %s", wrong);
+            return false;
+        }
+        if (!apply_line(&line, o, error, error_bytes))
+            return false;
+        from = to + 1;
+    }
+    return true;
+}

@@ -1,0 +1,28 @@
+/*
+ * Options of septum.efi: words of the load options and of septum.cfg beside it on the boot volume.
+ *
+ *   script=NAME   run this script from the boot volume before the console starts; a failing command powers off
+ *   log=LEVEL     error, warn, info or debug
+ *   tdmem=SIZE    at most this much memory becomes TDX memory
+ *   force         leave boot services also where the platform lacks what TDX needs
+ */
+#ifndef KERNEL_OPTIONS_H
+#define KERNEL_OPTIONS_H
+
+#include "kernel/log.h"
+
+#define OPTION_NAME_BYTES 64
+
+struct options {
+    char script[OPTION_NAME_BYTES]; /* empty: none */
+    enum log_level log;
+    u64 tdmem_bytes; /* 0: no limit */
+    bool force;
+};
+
+void options_default(struct options *o);
+
+/* Applies the words of `text` (lines, `#` comments) to `o`. False: `error` says which word is wrong, `o` is partly changed. */
+bool options_parse(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes);
+
+#endif

@@ -1,0 +1,9 @@
+/* The end of the road (lib/log.h), when it starts from an exception: the registers of `frame` are printed too. */
+#ifndef KERNEL_PANIC_H
+#define KERNEL_PANIC_H
+
+#include "kernel/hw/traps.h"
+
+_Noreturn void panic_trap(const struct trap_frame *frame, const char *what);
+
+#endif

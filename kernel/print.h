@@ -1,0 +1,16 @@
+/*
+ * Text for the person at the console, and the sink that everything printed goes through. Newlines become CR LF on the wire.
+ */
+#ifndef KERNEL_PRINT_H
+#define KERNEL_PRINT_H
+
+#include "lib/types.h"
+
+void print(const char *fmt, ...) PRINTF_LIKE(1, 2); /* cut at 511 bytes */
+void print_bytes(const char *text, size_t bytes);
+
+/* "1200 MiB", "4 KiB", "12 B": the largest unit that divides `bytes`. Returns `to`. */
+#define PRINT_SIZE_BYTES 24
+const char *print_size(char to[PRINT_SIZE_BYTES], u64 bytes);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * Time since start by the TSC. Its rate comes from CPUID leaf 0x15 where that is complete, else it is measured once against the
+ * ACPI power-management timer (3.579545 MHz); ACPI 6.5, section 4.8.3.3.
+ */
+#ifndef KERNEL_TIME_H
+#define KERNEL_TIME_H
+
+#include "lib/types.h"
+
+/* After acpi_init(). Assumes 1 GHz, and says so, where nothing tells. */
+void time_init(void);
+
+u64 time_tsc_khz(void);
+u64 time_us(void); /* since time_init() */
+void time_wait_us(u64 us);
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * The periodic interrupt of this CPU: it polls the serial line, and it takes the CPU out of the TD now and then, so that a ^C is
+ * seen while the TD works.
+ */
+#ifndef KERNEL_TIMER_H
+#define KERNEL_TIMER_H
+
+#include "lib/err.h"
+#include "lib/types.h"
+
+#define TIMER_HZ 500 /* 115200 baud fill the UART's 16 bytes in 1.4 ms; a terminal's typist does not */
+
+/* After time_init() and apic_init(). ERR_PLATFORM: the timer does not count. */
+MUST_CHECK enum err timer_init(void);
+
+#endif

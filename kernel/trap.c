@@ -1,0 +1,84 @@
+/* Exceptions and interrupts of the VMM's own CPU. See trap.h. SDM vol. 3, table 6-1. */
+#include "kernel/trap.h"
+
+#include "drivers/apic.h"
+#include "drivers/serial.h"
+#include "kernel/panic.h"
+#include "lib/format.h"
+#include "lib/hw/fixup.h"
+#include "lib/log.h"
+#include "lib/trace.h"
+
+#define VECTOR_NMI             2
+#define VECTOR_UD              6
+#define VECTOR_GP              13
+#define VECTOR_FIRST_INTERRUPT 32
+
+static _Atomic u64 timer_count;
+static _Atomic unsigned strangers;
+
+u64 trap_timer_count(void)
+{
+    return timer_count;
+}
+
+static const char *exception_name(u64 vector)
+{
+    static const char *const names[VECTOR_FIRST_INTERRUPT] = {
+        "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "", "#TS", "#NP", "#SS", "#GP", "#PF", "",
+        "#MF", "#AC", "#MC", "#XM", "#VE", "#CP", "",    "",    "",    "", "",    "",    "#HV", "#VC", "#SX", "",
+    };
+    return vector < VECTOR_FIRST_INTERRUPT ? names[vector] : "";
+}
+
+static bool fix_up(struct trap_frame *frame)
+{
+    u64 resume;
+
+    if (frame->vector != VECTOR_UD && frame->vector != VECTOR_GP)
+        return false;
+    resume = fixup_find(frame->rip);
+    if (resume == 0)
+        return false;
+    frame->rip = resume;
+    frame->rax = frame->vector;
+    return true;
+}
+
+static void interrupt(struct trap_frame *frame)
+{
+    switch (frame->vector) {
+    case APIC_VECTOR_TIMER:
+        timer_count++;
+        serial_poll();
+        apic_eoi();
+        return;
+    case APIC_VECTOR_SPURIOUS: /* has no EOI */
+        return;
+    default:
+        trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
+        if (strangers++ == 0)
+            log_msg(LOG_WARN, "interrupt on vector 0x%llx, which nobody uses", (unsigned long long)frame->vector);
+        apic_eoi();
+        return;
+    }
+}
+
+void trap_handle(struct trap_frame *frame)
+{
+    char what[48];
+
+    if (frame->vector >= VECTOR_FIRST_INTERRUPT) {
+        interrupt(frame);
+        return;
+    }
+    if (fix_up(frame))
+        return;
+    if (frame->vector == VECTOR_NMI) {
+        trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
+        return;
+    }
+    format_to(what, sizeof(what), "exception %llu %s", (unsigned long long)frame->vector,
+              exception_name(frame->vector));
+    panic_trap(frame, what);
+}

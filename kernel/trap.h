@@ -1,0 +1,15 @@
+/*
+ * What the VMM does about an exception or interrupt of its own CPU: fix up a fault that was expected, serve the timer, or
+ * panic. Runs with interrupts off. TD exits do not come here (kernel/vm_run.c).
+ */
+#ifndef KERNEL_TRAP_H
+#define KERNEL_TRAP_H
+
+#include "kernel/hw/traps.h"
+
+void trap_handle(struct trap_frame *frame);
+
+/* Timer interrupts so far on this CPU; tells that the timer ticks. */
+u64 trap_timer_count(void);
+
+#endif
