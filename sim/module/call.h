@@ -20,14 +20,13 @@ struct call {
     struct lock_list locks;
 };
 
-/* A leaf of either table. `versions` is the highest version let through to the handler. */
+/* A SEAMCALL leaf. `versions` is the highest version let through to the handler; only some handlers know any above 0. */
 struct leaf {
     u64 (*handler)(struct call *c);
     u8 versions;
-    bool before_ready; /* SEAMCALL: allowed before the module is ready */
+    bool before_ready; /* allowed before the module is ready */
 };
 extern const struct leaf mdl_seamcalls[SEAMCALL_LEAVES];
-extern const struct leaf mdl_tdcalls[TDCALL_LEAVES]; /* tdcall.c */
 
 /* Status with an operand id in its details. */
 static inline u64 status_operand(u64 status, unsigned operand)
@@ -42,6 +41,8 @@ void mdl_call_unlock(struct call *c, void *lock);
 
 /* RFLAGS.IF clear hides interrupts from the host's interruptible leafs; NMI and SMI count always. */
 bool mdl_interrupted(struct call *c);
+
+#define RFLAGS_IF (1ull << 9)
 
 #define MDL_CHECK(condition, what)                                                                                     \
     do {                                                                                                               \

@@ -26,10 +26,14 @@ enum lock_result mdl_lock(struct seam_lp *lp, struct lock_list *list, void *lock
                           enum lock_mode mode, bool guest);
 /* From shared to exclusive, for a lock that the list holds shared. LOCK_BUSY: still held shared. */
 enum lock_result mdl_lock_promote(struct seam_lp *lp, struct lock_list *list, void *lock);
-/* From exclusive to shared. */
-void mdl_lock_demote(struct seam_lp *lp, struct lock_list *list, void *lock);
 /* Release one lock of the list, or the newest ones until `keep` are left (0: all). */
 void mdl_unlock(struct seam_lp *lp, struct lock_list *list, void *lock);
+/* The lock was released by a store of the entry that holds it. */
+void mdl_unlock_forget(struct lock_list *list, void *lock);
 void mdl_unlock_to(struct seam_lp *lp, struct lock_list *list, unsigned keep);
+
+/* S-EPT entries outside any list, for the host's leafs that lock whole tables. */
+bool mdl_try_sept_entry(struct seam_lp *lp, u64 *entry);
+void mdl_release_sept_entry(struct seam_lp *lp, u64 *entry);
 
 #endif

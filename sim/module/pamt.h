@@ -14,6 +14,9 @@ struct pamt_path {
 /* The PAMT entries for `hpa`; false: outside every TDMR, or in a GiB that TDH.SYS.TDMR.INIT has not finished. */
 bool pamt_find(u64 hpa, struct pamt_path *path);
 
+/* The entry for `offset` bytes into a TDMR, initialised or not. */
+struct pamt_entry *pamt_entry_of(const struct tdmr *tdmr, enum page_level level, u64 offset);
+
 static inline u64 pamt_owner(const struct pamt_entry *entry)
 {
     return (u64)entry->owner_high << 44 | (u64)entry->owner_low << 12;

@@ -51,13 +51,12 @@ unsigned sept_top_level(const struct tdcs *tdcs);
 /* Entries in each state, RWX and memory type to match. */
 u64 sept_make_leaf(enum sept_state state, u64 hpa);
 u64 sept_make_table(enum sept_state state, u64 hpa);
-/* The same entry in another state; host-priority mark is taken over, the lock is not. */
+/* The same entry in another state, permissions to match. */
 u64 sept_with_state(u64 entry, enum sept_state state);
 
 /* Down to `level`, or to the first entry that leads no further (leaf, free, blocked). */
 void sept_walk(const struct tdcs *tdcs, u64 gpa, unsigned level, struct sept_walk *walk);
-/* Store a locked entry's new value and so release its lock; the call forgets the lock. A host's mark that came
- * meanwhile stays. */
+/* Store a locked entry's new value and so release its lock; the call forgets the lock. */
 void sept_store_unlock(struct call *c, u64 *entry, u64 value);
 /* Store and keep the lock. */
 void sept_store(struct call *c, u64 *entry, u64 value);
@@ -75,6 +74,31 @@ u64 sept_open(struct call *c, const struct td *td, u64 gpa, unsigned level, enum
               struct sept_walk *walk);
 /* Lock the entry (OPERAND_BUSY|operand) and read it again. */
 u64 sept_lock_entry(struct call *c, struct sept_walk *walk, unsigned operand);
+/*
+ * What the TDH.MEM leafs share: RCX and RDX cleared, TD in RDX, GPA and level in RCX (max_level SEPT_TOP: up to the root),
+ * tree lock, walk, entry lock, entry state that the leaf allows. Failures have RCX and RDX as the leaf defines them.
+ */
+#define SEPT_TOP 0xff
+struct sept_op {
+    struct td td;
+    u64 gpa;
+    struct sept_walk walk;
+};
+u64 sept_begin(struct call *c, unsigned min_level, unsigned max_level, enum lock_mode tree, struct sept_op *op);
+u64 sept_begin_with_tdr(struct call *c, u64 tdr_hpa, unsigned min_level, unsigned max_level, enum lock_mode tree,
+                        struct sept_op *op);
+/* `status` with operand RCX and the entry in RCX and RDX. */
+u64 sept_refuse(struct call *c, const struct sept_op *op, u64 status);
+/* Once the TD runs, the entry must be blocked (GPA_RANGE_NOT_BLOCKED) and out of all TLBs (TLB_TRACKING_NOT_DONE). */
+u64 sept_check_tracked(struct call *c, const struct sept_op *op, const struct pamt_entry *page);
+bool sept_is_blocked(u64 entry);
+/* The page of a leaf entry, without the count of an interrupted ACCEPT. */
+u64 sept_leaf_hpa(const struct sept_walk *walk);
+u64 *sept_slot(u64 table_hpa, u64 gpa, unsigned level);
+
+/* RDX of leafs that take a flag in bit 0 beside the TDR: false when reserved bits are set. */
+bool sept_tdr_and_flag(u64 operand, u64 *tdr_hpa);
+
 /* May this SEAMCALL leaf work on an entry in this state? */
 bool sept_leaf_allows(u16 leaf, enum sept_state state);
 

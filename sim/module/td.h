@@ -30,10 +30,15 @@ u64 tdr_open_owner(struct call *c, const struct pamt_entry *page, enum lock_mode
  * (OPERAND_BUSY|OP_STATE) and whether the leaf is allowed in it (OP_STATE_INCORRECT).
  */
 u64 tdcs_open(struct call *c, struct td *td, enum lock_mode op_state_mode);
+/* The same for leafs that hold the TDR exclusively, which covers the op state: no lock. */
+u64 tdcs_open_exclusive(struct call *c, struct td *td);
+bool tdcs_leaf_allowed(const struct tdcs *tdcs, u16 leaf);
 /* Explicit TDR operand, shared lock, and TD state with the op state held shared: what most leafs start with. */
 u64 td_open(struct call *c, u64 tdr_hpa, unsigned operand, struct td *td);
 /* The TD may not be used any more. */
 void tdr_set_fatal(struct tdr *tdr);
+/* CHLDCNT grows or shrinks by so many 4K pages. */
+void tdr_count_pages(struct call *c, struct tdr *tdr, s64 pages);
 
 /* The TDVPR in RCX, then its TDR (shared, implicit); not the TDCS. */
 u64 tdvps_open(struct call *c, u64 hpa, enum lock_mode mode, unsigned operand, struct vcpu *vcpu, struct td *td);

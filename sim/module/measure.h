@@ -1,0 +1,13 @@
+/* The build-time measurement of a TD, MRTD. TDX Module v1.5 Base Architecture Specification, "Measurement and Attestation". */
+#ifndef SIM_MODULE_MEASURE_H
+#define SIM_MODULE_MEASURE_H
+
+#include "sim/module/state.h"
+
+void mdl_measure_begin(struct tdcs *tdcs);
+void mdl_measure_page_add(struct tdcs *tdcs, u64 gpa);
+/* `chunk`: the 256 bytes at `gpa`. */
+void mdl_measure_extend(struct tdcs *tdcs, u64 gpa, const void *chunk);
+void mdl_measure_end(struct tdcs *tdcs);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * Splitting and merging: TDH.MEM.PAGE.DEMOTE and TDH.MEM.PAGE.PROMOTE. TDX Module v1.5 Base Architecture Specification, "Secure
+ * EPT Operations". Trees of L2 VMs are left out.
+ *
+ * Both look for interrupts once, after everything has been checked and just before anything changes; the registers are then as
+ * they were and the same call starts over.
+ */
+#include "sim/module/leaves.h"
+#include "sim/module/sept.h"
+
+static u64 interrupted(struct call *c)
+{
+    c->out[RCX] = c->in[RCX];
+    c->out[RDX] = c->in[RDX];
+    return TDX_INTERRUPTED_RESTARTABLE;
+}
+
+/* Children of a split page: the state of the large one, unblocked. */
+static void fill_children(u64 table_hpa, const struct sept_walk *walk)
+{
+    enum sept_state state = sept_state(walk->value);
+    bool pending = state == SEPT_PENDING || state == SEPT_PENDING_BLOCKED;
+    u64 hpa = sept_leaf_hpa(walk), *table = plat_page(table_hpa);
+    for (unsigned i = 0; i < SEPT_ENTRIES; i++, hpa += sept_level_bytes(walk->level - 1))
+        table[i] = sept_make_leaf(pending ? SEPT_PENDING : SEPT_MAPPED, hpa);
+}
+
+u64 leaf_mem_page_demote(struct call *c)
+{
+    struct sept_op op;
+    struct pamt_entry *table;
+    u64 tdr_hpa, status = status_operand(TDX_OPERAND_INVALID, RDX);
+    c->out[RCX] = 0;
+    c->out[RDX] = 0;
+    if (sept_tdr_and_flag(c->in[RDX], &tdr_hpa))
+        status = sept_begin_with_tdr(c, tdr_hpa, LEVEL_2M, LEVEL_1G, LOCK_SHARED, &op);
+    if (status)
+        return status;
+    u64 hpa = sept_leaf_hpa(&op.walk);
+    struct pamt_entry *page = pamt_known(hpa, op.walk.level);
+    status = sept_check_tracked(c, &op, page);
+    if (status == TDX_SUCCESS)
+        status = pamt_open(c, c->in[R8], LEVEL_4K, LOCK_EXCLUSIVE, PT_NDA, R8, &table);
+    if (status)
+        return status;
+    plat_own(c->in[R8], PAGE_4K);
+    fill_children(c->in[R8], &op.walk);
+    if (mdl_interrupted(c))
+        return interrupted(c);
+    status = mdl_call_lock(c, &page->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
+    if (status)
+        return status;
+    pamt_split(hpa, op.walk.level);
+    sept_store(c, op.walk.entry, sept_make_table(SEPT_NL_MAPPED, c->in[R8]));
+    pamt_set(table, PT_EPT, op.td.tdr_hpa);
+    tdr_count_pages(c, op.td.tdr, 1);
+    return TDX_SUCCESS;
+}
+
+/* Is child `i` what it must be, given the first? Both without lock and mark. */
+static bool continues(const struct sept_walk *first, const struct sept_walk *child, unsigned i)
+{
+    if (i == 0) {
+        enum sept_state state = sept_state(child->value);
+        u64 merged_bytes = sept_level_bytes(child->level + 1);
+        return !(sept_leaf_hpa(child) & (merged_bytes - 1)) && (state == SEPT_MAPPED || state == SEPT_PENDING);
+    }
+    u64 expected = sept_leaf_hpa(first) + i * sept_level_bytes(child->level);
+    return sept_state(child->value) == sept_state(first->value) && sept_leaf_hpa(child) == expected;
+}
+
+/* Locks all children in turn; `locked` of them are locked at the end. `first` is child 0. */
+static u64 check_children(struct call *c, u64 table_hpa, unsigned level, unsigned *locked, struct sept_walk *first)
+{
+    u64 *table = plat_page(table_hpa);
+    for (unsigned i = 0; i < SEPT_ENTRIES; i++) {
+        if (!mdl_try_sept_entry(c->lp, &table[i]))
+            return TDX_OPERAND_BUSY;
+        *locked = i + 1;
+        struct sept_walk child = {&table[i], table[i] & ~(SEPT_LOCK | SEPT_HOST_PRIORITY), level};
+        if (i == 0)
+            *first = child;
+        if (!continues(first, &child, i))
+            return TDX_EPT_INVALID_PROMOTE_CONDITIONS;
+    }
+    return TDX_SUCCESS;
+}
+
+static void unlock_children(struct call *c, u64 table_hpa, unsigned locked)
+{
+    u64 *table = plat_page(table_hpa);
+    for (unsigned i = 0; i < locked; i++)
+        mdl_release_sept_entry(c->lp, &table[i]);
+}
+
+static u64 merge(struct call *c, struct sept_op *op, u64 table_hpa, const struct sept_walk *first)
+{
+    if (mdl_interrupted(c))
+        return interrupted(c);
+    u64 hpa = sept_leaf_hpa(first);
+    struct pamt_path path;
+    MDL_CHECK(pamt_find(hpa, &path), "pages to merge have no PAMT");
+    u64 status = mdl_call_lock(c, &path.at[op->walk.level]->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
+    if (status)
+        return status;
+    pamt_merge(hpa, op->walk.level);
+    sept_store(c, op->walk.entry, first->value);
+    tdr_count_pages(c, op->td.tdr, -1);
+    c->out[RCX] = table_hpa;
+    return TDX_SUCCESS;
+}
+
+u64 leaf_mem_page_promote(struct call *c)
+{
+    struct sept_op op;
+    c->out[RCX] = 0;
+    c->out[RDX] = 0;
+    for (unsigned vm = 1; c->version && vm < VMS_MAX; vm++)
+        c->out[R8 + vm] = NULL_ID;
+    if (c->version > 1)
+        return status_operand(TDX_OPERAND_INVALID, RAX);
+    u64 status = sept_begin(c, LEVEL_2M, LEVEL_1G, LOCK_SHARED, &op);
+    if (status)
+        return status;
+    u64 table_hpa = op.walk.value & SEPT_HPA;
+    struct pamt_entry *table = pamt_known(table_hpa, LEVEL_4K);
+    status = mdl_call_lock(c, &table->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
+    if (status == TDX_SUCCESS)
+        status = sept_check_tracked(c, &op, table);
+    if (status)
+        return status;
+    unsigned locked = 0;
+    struct sept_walk first;
+    status = check_children(c, table_hpa, op.walk.level - 1, &locked, &first);
+    status = status ? sept_refuse(c, &op, status) : merge(c, &op, table_hpa, &first);
+    if (status)
+        unlock_children(c, table_hpa, locked);
+    else
+        table->type = PT_NDA;
+    return status;
+}
