@@ -25,7 +25,7 @@ DEPEND := -MMD -MP
 # Freestanding images. No SSE: extended state belongs to the TD. No red zone: interrupts arrive on the same stack.
 FREE := $(LANGUAGE) -ffreestanding -fno-stack-protector -fno-builtin -fpic -fvisibility=hidden -fshort-wchar -mno-red-zone \
         -mgeneral-regs-only -fno-strict-aliasing -fno-omit-frame-pointer
-EFI_INC := -I/usr/include/efi -I/usr/include/efi/x86_64 -DGNU_EFI_USE_MS_ABI -DEFI_FUNCTION_WRAPPER
+EFI_INC := -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 -DGNU_EFI_USE_MS_ABI -DEFI_FUNCTION_WRAPPER
 EFI_CRT := /usr/lib/crt0-efi-x86_64.o
 EFI_LD := $(LD) -nostdlib -znocombreloc -znoexecstack --no-undefined --no-warn-rwx-segments -shared -Bsymbolic -L/usr/lib
 EFI_SECTIONS := -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel -j .rela -j '.rel.*' -j '.rela.*' -j .reloc -j .rodata
