@@ -8,6 +8,29 @@
 
 #include "sim/module/sept.h"
 
+/* TDVPS.LAST_TD_EXIT: how the vCPU left, which decides what TDH.VP.ENTER hands to it. */
+enum last_td_exit { LAST_EXIT_FAULT = 0, LAST_EXIT_TRAP = 1, LAST_EXIT_VMCALL = 2 };
+
+/* Event injection, VMX format of the entry interruption-information field. */
+#define EVENT_VALID      0x80000000u
+#define EVENT_HAS_ERROR  0x00000800u
+#define EVENT_TYPE_NMI   0x00000200u
+#define EVENT_TYPE_FAULT 0x00000300u
+#define EVENT_TYPE       0x00000700u
+#define VECTOR_NMI       2u
+#define VECTOR_UD        6u
+#define VECTOR_DF        8u
+#define VECTOR_GP        13u
+#define VECTOR_PF        14u
+#define VECTOR_MC        18u
+#define VECTOR_VE        20u
+
+/* Guest interruptibility, and the bit of an EPT violation's qualification that says IRET had unblocked NMIs. */
+#define INTERRUPTIBILITY_STI    1u
+#define INTERRUPTIBILITY_MOV_SS 2u
+#define INTERRUPTIBILITY_NMI    8u
+#define EPT_NMI_UNBLOCKED       (1ull << 12)
+
 /* --- for the leafs that build a TD --- */
 
 /* Virtual CPUID that the VMM may configure: TDH.SYS.INFO, TDH.SYS.RD and TD_PARAMS.CPUID_CONFIG have the rows in this
@@ -22,6 +45,8 @@ void mdl_cpuid_config(unsigned i, struct cpuid_config_row *row);
  * set before. OPERAND_INVALID|CPUID_CONFIG, and *rcx the row at fault (sub-leaf << 32 | leaf, or 0). Also fills the cpuid_*
  * flags and the XSAVE area's layout in `tdcs`. */
 u64 mdl_cpuid_init(struct tdcs *tdcs, struct tdcs_cpuid *cpuid, const u32 config[MDL_CPUID_CONFIGS][4], u64 *rcx);
+/* Virtual CPUID(1).EAX: family, model, stepping. */
+u32 mdl_cpuid_signature(const struct td *td);
 /* The MSR bitmap of a TD (VMX layout) for its attributes, XFAM and virtual CPUID. */
 void mdl_msr_bitmap_init(const struct tdcs *tdcs, u8 bitmap[PAGE_4K]);
 /* A fresh vCPU's registers, controls and TDVPS fields; RCX and R8 start as `rcx`. Index, pages and state are the caller's. */

@@ -26,9 +26,15 @@ static bool makes_double_fault(const struct td_vmcs *td)
     return vector == VECTOR_PF || (vector < 32 && (PF_CONTRIBUTORY >> vector & 1));
 }
 
-void mdl_inject_gp(struct td_vmcs *td, u32 error) { inject(td, VECTOR_GP, true, error); }
+void mdl_inject_gp(struct td_vmcs *td, u32 error)
+{
+    inject(td, VECTOR_GP, true, error);
+}
 
-void mdl_inject_ud(struct td_vmcs *td) { inject(td, VECTOR_UD, false, 0); }
+void mdl_inject_ud(struct td_vmcs *td)
+{
+    inject(td, VECTOR_UD, false, 0);
+}
 
 void mdl_inject_pf(struct td_vmcs *td, u64 gla, u32 error)
 {
@@ -60,6 +66,12 @@ void mdl_inject_ve(struct lp_local *local, u32 reason, u64 qualification, u64 gp
     td->rflags |= RFLAGS_RF;
 }
 
-bool mdl_td_is_64bit(const struct td_vmcs *td) { return (td->efer & EFER_LMA) && (td->cs.access & ACCESS_LONG); }
+bool mdl_td_is_64bit(const struct td_vmcs *td)
+{
+    return (td->efer & EFER_LMA) && (td->cs.access & ACCESS_LONG);
+}
 
-unsigned mdl_td_cpl(const struct td_vmcs *td) { return ACCESS_DPL(td->ss.access); }
+unsigned mdl_td_cpl(const struct td_vmcs *td)
+{
+    return ACCESS_DPL(td->ss.access);
+}
