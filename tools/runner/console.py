@@ -13,8 +13,8 @@ PANIC = re.compile(rb"^\W*panic\b", re.IGNORECASE)
 LINE_LIMIT = 65536
 ESCAPE = 0x01  # ^A, as in QEMU: ^A x leaves, ^A ^A is ^A itself
 CHUNK = 4096
-# A panicked Septum halts: wait this long for the rest of the report, then leave.
-PANIC_GRACE_S = 3.0
+# A panicked Septum halts: wait this long for the end of its report, then leave.
+PANIC_GRACE_S = 10.0
 
 
 class Terminal:
@@ -45,6 +45,7 @@ class Watcher:
         self.status = None  # of the last power-off line
         self.is_reboot = False
         self.panicked_at = None
+        self.is_halted = False
         self.has_prompt = False
 
     def feed(self, data):
@@ -57,6 +58,9 @@ class Watcher:
                 self.line = b""
         self.has_prompt = self.has_prompt or self.line.endswith(PROMPT)
         return extra
+
+    def panic_deadline(self):
+        return float("inf") if self.panicked_at is None else self.panicked_at + PANIC_GRACE_S
 
     def _take(self, line):
         at = line.find(b"@{")
@@ -73,7 +77,11 @@ class Watcher:
             record = json.loads(text)
         except ValueError:
             return
-        if not isinstance(record, dict) or not record.get("ok"):
+        if not isinstance(record, dict):
+            return
+        if record.get("cmd") == "panic":
+            self.is_halted = True
+        if not record.get("ok"):
             return
         self.is_reboot = record.get("cmd") == "reboot"
         if record.get("cmd") == "poweroff" and isinstance(record.get("status"), int):
@@ -106,7 +114,7 @@ class Console:
             now = time.monotonic()
             if now >= self.deadline:
                 return "timeout"
-            if self.watcher.panicked_at is not None and now >= self.watcher.panicked_at + PANIC_GRACE_S:
+            if self.watcher.is_halted or now >= self.watcher.panic_deadline():
                 return "panic"
             for key, _ in self.selector.select(min(self.deadline - now, 0.5)):
                 outcome = key.data()
