@@ -25,6 +25,7 @@ static u64 lock_sys(struct call *c, enum lock_mode mode)
 
 u64 leaf_sys_init(struct call *c)
 {
+    u64 unused; /* a genuine module draws its stack canary here */
     c->out[RCX] = c->out[RDX] = 0;
     for (unsigned reg = R8; reg <= R10; reg++)
         c->out[reg] = 0;
@@ -35,6 +36,8 @@ u64 leaf_sys_init(struct call *c)
         return status_operand(TDX_OPERAND_INVALID, RCX);
     if (mdl_sys.state != SYS_INIT_PENDING)
         return TDX_SYS_INIT_NOT_PENDING;
+    if (!plat_random(&unused))
+        return TDX_RND_NO_ENTROPY;
     mdl_sys.state = SYS_INIT_DONE;
     return TDX_SUCCESS;
 }
@@ -49,6 +52,9 @@ u64 leaf_sys_lp_init(struct call *c)
         return TDX_SYS_LP_INIT_NOT_PENDING;
     if (mdl_lp(c->lp)->initialized)
         return TDX_SYS_LP_INIT_DONE;
+    u64 unused; /* the seed of a genuine module's random steps */
+    if (!plat_random(&unused))
+        return TDX_RND_NO_ENTROPY;
     mdl_lp(c->lp)->last_tdvpr_hpa = NULL_ID;
     mdl_lp(c->lp)->initialized = true;
     __atomic_fetch_add(&mdl_sys.lp_init_count, 1, __ATOMIC_SEQ_CST);
