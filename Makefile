@@ -65,7 +65,7 @@ CONF_OBJ   := $(call obj,host,$(CONF_SRC))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
-SHA_LIB ?= -l:libtomcrypt.a
+SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
 .PHONY: all run test check unit unit-binaries conformance system gdb image clean help tools-present
 .SECONDARY:

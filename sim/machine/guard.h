@@ -22,6 +22,8 @@ bool guard_is_poisoned(u64 hpa);
 void guard_heal(u64 hpa, u64 bytes);
 /* Owned by the module: an access under a shared KeyID does not see the plain content. */
 bool guard_is_owned(u64 hpa);
+/* Owned or hidden: the VMM cannot use it. */
+bool guard_is_closed(u64 hpa);
 
 /* A nested page fault of the VMM; false where the address is not the guard's business (no RAM, or plain and mapped). */
 bool guard_fault(struct cpu *cpu, u64 gpa, u64 info);

@@ -8,7 +8,11 @@
 #include "sim/types.h"
 
 /* Attributes are the descriptor's bits 55:52 and 47:40 put together: type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11. */
-struct vmcb_seg { u16 selector, attributes; u32 limit; u64 base; };
+struct vmcb_seg {
+    u16 selector, attributes;
+    u32 limit;
+    u64 base;
+};
 
 struct vmcb {
     /* control area */
@@ -73,21 +77,23 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM vol. 2, table B-2");
 #define VMCB_CR(n) (1u << (n))
 
 /* intercept_1, at offset 0Ch */
-#define SVM_INTERCEPT_INTR     (1u << 0)
-#define SVM_INTERCEPT_NMI      (1u << 1)
-#define SVM_INTERCEPT_SMI      (1u << 2)
-#define SVM_INTERCEPT_INIT     (1u << 3)
-#define SVM_INTERCEPT_VINTR    (1u << 4)
-#define SVM_INTERCEPT_RDTSC    (1u << 14) /* RDTSCP too, in QEMU */
-#define SVM_INTERCEPT_RDPMC    (1u << 15)
-#define SVM_INTERCEPT_CPUID    (1u << 18)
-#define SVM_INTERCEPT_INVD     (1u << 22)
-#define SVM_INTERCEPT_HLT      (1u << 24)
-#define SVM_INTERCEPT_INVLPG   (1u << 25)
-#define SVM_INTERCEPT_INVLPGA  (1u << 26)
-#define SVM_INTERCEPT_IOIO     (1u << 27)
-#define SVM_INTERCEPT_MSR      (1u << 28)
-#define SVM_INTERCEPT_SHUTDOWN (1u << 31)
+#define SVM_INTERCEPT_INTR        (1u << 0)
+#define SVM_INTERCEPT_NMI         (1u << 1)
+#define SVM_INTERCEPT_SMI         (1u << 2)
+#define SVM_INTERCEPT_INIT        (1u << 3)
+#define SVM_INTERCEPT_VINTR       (1u << 4)
+#define SVM_INTERCEPT_RDTSC       (1u << 14) /* RDTSCP too, in QEMU */
+#define SVM_INTERCEPT_RDPMC       (1u << 15)
+#define SVM_INTERCEPT_CPUID       (1u << 18)
+#define SVM_INTERCEPT_IRET        (1u << 20)
+#define SVM_INTERCEPT_INVD        (1u << 22)
+#define SVM_INTERCEPT_HLT         (1u << 24)
+#define SVM_INTERCEPT_INVLPG      (1u << 25)
+#define SVM_INTERCEPT_INVLPGA     (1u << 26)
+#define SVM_INTERCEPT_IOIO        (1u << 27)
+#define SVM_INTERCEPT_MSR         (1u << 28)
+#define SVM_INTERCEPT_TASK_SWITCH (1u << 29)
+#define SVM_INTERCEPT_SHUTDOWN    (1u << 31)
 
 /* intercept_2, at offset 10h */
 #define SVM_INTERCEPT_VMRUN   (1u << 0) /* VMRUN refuses to run a VMCB without it */
@@ -118,12 +124,14 @@ enum vmcb_exit {
     VMEXIT_RDTSC = 0x6e,
     VMEXIT_RDPMC = 0x6f,
     VMEXIT_CPUID = 0x72,
+    VMEXIT_IRET = 0x74,
     VMEXIT_INVD = 0x76,
     VMEXIT_HLT = 0x78,
     VMEXIT_INVLPG = 0x79,
     VMEXIT_INVLPGA = 0x7a,
     VMEXIT_IOIO = 0x7b,
     VMEXIT_MSR = 0x7c,
+    VMEXIT_TASK_SWITCH = 0x7d,
     VMEXIT_SHUTDOWN = 0x7f,
     VMEXIT_VMRUN = 0x80,
     VMEXIT_VMMCALL = 0x81,
@@ -140,7 +148,10 @@ enum vmcb_exit {
     VMEXIT_NPF = 0x400,
 };
 #define VMEXIT_INVALID 0xffffffffu
-static inline u32 vmcb_exit(const struct vmcb *vmcb) { return (u32)vmcb->exit_code; }
+static inline u32 vmcb_exit(const struct vmcb *vmcb)
+{
+    return (u32)vmcb->exit_code;
+}
 
 /* int_control */
 #define VMCB_V_IRQ          (1u << 8)

@@ -32,7 +32,13 @@ void cpu_wbinvd(void);
 _Noreturn void cpu_halt_forever(void);
 
 /* Device registers: one access, of this size, not merged or reordered by the compiler. */
-static inline u32 mmio_read32(u64 at) { return *(volatile u32 *)at; }
-static inline void mmio_write32(u64 at, u32 value) { *(volatile u32 *)at = value; }
+static inline u32 mmio_read32(u64 at)
+{
+    return *(volatile u32 *)at;
+}
+static inline void mmio_write32(u64 at, u32 value)
+{
+    *(volatile u32 *)at = value;
+}
 
 #endif

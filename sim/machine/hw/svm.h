@@ -16,6 +16,15 @@ void svm_run_interruptible(struct vmcb *vmcb, u64 *gpr);
 void svm_vmload(struct vmcb *vmcb);
 void svm_vmsave(struct vmcb *vmcb);
 
+/*
+ * The caller becomes the guest: the place behind this call goes to *rip, *rsp, *rflags, and the CPU continues in `entry`, on its
+ * own stack, with interrupts off and GIF = 0. When `entry` runs a VMCB with these three values, the call returns, virtualised.
+ */
+void svm_become_guest(u64 *rip, u64 *rsp, u64 *rflags, void *stack_top, void (*entry)(void));
+
+void svm_clgi(void);
+void svm_stgi(void);
+
 /* Lets a pending NMI into the core's own handler (after an NMI exit). */
 void svm_take_nmi(void);
 

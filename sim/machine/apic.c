@@ -1,0 +1,166 @@
+/*
+ * x2APIC MSRs over the memory-mapped APIC, or passed on where the APIC is in x2APIC mode already. Left out: the xAPIC page stays
+ * accessible to the VMM in x2APIC mode; INIT and start-up IPIs are reported and not sent.
+ */
+#include "sim/machine/apic.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/log.h"
+
+#define MSR_APIC_BASE 0x1b
+#define BASE_EXTD     (1ull << 10)
+#define BASE_ENABLE   (1ull << 11)
+#define BASE_ADDR     0x000ffffffffff000ull
+
+/* Register numbers: offset in the xAPIC page / 16 = MSR - 800h. */
+enum {
+    REG_ID = 0x02,
+    REG_VERSION = 0x03,
+    REG_TPR = 0x08,
+    REG_PPR = 0x0a,
+    REG_EOI = 0x0b,
+    REG_LDR = 0x0d,
+    REG_DFR = 0x0e,
+    REG_SVR = 0x0f,
+    REG_ISR = 0x10,
+    REG_TMR = 0x18,
+    REG_IRR = 0x20,
+    REG_ESR = 0x28,
+    REG_LVT_CMCI = 0x2f,
+    REG_ICR = 0x30,
+    REG_ICR_HIGH = 0x31,
+    REG_LVT_TIMER = 0x32,
+    REG_LVT_ERROR = 0x37,
+    REG_TIMER_INITIAL = 0x38,
+    REG_TIMER_CURRENT = 0x39,
+    REG_TIMER_DIVIDE = 0x3e,
+    REG_SELF_IPI = 0x3f,
+};
+
+#define ICR_MODE(low) ((low) >> 8 & 7)
+#define ICR_MODE_INIT 5
+#define ICR_MODE_SIPI 6
+#define ICR_SELF      0x00040000u
+
+static u64 page_at(unsigned reg)
+{
+    return (cpu_rdmsr(MSR_APIC_BASE) & BASE_ADDR) + 16 * reg;
+}
+static u32 page_read(unsigned reg)
+{
+    return mmio_read32(page_at(reg));
+}
+static void page_write(unsigned reg, u32 value)
+{
+    mmio_write32(page_at(reg), value);
+}
+
+static u32 apic_read(struct cpu *cpu, unsigned reg)
+{
+    return cpu->x2apic_native ? (u32)cpu_rdmsr(MSR_X2APIC_FIRST + reg) : page_read(reg);
+}
+
+void apic_init(struct cpu *cpu)
+{
+    cpu->x2apic_native = cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD;
+    cpu->x2apic = cpu->x2apic_native;
+    cpu->apic_id = cpu->x2apic_native ? apic_read(cpu, REG_ID) : page_read(REG_ID) >> 24;
+}
+
+u64 apic_base_read(struct cpu *cpu)
+{
+    return (cpu_rdmsr(MSR_APIC_BASE) & ~BASE_EXTD) | (cpu->x2apic ? BASE_EXTD : 0);
+}
+
+bool apic_base_write(struct cpu *cpu, u64 value)
+{
+    bool extd = value & BASE_EXTD;
+    if (extd && !(value & BASE_ENABLE))
+        return false;
+    if (!extd && cpu->x2apic && value & BASE_ENABLE) /* x2APIC to xAPIC only through disabled */
+        return false;
+    cpu_wrmsr(MSR_APIC_BASE, (value & ~BASE_EXTD) | (cpu->x2apic_native && extd ? BASE_EXTD : 0));
+    cpu->x2apic_native &= extd;
+    cpu->x2apic = extd;
+    return true;
+}
+
+static bool exists(unsigned reg)
+{
+    static const u8 lone[] = {
+        REG_ID,  REG_VERSION,  REG_TPR, REG_PPR,           REG_EOI,           REG_LDR,          REG_SVR,
+        REG_ESR, REG_LVT_CMCI, REG_ICR, REG_TIMER_INITIAL, REG_TIMER_CURRENT, REG_TIMER_DIVIDE, REG_SELF_IPI};
+    for (unsigned i = 0; i < sizeof(lone); i++)
+        if (lone[i] == reg)
+            return true;
+    return (reg >= REG_ISR && reg < REG_ESR) || (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR);
+}
+
+bool apic_read_msr(struct cpu *cpu, u32 msr, u64 *value)
+{
+    unsigned reg = msr - MSR_X2APIC_FIRST;
+    if (!cpu->x2apic || !exists(reg) || reg == REG_EOI || reg == REG_SELF_IPI)
+        return false;
+    if (cpu->x2apic_native)
+        *value = cpu_rdmsr(msr);
+    else if (reg == REG_ID)
+        *value = cpu->apic_id;
+    else if (reg == REG_LDR)
+        *value = (cpu->apic_id >> 4) << 16 | 1u << (cpu->apic_id & 15);
+    else if (reg == REG_ICR)
+        *value = page_read(REG_ICR) | (u64)(page_read(REG_ICR_HIGH) >> 24) << 32;
+    else
+        *value = page_read(reg);
+    return true;
+}
+
+static void send_ipi(struct cpu *cpu, u64 icr)
+{
+    u32 low = (u32)icr, dest = (u32)(icr >> 32);
+    if (ICR_MODE(low) == ICR_MODE_INIT || ICR_MODE(low) == ICR_MODE_SIPI) {
+        sim_log("%s IPI to APIC %x not sent: the platform runs one CPU",
+                ICR_MODE(low) == ICR_MODE_INIT ? "INIT" : "start-up", dest);
+        return;
+    }
+    if (cpu->x2apic_native) {
+        cpu_wrmsr(MSR_X2APIC_FIRST + REG_ICR, icr);
+        return;
+    }
+    page_write(REG_ICR_HIGH, (dest > 0xff ? 0xff : dest) << 24);
+    page_write(REG_ICR, low);
+}
+
+static bool is_read_only(unsigned reg)
+{
+    return reg == REG_ID || reg == REG_VERSION || reg == REG_PPR || reg == REG_LDR ||
+           (reg >= REG_ISR && reg < REG_ESR) || reg == REG_TIMER_CURRENT;
+}
+
+bool apic_write_msr(struct cpu *cpu, u32 msr, u64 value)
+{
+    unsigned reg = msr - MSR_X2APIC_FIRST;
+    if (!cpu->x2apic || !exists(reg) || is_read_only(reg) || (reg != REG_ICR && value >> 32))
+        return false;
+    if ((reg == REG_EOI || reg == REG_ESR) && value)
+        return false;
+    if (reg == REG_ICR)
+        send_ipi(cpu, value);
+    else if (cpu->x2apic_native)
+        cpu_wrmsr(msr, value);
+    else if (reg == REG_SELF_IPI)
+        page_write(REG_ICR, ICR_SELF | (u8)value);
+    else
+        page_write(reg, (u32)value);
+    return true;
+}
+
+bool apic_has_deliverable(struct cpu *cpu)
+{
+    for (unsigned i = 8; i-- > 0;) {
+        u32 bits = apic_read(cpu, REG_IRR + i);
+        if (!bits)
+            continue;
+        unsigned vector = 32 * i + 31 - (unsigned)__builtin_clz(bits);
+        return vector >> 4 > apic_read(cpu, REG_PPR) >> 4;
+    }
+    return false;
+}

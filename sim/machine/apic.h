@@ -1,0 +1,24 @@
+/* The VMM's local APIC: x2APIC registers over the APIC that the machine has. SDM vol. 3, section 11.12. */
+#ifndef SIM_MACHINE_APIC_H
+#define SIM_MACHINE_APIC_H
+
+#include "sim/machine/cpu.h"
+
+#define MSR_X2APIC_FIRST 0x800
+#define MSR_X2APIC_LAST  0x83f
+
+/* This CPU's APIC ID, and which mode the firmware left the APIC in. */
+void apic_init(struct cpu *cpu);
+
+/* RDMSR and WRMSR of 800h to 83Fh; false where the architecture raises #GP. */
+bool apic_read_msr(struct cpu *cpu, u32 msr, u64 *value);
+bool apic_write_msr(struct cpu *cpu, u32 msr, u64 value);
+
+/* IA32_APIC_BASE as the VMM sees it. */
+u64 apic_base_read(struct cpu *cpu);
+bool apic_base_write(struct cpu *cpu, u64 value);
+
+/* An interrupt waits in the APIC that its priorities would let through. */
+bool apic_has_deliverable(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * CPUID: the features of the CPU underneath, under the name and with the additions of a TDX-capable Intel server. What the
+ * platform neither passes through nor emulates is cleared; a leaf that Intel does not have reads as zeros.
+ */
+#include "sim/machine/cpuid.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/platform.h"
+
+enum { EAX, EBX, ECX, EDX };
+#define BIT(n) (1u << (n))
+
+#define BASIC_MAX    0x1f
+#define EXTENDED_MAX 0x80000008
+#define SIGNATURE    0x000806f8 /* family 6, model 143, stepping 8 */
+#define CRYSTAL_HZ   25000000u
+#define CR4_OSXSAVE  (1ull << 18)
+#define CR4_PKE      (1ull << 22)
+
+static void set(u32 out[4], u32 eax, u32 ebx, u32 ecx, u32 edx)
+{
+    out[EAX] = eax;
+    out[EBX] = ebx;
+    out[ECX] = ecx;
+    out[EDX] = edx;
+}
+
+static void features_1(const struct cpu *cpu, u32 out[4])
+{
+    out[EAX] = SIGNATURE;
+    out[ECX] |= BIT(5) | BIT(6) | BIT(21);                /* VMX, SMX, x2APIC */
+    out[ECX] &= ~(BIT(17) | BIT(24) | BIT(27) | BIT(15)); /* PCID, TSC deadline, OSXSAVE, PDCM */
+    if (cpu->vmm->cr4 & CR4_OSXSAVE)
+        out[ECX] |= BIT(27);
+    out[EBX] = (out[EBX] & 0x00ffffff) | cpu->apic_id << 24;
+}
+
+static void features_7(const struct cpu *cpu, u32 subleaf, u32 out[4])
+{
+    if (subleaf)
+        return;
+    out[EBX] &= ~BIT(10);           /* INVPCID */
+    out[ECX] |= BIT(28) | BIT(22);  /* MOVDIR64B and RDPID: emulated where the CPU has none */
+    out[ECX] &= ~(BIT(5) | BIT(4)); /* WAITPKG, OSPKE */
+    if (cpu->vmm->cr4 & CR4_PKE)
+        out[ECX] |= BIT(4);
+}
+
+static void brand(u32 leaf, u32 out[4])
+{
+    static const char text[48] = "Simulated Intel TDX platform (Septum simtdx)";
+    const char *part = text + 16 * (leaf - 0x80000002);
+    for (unsigned i = 0; i < 4; i++)
+        out[i] = (u8)part[4 * i] | (u32)(u8)part[4 * i + 1] << 8 | (u32)(u8)part[4 * i + 2] << 16 |
+                 (u32)(u8)part[4 * i + 3] << 24;
+}
+
+static void extended(u32 leaf, u32 out[4])
+{
+    switch (leaf) {
+    case 0x80000000:
+        set(out, EXTENDED_MAX, 0, 0, 0);
+        break;
+    case 0x80000001:
+        out[EAX] = out[EBX] = 0;
+        out[ECX] &= BIT(0) | BIT(5) | BIT(8);                        /* LAHF, LZCNT, PREFETCHW */
+        out[EDX] &= BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29); /* SYSCALL, NX, 1G pages, RDTSCP, long mode */
+        break;
+    case 0x80000002 ... 0x80000004:
+        brand(leaf, out);
+        break;
+    case 0x80000006:
+        set(out, 0, 0, out[ECX], 0);
+        break;
+    case 0x80000007:
+        set(out, 0, 0, 0, BIT(8)); /* invariant TSC */
+        break;
+    case 0x80000008:
+        set(out, (out[EAX] & 0xff00) | PLATFORM_MAXPA, 0, 0, 0);
+        break;
+    default:
+        set(out, 0, 0, 0, 0);
+    }
+}
+
+static void basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+    u32 tsc_khz = (u32)(plat_info()->tsc_hz / 1000);
+    switch (leaf) {
+    case 0:
+        set(out, BASIC_MAX, 0x756e6547, 0x6c65746e, 0x49656e69); /* GenuineIntel */
+        break;
+    case 1:
+        features_1(cpu, out);
+        break;
+    case 7:
+        features_7(cpu, subleaf, out);
+        break;
+    case 0x15: /* TSC = crystal * EBX / EAX */
+        set(out, CRYSTAL_HZ / 1000, tsc_khz, CRYSTAL_HZ, 0);
+        break;
+    case 0x16:
+        set(out, tsc_khz / 1000, tsc_khz / 1000, 100, 0);
+        break;
+    case 0x0b:
+    case 0x1f:
+        cpu_raw_cpuid(0x0b, subleaf, out);
+        break;
+    case 2:
+    case 4:
+    case 5:
+    case 6:
+    case 0x0d:
+        break;
+    default:
+        set(out, 0, 0, 0, 0);
+    }
+}
+
+void cpuid_as_intel(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+    cpu_raw_cpuid(leaf, subleaf, out);
+    if (leaf >= 0x80000000)
+        extended(leaf, out);
+    else if (leaf == 0x40000000) /* "SeptumSimTDX": samples taken here must not pass for hardware */
+        set(out, 0x40000000, 0x74706553, 0x69536d75, 0x5844546d);
+    else if (leaf >= 0x40000000)
+        set(out, 0, 0, 0, 0);
+    else
+        basic(cpu, leaf, subleaf, out);
+}
+
+void cpuid_exit(struct cpu *cpu)
+{
+    u32 out[4];
+    cpuid_as_intel(cpu, (u32)cpu->vmm->rax, (u32)cpu->lp.vmm[RCX], out);
+    cpu->vmm->rax = out[EAX];
+    cpu->lp.vmm[RBX] = out[EBX];
+    cpu->lp.vmm[RCX] = out[ECX];
+    cpu->lp.vmm[RDX] = out[EDX];
+    cpu->vmm->rip += 2;
+}

@@ -1,0 +1,189 @@
+/* Exits of the VMM, and the upkeep around them. Intercepts that fire once in a boot are as welcome as those of every SEAMCALL. */
+#include "sim/machine/exits.h"
+#include "sim/machine/cpuid.h"
+#include "sim/machine/guard.h"
+#include "sim/machine/guest.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/hw/svm.h"
+#include "sim/machine/log.h"
+#include "sim/machine/memory.h"
+#include "sim/machine/msr.h"
+#include "sim/machine/npt.h"
+#include "sim/machine/platform.h"
+#include "sim/machine/pool.h"
+#include "sim/machine/vmx.h"
+
+#define ASID_VMM        1
+#define CR0_WP          (1ull << 16)
+#define CR0_PG          (1ull << 31)
+#define CR0_EM_TS       (1ull << 2 | 1ull << 3)
+#define CR4_VMXE        (1ull << 13)
+#define CR4_SMXE        (1ull << 14)
+#define CR4_LA57        (1ull << 12)
+#define CR4_FOLLOWED    (1ull << 4 | 1ull << 7 | 1ull << 20 | 1ull << 21) /* PSE, PGE, SMEP, SMAP */
+#define CR4_OURS        (1ull << 9 | 1ull << 10 | 1ull << 18)             /* OSFXSR, OSXMMEXCPT, OSXSAVE: no flush */
+#define RESET_CONTROL   0xcf9
+#define HYPERVISOR_LEAF 0x40000000
+
+static u64 image_base, image_bytes;
+static void *msr_map, *io_map;
+
+void exits_set_image(u64 base, u64 bytes)
+{
+    image_base = base;
+    image_bytes = (bytes + 4095) & ~4095ull;
+}
+
+void exits_init(struct cpu *cpu)
+{
+    struct vmcb *v = cpu->vmm;
+    if (!msr_map) {
+        msr_map = msr_make_map();
+        io_map = pool_take(3);
+    }
+    v->intercept_cr_read = v->intercept_cr_write = VMCB_CR(4);
+    v->intercept_exceptions = 1u << VECTOR_UD;
+    v->intercept_1 = SVM_INTERCEPT_CPUID | SVM_INTERCEPT_MSR | SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_SHUTDOWN;
+    v->intercept_2 = SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL | SVM_INTERCEPT_VMLOAD | SVM_INTERCEPT_VMSAVE |
+                     SVM_INTERCEPT_STGI | SVM_INTERCEPT_CLGI | SVM_INTERCEPT_SKINIT;
+    v->iopm = (u64)io_map;
+    v->msrpm = (u64)msr_map;
+    v->asid = ASID_VMM;
+    v->nested_control = VMCB_NESTED_PAGING;
+    v->nested_cr3 = npt_root();
+    msr_init(cpu);
+}
+
+/*
+ * An emulator flushes translations whenever VMRUN or #VMEXIT changes one of these bits. So the core's own registers follow the
+ * VMM's. The core's pages are supervisor pages, written only where they are writable: none of the bits matters to it.
+ */
+static void follow_control_registers(const struct vmcb *v)
+{
+    u64 cr0 = cpu_cr0(), cr4 = cpu_cr4();
+    u64 want0 = ((cr0 & ~CR0_WP) | (v->cr0 & CR0_WP)) & ~CR0_EM_TS;
+    u64 want4 = (cr4 & ~CR4_FOLLOWED) | (v->cr4 & CR4_FOLLOWED) | CR4_OURS;
+    if (!(v->cr0 & CR0_PG))
+        return;
+    if (want0 != cr0)
+        cpu_set_cr0(want0);
+    if (want4 != cr4)
+        cpu_set_cr4(want4);
+}
+
+/* MOV to and from CR4: no decode assists, so the register is in the instruction. */
+static void cr4_exit(struct cpu *cpu, bool is_write)
+{
+    struct vmcb *v = cpu->vmm;
+    struct insn insn;
+    if (!guest_insn(cpu, &insn))
+        sim_stop("cannot read the VMM's instruction at %lx", (unsigned long)v->rip);
+    u64 *reg = guest_gpr(cpu, insn_rm(&insn)), value = *reg;
+    if (!is_write) {
+        *reg = cpu->vmm_cr4;
+    } else {
+        bool bad = value & ~msr_cr4_allowed() || (cpu->vmx_root && !(value & CR4_VMXE)) ||
+                   (v->cr0 & CR0_PG && (value ^ cpu->vmm_cr4) & CR4_LA57);
+        if (bad) {
+            guest_inject_error(cpu, VECTOR_GP, 0);
+            return;
+        }
+        cpu->vmm_cr4 = value;
+        v->cr4 = value & ~(CR4_VMXE | CR4_SMXE);
+    }
+    v->rip += insn.length;
+}
+
+/* An event whose delivery met the fault is delivered again; a software interrupt's RIP still stands on the instruction. */
+static void deliver_again(struct vmcb *v)
+{
+    u64 event = v->exit_int_info;
+    if (!(event & VMCB_EVENT_VALID) || (event & VMCB_EVENT_SOFT_INT) == VMCB_EVENT_SOFT_INT)
+        return;
+    if ((event & 0x700) == VMCB_EVENT_EXCEPTION && (u8)event >= 32)
+        event &= ~0x700ull;
+    v->event_injection = event;
+}
+
+/* Where there is no RAM, a device answers: addresses above what was mapped at start are let through page by page. */
+static void nested_fault(struct cpu *cpu)
+{
+    struct vmcb *v = cpu->vmm;
+    u64 gpa = v->exit_info_2;
+    if (!guard_fault(cpu, gpa, v->exit_info_1))
+        npt_show(gpa & ~0xfffull, 4096);
+    deliver_again(v);
+}
+
+/* The first look at the hypervisor's name from outside the core's image shows that nobody will return into it any more. */
+static void hide_image(const struct cpu *cpu)
+{
+    bool inside = cpu->vmm->rip - image_base < image_bytes;
+    if (!image_bytes || inside || (u32)cpu->vmm->rax != HYPERVISOR_LEAF)
+        return;
+    guard_hide(image_base, image_bytes);
+    image_bytes = 0;
+}
+
+_Noreturn static void shut_down(struct cpu *cpu)
+{
+    sim_log("the VMM met a triple fault at %lx, stack %lx, CR2 %lx, CR3 %lx: machine reset",
+            (unsigned long)cpu->vmm->rip, (unsigned long)cpu->vmm->rsp, (unsigned long)cpu->vmm->cr2,
+            (unsigned long)cpu->vmm->cr3);
+    cpu_out8(RESET_CONTROL, 0x02);
+    cpu_out8(RESET_CONTROL, 0x06);
+    cpu_halt_forever();
+}
+
+static void answer(struct cpu *cpu)
+{
+    struct vmcb *v = cpu->vmm;
+    switch (vmcb_exit(v)) {
+    case VMEXIT_EXCP_UD:
+        vmx_undefined_exit(cpu);
+        break;
+    case VMEXIT_NPF:
+        nested_fault(cpu);
+        break;
+    case VMEXIT_CPUID:
+        hide_image(cpu);
+        cpuid_exit(cpu);
+        break;
+    case VMEXIT_MSR:
+        msr_exit(cpu);
+        break;
+    case VMEXIT_READ_CR0 + 4:
+    case VMEXIT_WRITE_CR0 + 4:
+        cr4_exit(cpu, vmcb_exit(v) == VMEXIT_WRITE_CR0 + 4);
+        break;
+    case VMEXIT_VMRUN:
+    case VMEXIT_VMMCALL:
+    case VMEXIT_VMLOAD:
+    case VMEXIT_VMSAVE:
+    case VMEXIT_STGI:
+    case VMEXIT_CLGI:
+    case VMEXIT_SKINIT:
+    case VMEXIT_INVLPGA:
+        guest_inject(cpu, VECTOR_UD);
+        break;
+    case VMEXIT_SHUTDOWN:
+        shut_down(cpu);
+    default:
+        sim_stop("exit %x of the VMM is none the platform knows", vmcb_exit(v));
+    }
+}
+
+_Noreturn void exits_loop(struct cpu *cpu)
+{
+    struct vmcb *v = cpu->vmm;
+    for (;;) {
+        v->tlb_control = npt_was_changed();
+        follow_control_registers(v);
+        svm_run(v, cpu->lp.vmm);
+        cpu->exits++;
+        v->event_injection = 0;
+        v->int_state = 0; /* an instruction that is skipped ends the shadow of the one before it */
+        guard_exit(cpu);
+        answer(cpu);
+    }
+}

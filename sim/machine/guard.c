@@ -1,0 +1,202 @@
+/*
+ * The memory guard. A page is plain (the VMM's), owned by the module, or hidden (the platform's own). Owned pages are absent
+ * from the VMM's nested page table. When the VMM touches one, the module is asked whether it still uses it:
+ *   - no: the page comes back, its bytes scrambled, as memory does whose key has changed;
+ *   - yes: a violation. It is logged with the VMM's RIP; what the VMM reads is noise, what it writes goes nowhere but spoils
+ *     the page for the TD, as a failed integrity check would. For this a stand-in page is mapped until the VMM's next exit, so
+ *     further accesses to that page before then are not seen apart.
+ */
+#include "sim/machine/guard.h"
+#include "sim/machine/config.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/log.h"
+#include "sim/machine/memory.h"
+#include "sim/machine/npt.h"
+#include "sim/machine/platform.h"
+#include "sim/machine/pool.h"
+#include "sim/module/platform.h"
+
+#define PAGE       4096ull
+#define STAND_INS  4 /* one instruction touches at most this many data pages */
+#define LOGGED_MAX 200
+
+/* Changed only by the CPU that executes the SEAMCALL or takes the fault; one byte a page, so no lock is needed for others. */
+enum page_state { PLAIN, OWNED, SPOILT, HIDDEN };
+
+static u8 *states;
+static u64 page_count;
+static u64 noise_key;
+static unsigned logged;
+
+struct stand_in {
+    u64 gpa;
+    void *page;
+};
+static struct stand_in stand_ins[STAND_INS];
+static unsigned stand_in_next;
+static u64 last_rip;
+
+void guard_init(u64 top)
+{
+    page_count = top / PAGE;
+    states = pool_take((page_count + PAGE - 1) / PAGE);
+    for (unsigned i = 0; i < STAND_INS; i++)
+        stand_ins[i].page = pool_take(1);
+    if (!cpu_rdrand(&noise_key))
+        noise_key = cpu_rdtsc();
+}
+
+static enum page_state state_of(u64 hpa)
+{
+    return hpa / PAGE < page_count ? states[hpa / PAGE] : PLAIN;
+}
+
+static void set_states(u64 base, u64 bytes, enum page_state state)
+{
+    for (u64 page = base / PAGE; page < (base + bytes) / PAGE && page < page_count; page++)
+        states[page] = state;
+}
+
+void guard_hide(u64 base, u64 bytes)
+{
+    set_states(base, bytes, HIDDEN);
+    npt_hide(base, bytes);
+}
+
+static bool is_owned_whole(u64 hpa, u64 bytes)
+{
+    for (u64 at = hpa; at < hpa + bytes; at += PAGE)
+        if (state_of(at) != OWNED)
+            return false;
+    return true;
+}
+
+void guard_own(u64 hpa, u64 bytes)
+{
+    if (is_owned_whole(hpa, bytes))
+        return;
+    set_states(hpa, bytes, OWNED);
+    npt_hide(hpa, bytes);
+}
+
+void guard_heal(u64 hpa, u64 bytes)
+{
+    for (u64 at = hpa; at < hpa + bytes; at += PAGE)
+        if (state_of(at) == SPOILT)
+            states[at / PAGE] = OWNED;
+}
+
+bool guard_is_poisoned(u64 hpa)
+{
+    return state_of(hpa) == SPOILT;
+}
+
+bool guard_is_owned(u64 hpa)
+{
+    enum page_state state = state_of(hpa);
+    return state == OWNED || state == SPOILT;
+}
+
+bool guard_is_closed(u64 hpa)
+{
+    return state_of(hpa) != PLAIN;
+}
+
+/* SplitMix64: noise that differs for each place and each life of a page. */
+static u64 noise(u64 seed)
+{
+    seed += 0x9e3779b97f4a7c15ull;
+    seed = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9ull;
+    seed = (seed ^ seed >> 27) * 0x94d049bb133111ebull;
+    return seed ^ seed >> 31;
+}
+
+static void fill_with_noise(void *page, u64 hpa)
+{
+    u64 *words = page;
+    for (unsigned i = 0; i < PAGE / 8; i++)
+        words[i] = noise(hpa + 8 * i + noise_key);
+    noise_key = noise(noise_key);
+}
+
+/* The module is done with the page: the VMM gets it as plain memory. */
+static void release(u64 hpa)
+{
+    states[hpa / PAGE] = PLAIN;
+    fill_with_noise((void *)hpa, hpa);
+    npt_show(hpa, PAGE);
+}
+
+static void map_stand_in(struct cpu *cpu, u64 gpa, bool writable)
+{
+    struct stand_in *s = &stand_ins[stand_in_next++ % STAND_INS];
+    if (s->gpa)
+        npt_hide(s->gpa, PAGE);
+    s->gpa = gpa;
+    fill_with_noise(s->page, gpa);
+    npt_map(gpa, (u64)s->page, writable);
+    last_rip = cpu->vmm->rip;
+}
+
+static const char *owner_name(u64 hpa)
+{
+    if (hpa >= pool_base() && hpa < pool_base() + pool_bytes())
+        return "the TDX module's reserved range";
+    return state_of(hpa) == HIDDEN ? "the platform's image" : "TDX private memory";
+}
+
+static void report(struct cpu *cpu, u64 gpa, u64 info)
+{
+    const char *kind = info & NPF_WRITE ? "wrote to" : info & NPF_FETCH ? "fetched from" : "read from";
+    u64 hpa = platform_strip_key(gpa);
+    const char *owner = hpa == gpa ? owner_name(hpa) : "memory under a private KeyID";
+    if (sim_config()->strict)
+        sim_stop("strict: the VMM at %lx %s %lx, %s", (unsigned long)cpu->vmm->rip, kind, (unsigned long)gpa, owner);
+    if (logged++ < LOGGED_MAX)
+        sim_log("guard: the VMM at %lx %s %lx, %s", (unsigned long)cpu->vmm->rip, kind, (unsigned long)gpa, owner);
+    if (logged == LOGGED_MAX)
+        sim_log("guard: further violations are not logged");
+}
+
+static void violation(struct cpu *cpu, u64 gpa, u64 info)
+{
+    u64 hpa = platform_strip_key(gpa);
+    report(cpu, gpa, info);
+    if (info & NPF_WRITE && guard_is_owned(hpa))
+        states[hpa / PAGE] = SPOILT;
+    map_stand_in(cpu, gpa, info & NPF_WRITE);
+}
+
+bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
+{
+    u64 page = gpa & ~(PAGE - 1), hpa = platform_strip_key(page);
+    enum page_state state = state_of(hpa);
+    if (hpa != page) {
+        if (!memory_is_ram(hpa) || !platform_is_keyed(page))
+            return false;
+        if (platform_is_private_key(page) || state != PLAIN)
+            violation(cpu, page, info);
+        else
+            npt_map(page, hpa, true);
+        return true;
+    }
+    if (state == PLAIN)
+        return false;
+    if (state != HIDDEN && !module_uses_page(hpa))
+        release(hpa);
+    else
+        violation(cpu, page, info);
+    return true;
+}
+
+void guard_exit(struct cpu *cpu)
+{
+    if (!stand_in_next || (vmcb_exit(cpu->vmm) == VMEXIT_NPF && cpu->vmm->rip == last_rip))
+        return;
+    for (unsigned i = 0; i < STAND_INS; i++)
+        if (stand_ins[i].gpa) {
+            npt_hide(stand_ins[i].gpa, PAGE);
+            stand_ins[i].gpa = 0;
+        }
+    stand_in_next = 0;
+}

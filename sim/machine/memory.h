@@ -1,0 +1,20 @@
+/* The machine's RAM as the firmware's memory map gave it at start; constant from then on. */
+#ifndef SIM_MACHINE_MEMORY_H
+#define SIM_MACHINE_MEMORY_H
+
+#include "sim/module/platform.h"
+
+/* `convertible`: the firmware does not keep it, so TDX may use it. Ranges come in any order and do not overlap. */
+void memory_add(u64 base, u64 bytes, bool convertible);
+
+/* After the last memory_add(): sorts and joins; false when there are more pieces than the tables hold. */
+bool memory_seal(void);
+
+bool memory_is_ram(u64 hpa);
+/* End of the highest RAM. */
+u64 memory_top(void);
+
+/* The convertible memory ranges: at least 2 MiB each, at most PLAT_CMRS_MAX (the largest), ascending. */
+unsigned memory_cmrs(struct plat_range cmrs[PLAT_CMRS_MAX]);
+
+#endif

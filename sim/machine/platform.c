@@ -1,0 +1,157 @@
+/* What the module asks of the machine: sim/module/platform.h on real memory. */
+#include "sim/machine/platform.h"
+#include "sim/machine/apic.h"
+#include "sim/machine/config.h"
+#include "sim/machine/cpu.h"
+#include "sim/machine/cpuid.h"
+#include "sim/machine/guard.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/log.h"
+#include "sim/machine/memory.h"
+#include "sim/machine/pool.h"
+#include "sim/machine/td.h"
+
+#define DEVICE_WINDOWS_MAX 32
+#define CACHE_BLOCKS       8 /* pieces that WBINVD of a package is cut into */
+
+/* 8254 timer, channel 2, whose gate port 61h controls. */
+#define PIT_HZ      1193182u
+#define PIT_CH2     0x42
+#define PIT_COMMAND 0x43
+#define PIT_GATE    0x61
+
+static struct plat_info info;
+static struct plat_range device_windows[DEVICE_WINDOWS_MAX];
+static unsigned device_window_count;
+static unsigned cache_block;
+
+/* TSC ticks in 1/100 s; bounded in case there is no timer. */
+static u64 ticks_per_10ms(void)
+{
+    u16 count = PIT_HZ / 100;
+    u8 gate = cpu_in8(PIT_GATE);
+    cpu_out8(PIT_GATE, (gate & ~2) | 1);
+    cpu_out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0: output rises when the count is done */
+    cpu_out8(PIT_CH2, count & 0xff);
+    cpu_out8(PIT_CH2, count >> 8);
+    u64 start = cpu_rdtsc();
+    for (unsigned i = 0; i < 10000000 && !(cpu_in8(PIT_GATE) & 0x20); i++)
+        ;
+    u64 end = cpu_rdtsc();
+    cpu_out8(PIT_GATE, gate);
+    return end - start;
+}
+
+static u64 measure_tsc_hz(void)
+{
+    u64 best = ~0ull;
+    for (unsigned i = 0; i < 3; i++) {
+        u64 ticks = ticks_per_10ms();
+        best = ticks < best ? ticks : best;
+    }
+    u64 hz = best * 100;
+    return hz < 100000000 ? 1000000000 : hz / 1000000 * 1000000;
+}
+
+void platform_init(void)
+{
+    const struct sim_config *config = sim_config();
+    info = (struct plat_info){
+        .maxpa = PLATFORM_MAXPA,
+        .keyid_shift = PLATFORM_KEYID_SHIFT,
+        .keyid_bits = PLATFORM_KEYID_BITS,
+        .first_private_hkid = (u16)((1u << PLATFORM_KEYID_BITS) - config->hkids),
+        .lp_count = config->cpus,
+        .package_count = 1,
+        .tsc_hz = measure_tsc_hz(),
+        .ept_levels_max = config->ept_levels,
+        .features0 = config->features0,
+        .module_major = (u16)config->module_major,
+        .module_minor = (u16)config->module_minor,
+        .module_update = (u16)config->module_update,
+    };
+    info.cmr_count = memory_cmrs(info.cmrs);
+}
+
+const struct plat_info *plat_info(void)
+{
+    return &info;
+}
+
+void platform_add_device_window(u64 base, u64 bytes)
+{
+    if (device_window_count < DEVICE_WINDOWS_MAX)
+        device_windows[device_window_count++] = (struct plat_range){base, bytes};
+}
+
+bool platform_is_keyed(u64 hpa)
+{
+    for (unsigned i = 0; i < device_window_count; i++)
+        if (hpa - device_windows[i].base < device_windows[i].bytes)
+            return false;
+    return hpa >> PLATFORM_KEYID_SHIFT != 0;
+}
+
+bool platform_is_private_key(u64 hpa)
+{
+    return platform_is_keyed(hpa) && hpa >> PLATFORM_KEYID_SHIFT >= info.first_private_hkid;
+}
+
+void *plat_page(u64 hpa)
+{
+    bool in_reserve = hpa - pool_base() < pool_bytes();
+    return memory_is_ram(hpa) && !in_reserve ? (void *)hpa : NULL;
+}
+
+void plat_own(u64 hpa, u64 bytes)
+{
+    guard_own(hpa, bytes);
+}
+
+u64 plat_tsc(void)
+{
+    return cpu_rdtsc();
+}
+bool plat_random(u64 *value)
+{
+    return cpu_rdrand(value);
+}
+
+/* NMIs and SMIs that wait cannot be seen from here; the module meets them when a TD runs. */
+unsigned plat_interrupt_pending(struct seam_lp *lp)
+{
+    return apic_has_deliverable(cpu_of_lp(lp)) ? PLAT_EVENT_INTERRUPT : 0;
+}
+
+/* Keys are simulated by the guard's noise: there is nothing to program, but the entropy has to be there. */
+enum plat_key_result plat_program_key(struct seam_lp *lp, u16 hkid)
+{
+    u64 key;
+    return cpu_rdrand(&key) ? PLAT_KEY_OK : PLAT_KEY_NO_ENTROPY;
+}
+
+void plat_cpuid(u32 leaf, u32 subleaf, u32 out[4])
+{
+    cpuid_as_intel(cpu_this(), leaf, subleaf, out);
+}
+
+void plat_invept(struct seam_lp *lp, u64 eptp)
+{
+    td_tlb_invept(cpu_of_lp(lp), eptp);
+}
+
+bool plat_flush_cache_block(struct seam_lp *lp)
+{
+    cache_block = (cache_block + 1) % CACHE_BLOCKS;
+    if (cache_block)
+        return true;
+    cpu_wbinvd();
+    return false;
+}
+
+void plat_atomic_point(struct seam_lp *lp) {}
+
+_Noreturn void plat_broken(const char *file, int line, const char *what)
+{
+    sim_stop("broken: %s, line %d: %s", file, line, what);
+}

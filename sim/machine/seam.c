@@ -1,0 +1,78 @@
+/*
+ * SEAMCALL: the VMM's registers go to the module, the module says who runs next. Extended state (x87, SSE, AVX, ...) is the one
+ * thing that VMRUN does not switch: while a TD runs, the VMM's waits in a page of the CPU's, the TD's in one of its vCPU's.
+ */
+#include "sim/machine/vmx.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/hw/svm.h"
+#include "sim/machine/td.h"
+
+#define RFLAGS_STATUS 0x8d5ull
+#define CR4_OSXSAVE   (1ull << 18)
+#define MXCSR_RESET   0x1f80
+#define MXCSR_AT      24
+#define XSTATE_BV_AT  512
+#define AMX_TILES     (3ull << 17) /* would not fit into the page, and are not shown */
+
+/* Everything that the CPU can save; the VMM may have enabled less. */
+static u64 extended_all(void)
+{
+    static u64 all;
+    u32 r[4];
+    if (!all) {
+        cpu_raw_cpuid(0xd, 0, r);
+        all = (r[0] | (u64)r[3] << 32) & ~AMX_TILES;
+    }
+    return all;
+}
+
+/* A page that was never saved to is all zero: the reset state, but for MXCSR, which XRSTOR takes as it stands. */
+static void prepare_first_use(u8 *area)
+{
+    if (!*(u64 *)(area + XSTATE_BV_AT) && !*(u32 *)(area + MXCSR_AT))
+        *(u32 *)(area + MXCSR_AT) = MXCSR_RESET;
+}
+
+static u64 extended_to_td(struct cpu *cpu)
+{
+    u8 *area = (u8 *)cpu->lp.td->xsave_hpa;
+    u64 vmm_xcr0 = cpu_xgetbv0();
+    cpu_xsetbv0(extended_all());
+    cpu_xsave(cpu->fpu, extended_all());
+    prepare_first_use(area);
+    cpu_xrstor(area, extended_all());
+    cpu_xsetbv0(cpu->lp.td->xcr0 | 1);
+    return vmm_xcr0;
+}
+
+static void extended_to_vmm(struct cpu *cpu, struct td_vmcs *td, u64 vmm_xcr0)
+{
+    td->xcr0 = cpu_xgetbv0();
+    cpu_xsetbv0(extended_all());
+    cpu_xsave((void *)td->xsave_hpa, extended_all());
+    cpu_xrstor(cpu->fpu, extended_all());
+    cpu_xsetbv0(vmm_xcr0);
+}
+
+static void run_td(struct cpu *cpu)
+{
+    struct td_vmcs *td = cpu->lp.td;
+    u64 vmm_xcr0 = extended_to_td(cpu);
+    do {
+        cpu->td_exits++;
+        td_run(cpu);
+    } while (module_td_exit(&cpu->lp) == SEAM_TO_TD);
+    extended_to_vmm(cpu, td, vmm_xcr0);
+}
+
+void seam_call(struct cpu *cpu, const struct insn *insn)
+{
+    struct vmcb *v = cpu->vmm;
+    cpu->lp.vmm[RAX] = v->rax;
+    cpu->lp.vmm_rflags = v->rflags;
+    v->rflags &= ~RFLAGS_STATUS;
+    v->rip += insn->length;
+    if (module_seamcall(&cpu->lp) == SEAM_TO_TD)
+        run_td(cpu);
+    v->rax = cpu->lp.vmm[RAX];
+}

@@ -1,0 +1,291 @@
+/*
+ * The core's entry: a UEFI runtime driver that turns the machine it was started on into its guest and returns to the firmware,
+ * which does not notice. UEFI specification 2.9, sections 4.1 and 7.2. The loader hands the text of simtdx.cfg over as load
+ * options. Whatever is missing is reported and nothing is changed.
+ */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-prototypes" /* the library's own headers */
+#include <efi.h>
+#pragma GCC diagnostic pop
+
+#include "sim/machine/apic.h"
+#include "sim/machine/config.h"
+#include "sim/machine/cpu.h"
+#include "sim/machine/exits.h"
+#include "sim/machine/guard.h"
+#include "sim/machine/log.h"
+#include "sim/machine/memory.h"
+#include "sim/machine/npt.h"
+#include "sim/machine/pci.h"
+#include "sim/machine/platform.h"
+#include "sim/machine/pool.h"
+#include "sim/machine/selftest.h"
+#include "sim/machine/td.h"
+#include "sim/machine/hw/cpu.h"
+#include "sim/machine/hw/svm.h"
+#include "sim/machine/hw/tables.h"
+
+#define PAGE         4096ull
+#define GIB          (1ull << 30)
+#define SEAMRR_UNIT  (32ull << 20) /* granularity of IA32_SEAMRR_PHYS_BASE and _MASK */
+#define STACK_PAGES  16
+#define MSR_EFER     0xc0000080
+#define MSR_HSAVE_PA 0xc0010117
+#define EFER_NXE     (1ull << 11)
+#define MAP_SLACK    8 /* descriptors that the allocation of the map itself may add */
+
+static struct cpu cpus[MACHINE_CPUS_MAX];
+
+struct cpu *cpu_this(void)
+{
+    return &cpus[0];
+}
+struct cpu *cpu_by_index(u32 index)
+{
+    return &cpus[index];
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
+
+/* --- memory ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_convertible(u32 type)
+{
+    return type == EfiConventionalMemory || type == EfiLoaderCode || type == EfiLoaderData ||
+           type == EfiBootServicesCode || type == EfiBootServicesData;
+}
+
+static bool is_kept_ram(u32 type)
+{
+    return type == EfiRuntimeServicesCode || type == EfiRuntimeServicesData || type == EfiACPIReclaimMemory ||
+           type == EfiACPIMemoryNVS || type == EfiReservedMemoryType;
+}
+
+struct memory_map {
+    UINT8 *descriptors;
+    UINTN bytes, each;
+};
+
+static EFI_STATUS get_map(EFI_BOOT_SERVICES *boot, struct memory_map *map)
+{
+    UINTN key;
+    UINT32 version;
+    map->bytes = 0;
+    boot->GetMemoryMap(&map->bytes, NULL, &key, &map->each, &version);
+    map->bytes += MAP_SLACK * map->each;
+    EFI_STATUS status = boot->AllocatePool(EfiBootServicesData, map->bytes, (void **)&map->descriptors);
+    if (EFI_ERROR(status))
+        return status;
+    return boot->GetMemoryMap(&map->bytes, (EFI_MEMORY_DESCRIPTOR *)map->descriptors, &key, &map->each, &version);
+}
+
+static u64 total_ram(const struct memory_map *map)
+{
+    u64 pages = 0;
+    for (UINTN at = 0; at < map->bytes; at += map->each) {
+        const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map->descriptors + at);
+        if (is_convertible(d->Type))
+            pages += d->NumberOfPages;
+    }
+    return pages * PAGE;
+}
+
+/* Tables for all of RAM in 4K pages, owners, and as much again for TD translations; a power of two, as SEAMRR's mask wants. */
+static u64 reserve_bytes(u64 ram)
+{
+    u64 need = (16ull << 20) + ram / 512 * 2, bytes = SEAMRR_UNIT;
+    while (bytes < need)
+        bytes *= 2;
+    return bytes;
+}
+
+/* Aligned to its size: allocate twice as much, give back what sticks out. Below 4 GiB, where the self-test's guest can go. */
+static EFI_STATUS take_reserve(EFI_BOOT_SERVICES *boot, u64 bytes)
+{
+    EFI_PHYSICAL_ADDRESS at = 0xffffffff;
+    EFI_STATUS status = boot->AllocatePages(AllocateMaxAddress, EfiReservedMemoryType, 2 * bytes / PAGE, &at);
+    if (EFI_ERROR(status))
+        return status;
+    u64 base = (at + bytes - 1) & ~(bytes - 1), end = at + 2 * bytes;
+    if (base > at)
+        boot->FreePages(at, (base - at) / PAGE);
+    if (end > base + bytes)
+        boot->FreePages(base + bytes, (end - base - bytes) / PAGE);
+    pool_init(base, bytes);
+    return EFI_SUCCESS;
+}
+
+static EFI_STATUS learn_memory(EFI_BOOT_SERVICES *boot)
+{
+    struct memory_map map;
+    EFI_STATUS status = get_map(boot, &map);
+    if (EFI_ERROR(status))
+        return status;
+    u64 reserve = reserve_bytes(total_ram(&map));
+    boot->FreePool(map.descriptors);
+    status = take_reserve(boot, reserve);
+    if (EFI_ERROR(status)) {
+        sim_log("the firmware has no %lu MiB of contiguous memory below 4 GiB for the platform's reserve",
+                (unsigned long)(2 * reserve >> 20));
+        return status;
+    }
+    status = get_map(boot, &map);
+    if (EFI_ERROR(status))
+        return status;
+    for (UINTN at = 0; at < map.bytes; at += map.each) {
+        const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map.descriptors + at);
+        if (is_convertible(d->Type) || is_kept_ram(d->Type))
+            memory_add(d->PhysicalStart, d->NumberOfPages * PAGE, is_convertible(d->Type));
+    }
+    boot->FreePool(map.descriptors);
+    return memory_seal() ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+}
+
+/* --- the machine ------------------------------------------------------------------------------------------------------- */
+
+/* The core's own view: all of RAM and the devices below 4 GiB, identity, 1G pages. */
+static u64 make_page_tables(void)
+{
+    u64 *root = pool_take(1);
+    u64 top = memory_top() > 4 * GIB ? memory_top() : 4 * GIB;
+    for (u64 at = 0; at < top; at += GIB) {
+        u64 *entry = &root[at >> 39];
+        if (!*entry)
+            *entry = (u64)pool_take(1) | 3;
+        ((u64 *)(*entry & NPT_ADDR))[at >> 30 & 511] = at | 0x83;
+    }
+    return (u64)root;
+}
+
+/* Attributes and limit from the firmware's descriptor; a flat data segment where the selector is null. */
+static struct vmcb_seg segment(const struct table_register *gdt, u16 selector)
+{
+    u64 d = selector ? *(const u64 *)(gdt->base + (selector & ~7)) : 0x00cf93000000ffffull;
+    u32 limit = (u32)(d & 0xffff) | (u32)(d >> 32 & 0xf0000);
+    u32 base = (u32)(d >> 16 & 0xffffff) | (u32)(d >> 32 & 0xff000000);
+    bool pages = d >> 55 & 1;
+    return (struct vmcb_seg){
+        .selector = selector,
+        .attributes = (u16)((d >> 40 & 0xff) | (d >> 44 & 0xf00)),
+        .limit = pages ? limit << 12 | 0xfff : limit,
+        .base = base,
+    };
+}
+
+static void copy_state(struct cpu *cpu)
+{
+    struct vmcb *v = cpu->vmm;
+    struct table_register gdt, idt;
+    u16 selectors[4];
+    tables_store(&gdt, &idt, selectors);
+    v->gdtr = (struct vmcb_seg){.limit = gdt.limit, .base = gdt.base};
+    v->idtr = (struct vmcb_seg){.limit = idt.limit, .base = idt.base};
+    v->es = segment(&gdt, selectors[0]);
+    v->cs = segment(&gdt, selectors[1]);
+    v->ss = segment(&gdt, selectors[2]);
+    v->ds = segment(&gdt, selectors[3]);
+    v->cr0 = cpu_cr0();
+    v->cr2 = cpu_cr2();
+    v->cr3 = cpu_cr3();
+    v->cr4 = cpu->vmm_cr4 = cpu_cr4();
+    v->dr6 = cpu_dr(6);
+    v->dr7 = cpu_dr(7);
+    v->efer = cpu_rdmsr(MSR_EFER);
+    v->g_pat = cpu_rdmsr(0x277);
+    svm_vmsave(v);
+}
+
+static void init_cpu(struct cpu *cpu, u32 index)
+{
+    cpu->index = cpu->lp.index = index;
+    cpu->vmm = pool_take(1);
+    cpu->host_save = pool_take(1);
+    cpu->fpu = pool_take(1);
+    cpu->stack_top = (u8 *)pool_take(STACK_PAGES) + STACK_PAGES * PAGE;
+    cpu_wrmsr(MSR_HSAVE_PA, (u64)cpu->host_save);
+    apic_init(cpu);
+}
+
+static u64 core_root;
+
+_Noreturn static void run(void)
+{
+    struct cpu *cpu = cpu_this();
+    cpu_set_cr3(core_root);
+    traps_load();
+    exits_loop(cpu);
+}
+
+static void describe(void)
+{
+    const struct plat_info *info = plat_info();
+    u64 bytes = 0;
+    for (unsigned i = 0; i < info->cmr_count; i++)
+        bytes += info->cmrs[i].bytes;
+    sim_log("TDX platform: %u CPU, %u private KeyIDs from %u, %lu MiB convertible in %u ranges, module %u.%u.%02u%s, "
+            "SEAMRR %lx + %lu MiB, TSC %lu MHz",
+            info->lp_count, sim_config()->hkids, info->first_private_hkid, (unsigned long)(bytes >> 20),
+            info->cmr_count, info->module_major, info->module_minor, info->module_update,
+            sim_config()->module_present ? "" : " absent", (unsigned long)pool_base(),
+            (unsigned long)(pool_bytes() >> 20), (unsigned long)(info->tsc_hz / 1000000));
+}
+
+/* Everything that can still be refused. */
+static const char *prepare(const EFI_LOADED_IMAGE *loaded)
+{
+    struct cpu *cpu = cpu_this();
+    traps_init();
+    init_cpu(cpu, 0);
+    const char *wrong = selftest_run(cpu);
+    if (wrong)
+        return wrong;
+    platform_init();
+    pci_find_high_windows();
+    npt_init(1ull << PLATFORM_KEYID_SHIFT);
+    guard_init(memory_top());
+    exits_init(cpu);
+    exits_set_image((u64)loaded->ImageBase, loaded->ImageSize);
+    td_init(cpu);
+    module_reset();
+    core_root = make_page_tables();
+    return NULL;
+}
+
+static EFI_STATUS take_over(const EFI_LOADED_IMAGE *loaded)
+{
+    struct cpu *cpu = cpu_this();
+    cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
+    svm_clgi();
+    const char *wrong = prepare(loaded);
+    if (wrong) {
+        svm_stgi();
+        cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) & ~EFER_SVME);
+        sim_log("%s", wrong);
+        return EFI_UNSUPPORTED;
+    }
+    describe();
+    guard_hide(pool_base(), pool_bytes());
+    copy_state(cpu);
+    sim_log_guest_runs();
+    svm_become_guest(&cpu->vmm->rip, &cpu->vmm->rsp, &cpu->vmm->rflags, cpu->stack_top, run);
+    return EFI_SUCCESS;
+}
+
+EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
+{
+    EFI_BOOT_SERVICES *boot = system->BootServices;
+    EFI_GUID guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
+    EFI_LOADED_IMAGE *loaded;
+    EFI_STATUS status = boot->HandleProtocol(image, &guid, (void **)&loaded);
+    if (EFI_ERROR(status))
+        return status;
+    const char *missing = selftest_features();
+    if (missing) {
+        sim_log("%s", missing);
+        return EFI_UNSUPPORTED;
+    }
+    if (!config_parse("simtdx.cfg", loaded->LoadOptions, loaded->LoadOptionsSize))
+        return EFI_INVALID_PARAMETER;
+    status = learn_memory(boot);
+    return EFI_ERROR(status) ? status : take_over(loaded);
+}

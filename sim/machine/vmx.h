@@ -1,0 +1,16 @@
+/* Instructions that the CPU underneath refuses with #UD and that the simulated one has: VMX, SEAMCALL, MOVDIR64B and a few more. */
+#ifndef SIM_MACHINE_VMX_H
+#define SIM_MACHINE_VMX_H
+
+#include "sim/machine/guest.h"
+
+/* The #UD exit of the VMM. */
+void vmx_undefined_exit(struct cpu *cpu);
+
+/* SEAMCALL with VMX root and privilege checked: runs the module, and the TD if the module enters one. */
+void seam_call(struct cpu *cpu, const struct insn *insn);
+
+/* MOVDIR64B, and what follows it in a simple loop around it. */
+void movdir_run(struct cpu *cpu, const struct insn *insn);
+
+#endif
