@@ -60,7 +60,8 @@ void platform_host_start(const struct plat_info *info)
 {
     map_memory();
     current = info ? *info : default_info;
-    platform_host_knobs = (struct platform_host_knobs){.tsc_step = 1000000, .cache_blocks = 4, .random_state = 0x5eed};
+    platform_host_knobs = (struct platform_host_knobs){
+        .tsc_step = 1000000, .cache_blocks = 4, .random_state = 0x9e3779b97f4a7c15, .tsc = 0x1000000000};
     platform_host_counts = (struct platform_host_counts){0};
     memset(next_cache_block, 0, sizeof(next_cache_block));
     memset(platform_host_lps, 0, sizeof(platform_host_lps));
@@ -101,15 +102,17 @@ u64 plat_tsc(void)
     return __atomic_add_fetch(&platform_host_knobs.tsc, platform_host_knobs.tsc_step, __ATOMIC_RELAXED);
 }
 
-/* SplitMix64: repeats from run to run, so that a failing sequence can be run again. */
+/* Xorshift (13, 7, 17): repeats from run to run, so that a failing sequence can be run again. */
 bool plat_random(u64 *value)
 {
     if (platform_host_knobs.no_entropy)
         return false;
-    u64 z = __atomic_add_fetch(&platform_host_knobs.random_state, 0x9e3779b97f4a7c15ull, __ATOMIC_RELAXED);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    *value = z ^ (z >> 31);
+    u64 x = platform_host_knobs.random_state;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    platform_host_knobs.random_state = x;
+    *value = x;
     return true;
 }
 
