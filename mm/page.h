@@ -8,9 +8,14 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 
-/* Gives a range to the allocator; at boot, from the memory map. */
+/* Forgets everything; for a fresh machine in tests. At boot there is nothing to forget. */
+void page_init(void);
+
+/* Gives a range to the allocator; at boot, from the memory map. Its side table is cut from the range. Ranges that touch stay
+ * two: no block spans them. */
 void page_add_range(hpa_t base, u64 bytes);
 
+/* One page of `level`, the caller's until page_free(). ERR_NO_MEMORY. Freeing what is free already is a panic. */
 MUST_CHECK enum err page_alloc(level_t level, hpa_t *page);
 MUST_CHECK enum err page_alloc_zeroed(hpa_t *page); /* 4K, by cpu_reset_pages */
 void page_free(hpa_t page, level_t level);
@@ -18,6 +23,10 @@ void page_free(hpa_t page, level_t level);
 /* `bytes` physically contiguous, base aligned to `align` (a power of two, >= 4K); freed piecewise or by page_free_range. */
 MUST_CHECK enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base);
 void page_free_range(hpa_t base, u64 bytes);
+
+/* Memory of the VMM's own, whole pages, zeroed; NULL: there is none. `bytes` as taken. Giving NULL back is nothing. */
+MUST_CHECK void *page_take(u64 bytes);
+void page_give(void *taken, u64 bytes);
 
 u64 page_total_bytes(void);
 u64 page_free_bytes(void);

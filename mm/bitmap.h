@@ -1,0 +1,25 @@
+/*
+ * Bitmaps of 64-bit words: runs are set, cleared and found a word at a time. The caller owns the words and the lock.
+ */
+#ifndef MM_BITMAP_H
+#define MM_BITMAP_H
+
+#include "lib/bits.h"
+
+#define BITMAP_WORDS(bits) (((bits) + 63) / 64)
+
+static inline bool bitmap_get(const u64 *words, u64 bit)
+{
+    return words[bit / 64] >> (bit % 64) & 1;
+}
+
+/* Gives `count` bits from `first` on the value `to`; returns how many of them had another one. */
+u64 bitmap_set(u64 *words, u64 first, u64 count, bool to);
+
+/* How many of `count` bits from `first` on are set. */
+u64 bitmap_count(const u64 *words, u64 first, u64 count);
+
+/* The first bit of [first, end) that has `value`, or `end`. */
+u64 bitmap_find(const u64 *words, u64 first, u64 end, bool value);
+
+#endif

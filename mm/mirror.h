@@ -1,0 +1,118 @@
+/*
+ * The mirror of a TD's Secure EPT, which the VMM cannot read cheaply: one table per S-EPT page, one 64-bit entry per slot.
+ *
+ * An entry changes by compare-and-swap only: whoever wants to call the module about it first makes it FROZEN
+ * (mirror_freeze), and gives it its next value when the answer is there (mirror_thaw). Lock order: tdp.ops, then
+ * tdp.tree, then a frozen entry; no lock is taken while an entry is frozen.
+ *
+ * Invariant: outside an operation no entry is FROZEN, each entry says what TDH.MEM.SEPT.RD says of it (accepted or not left
+ * out), and each table's counts are what a scan of its entries would find.
+ *
+ * Left out: policy, SEAMCALLs, locks, the shared EPT.
+ */
+#ifndef MM_MIRROR_H
+#define MM_MIRROR_H
+
+#include "lib/addr.h"
+#include "lib/bits.h"
+#include "lib/err.h"
+
+enum mirror_state {
+    MIRROR_NONE,          /* nothing is mapped; to: LEAF (AUG, PAGE.ADD), TABLE (SEPT.ADD) */
+    MIRROR_LEAF,          /* a page, accepted or pending; to: BLOCKED_LEAF, NONE and TABLE (before finalisation) */
+    MIRROR_TABLE,         /* a table; to: BLOCKED_TABLE, NONE and LEAF (before finalisation) */
+    MIRROR_BLOCKED_LEAF,  /* to: LEAF (UNBLOCK), NONE (REMOVE), TABLE (DEMOTE) */
+    MIRROR_BLOCKED_TABLE, /* what is below is kept and out of reach; to: TABLE, LEAF (PROMOTE), NONE (SEPT.REMOVE) */
+    MIRROR_FROZEN,        /* one CPU is at work on it; nobody else may change it */
+};
+
+/* An entry: state, marks, and the page of a leaf or the struct mirror_table of a table. */
+#define MIRROR_STATE_SHIFT 0
+#define MIRROR_STATE_WIDTH 3
+#define MIRROR_BY_HAND     BIT(3) /* blocked from the console: no fault unblocks it */
+#define MIRROR_AT_HOME     BIT(4) /* leaf: its page is the one that the slot calls home */
+#define MIRROR_PAGE_SHIFT  12
+#define MIRROR_PAGE_WIDTH  40
+
+#define MIRROR_TOP (LEVEL_512G) /* the root's entries: four levels */
+
+struct mirror_table {
+    _Atomic u64 entry[TABLE_ENTRIES];
+    hpa_t sept;       /* the S-EPT page that this table mirrors; HPA_NONE for the root, which is part of the TDCS */
+    _Atomic u32 used; /* entries that are not NONE */
+    _Atomic u32 home_leaves;   /* entries that are LEAF and at home: all 512 make the region a candidate for merging */
+    struct mirror_table *next; /* in a list of spare ones; not used while in the tree */
+};
+
+struct mirror {
+    struct mirror_table *root;
+};
+
+MUST_CHECK enum err mirror_create(struct mirror *m);
+/* All tables but the root must be gone. */
+void mirror_destroy(struct mirror *m);
+
+/* A table to hang in, with its S-EPT page taken from mm/page.h; the S-EPT page is the caller's to free unless handed on. */
+MUST_CHECK struct mirror_table *mirror_table_new(void);
+void mirror_table_free(struct mirror_table *t); /* without its S-EPT page */
+
+static inline enum mirror_state mirror_state(u64 entry)
+{
+    return (enum mirror_state)FIELD_GET(MIRROR_STATE, entry);
+}
+static inline hpa_t mirror_page(u64 entry)
+{
+    return (hpa_t){entry & FIELD_MASK(MIRROR_PAGE)};
+}
+static inline bool mirror_is_leaf(u64 entry)
+{
+    return mirror_state(entry) == MIRROR_LEAF || mirror_state(entry) == MIRROR_BLOCKED_LEAF;
+}
+static inline bool mirror_is_table(u64 entry)
+{
+    return mirror_state(entry) == MIRROR_TABLE || mirror_state(entry) == MIRROR_BLOCKED_TABLE;
+}
+static inline bool mirror_is_blocked(u64 entry)
+{
+    return mirror_state(entry) == MIRROR_BLOCKED_LEAF || mirror_state(entry) == MIRROR_BLOCKED_TABLE;
+}
+
+u64 mirror_leaf_entry(hpa_t page, bool at_home);
+u64 mirror_table_entry(const struct mirror_table *t);
+/* The same entry in another state; marks other than AT_HOME are cleared. */
+u64 mirror_with_state(u64 entry, enum mirror_state state);
+struct mirror_table *mirror_child(u64 entry); /* of a TABLE or BLOCKED_TABLE */
+
+/*
+ * A walk over [from, end) in order of address, tables before what is below them. At each entry the caller goes on with
+ * mirror_next() (past it and all below it) or mirror_down() (into it).
+ *
+ *     for (mirror_begin(&it, m, from, end); mirror_valid(&it);)
+ *         if (mirror_is_table(it.entry)) mirror_down(&it); else { ...; mirror_next(&it); }
+ */
+struct mirror_iter {
+    gpa_t from, end; /* what the walk is over; constant */
+    level_t level;   /* of the current entry */
+    gpa_t gpa;       /* where the region of the current entry begins: aligned to level, may be below `from` */
+    struct mirror_table *path[4]; /* by level: the table that holds the entry; valid from `level` up */
+    u64 entry;                    /* the value last read or thawed */
+};
+
+void mirror_begin(struct mirror_iter *it, const struct mirror *m, gpa_t from, gpa_t end);
+bool mirror_valid(const struct mirror_iter *it);
+void mirror_next(struct mirror_iter *it);
+void mirror_down(struct mirror_iter *it);
+/* Is the whole region of the current entry inside [from, end)? */
+bool mirror_covered(const struct mirror_iter *it);
+/* The part of it inside. */
+gpa_t mirror_part_start(const struct mirror_iter *it);
+gpa_t mirror_part_end(const struct mirror_iter *it);
+
+/* To the entry of `level` for `gpa`, through unblocked tables only. False: `it` stands where the way ended, above. */
+bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level);
+
+/* The current entry becomes FROZEN; false where it is no longer what `it` read. Then the answer: its next value. */
+MUST_CHECK bool mirror_freeze(struct mirror_iter *it);
+void mirror_thaw(struct mirror_iter *it, u64 next);
+
+#endif

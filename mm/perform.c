@@ -1,0 +1,466 @@
+/* Performing plans: see mm/perform.h. */
+#include "mm/perform.h"
+
+#include "lib/hw/cpu.h"
+#include "lib/log.h"
+#include "lib/trace.h"
+#include "mm/flush.h"
+#include "mm/hold.h"
+#include "mm/page.h"
+#include "mm/tlb.h"
+#include "tdx/abi_field.h"
+#include "tdx/retry.h"
+
+struct performance {
+    struct tdp *t;
+    struct plan *plan;
+    struct tdp_report *report;
+    struct tlb_batch tlb;
+    unsigned tracks_left;
+};
+
+/* One element of a step, on its way through the module. */
+struct element {
+    enum step_kind kind;
+    struct mirror_iter it; /* its entry in the mirror */
+    hpa_t page;            /* AUG: the page that goes in */
+    struct mirror_table
+        *table; /* DEMOTE, SEPT.ADD: the table that goes in; PROMOTE, SEPT.REMOVE: the one that comes out */
+};
+
+/* The mirror states in which an element may be (one bit a state), the module's lock, and whether interrupts are off. */
+static const struct step_rule {
+    enum tdx_leaf leaf;
+    u32 states;
+    bool exclusive, irq_off;
+} rules[STEP_KINDS] = {
+#define IN(state) (1u << (state))
+    [STEP_BLOCK] = {TDH_MEM_RANGE_BLOCK, IN(MIRROR_LEAF) | IN(MIRROR_TABLE), true, false},
+    [STEP_UNBLOCK] = {TDH_MEM_RANGE_UNBLOCK, IN(MIRROR_BLOCKED_LEAF) | IN(MIRROR_BLOCKED_TABLE), true, false},
+    [STEP_DEMOTE] = {TDH_MEM_PAGE_DEMOTE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false, true},
+    [STEP_PROMOTE] = {TDH_MEM_PAGE_PROMOTE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), false, true},
+    [STEP_REMOVE] = {TDH_MEM_PAGE_REMOVE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false, false},
+    [STEP_SEPT_ADD] = {TDH_MEM_SEPT_ADD, IN(MIRROR_NONE), false, false},
+    [STEP_SEPT_REMOVE] = {TDH_MEM_SEPT_REMOVE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), true, false},
+    [STEP_AUG] = {TDH_MEM_PAGE_AUG, IN(MIRROR_NONE), false, false},
+#undef IN
+};
+
+/* --- the calls ---------------------------------------------------------------------------------------------------- */
+
+/* The page that the module gives back must be the one that the mirror knows. */
+static void check_returned(const struct mirror_iter *it, tdx_status_t status, hpa_t got, hpa_t known)
+{
+    if (tdx_ok(status) && !hpa_is(got, known))
+        panic("gpa %llx: the module gave back %llx, not %llx", (unsigned long long)it->gpa.raw,
+              (unsigned long long)got.raw, (unsigned long long)known.raw);
+}
+
+static tdx_status_t call_leaf(const struct tdp *t, const struct element *e)
+{
+    hpa_t tdr = t->td->tdr;
+    gpa_t gpa = e->it.gpa;
+    level_t level = e->it.level;
+    struct tdx_page_answer out;
+
+    switch (e->kind) {
+    case STEP_BLOCK:
+        return tdh_mem_range_block(tdr, gpa, level).status;
+    case STEP_UNBLOCK:
+        return tdh_mem_range_unblock(tdr, gpa, level).status;
+    case STEP_DEMOTE:
+        return tdh_mem_page_demote(tdr, gpa, level, e->table->sept).status;
+    case STEP_SEPT_ADD:
+        return tdh_mem_sept_add(tdr, gpa, level, e->table->sept).status;
+    case STEP_AUG:
+        return tdh_mem_page_aug(tdr, gpa, level, e->page).status;
+    case STEP_PROMOTE:
+        out = tdh_mem_page_promote(tdr, gpa, level);
+        check_returned(&e->it, out.status, out.page, e->table->sept);
+        return out.status;
+    case STEP_SEPT_REMOVE:
+        out = tdh_mem_sept_remove(tdr, gpa, level);
+        check_returned(&e->it, out.status, out.page, e->table->sept);
+        return out.status;
+    case STEP_REMOVE:
+        out = tdh_mem_page_remove(tdr, gpa, level);
+        check_returned(&e->it, out.status, out.page, mirror_page(e->it.entry));
+        return out.status;
+    default:
+        panic("step %d is no leaf", e->kind);
+    }
+}
+
+static tdx_status_t call_repeatedly(struct performance *p, const struct element *e)
+{
+    const struct step_rule *rule = &rules[e->kind];
+    struct tdx_retry again = tdx_retry(rule->leaf, e->it.gpa.raw);
+    tdx_status_t status;
+
+    do {
+        /* With IF clear a pending interrupt does not stop DEMOTE and PROMOTE at their end, time after time. */
+        u64 irq = rule->irq_off ? cpu_irq_save() : 0;
+        status = call_leaf(p->t, e);
+        if (rule->irq_off)
+            cpu_irq_restore(irq);
+        p->report->seamcalls++;
+    } while (tdx_again(&again, status));
+    return status;
+}
+
+/* A call that gave BUSY has left a mark in the entry that keeps the TD's ACCEPT out until the host had the entry once. */
+static void clear_host_mark(struct performance *p, const struct element *e)
+{
+    struct tdx_retry again = tdx_retry(TDH_MEM_SEPT_RD, e->it.gpa.raw);
+    struct tdx_entry_answer a;
+
+    do {
+        a = tdh_mem_sept_rd(p->t->td->tdr, e->it.gpa, e->it.level);
+        p->report->seamcalls++;
+    } while (tdx_again(&again, a.status));
+    if (!tdx_ok(a.status))
+        log_msg(LOG_WARN, "gpa %llx: host priority not given back: %s", (unsigned long long)e->it.gpa.raw,
+                tdx_status_name(a.status));
+}
+
+/* Bounded repetition was not enough: with no vCPU inside nobody else can hold the entry. */
+static tdx_status_t call_held(struct performance *p, const struct element *e, tdx_status_t status)
+{
+    if (hold_begin(p->t->td) != ERR_OK)
+        return status;
+    status = call_repeatedly(p, e);
+    if (tdx_verdict(status) == TDX_REPEAT)
+        clear_host_mark(p, e);
+    hold_end(p->t->td);
+    return status;
+}
+
+/* The written replies that need another call. */
+static tdx_status_t call_module(struct performance *p, const struct element *e)
+{
+    tdx_status_t status = call_repeatedly(p, e);
+    if (tdx_verdict(status) == TDX_REPEAT)
+        return call_held(p, e, status);
+    if (tdx_is(status, TDX_TLB_TRACKING_NOT_DONE) && tlb_track(&p->tlb) == ERR_OK)
+        return call_repeatedly(p, e);
+    return status;
+}
+
+static enum err err_of(tdx_status_t status)
+{
+    switch (tdx_verdict(status)) {
+    case TDX_DONE:
+        return ERR_OK;
+    case TDX_REPEAT:
+        return ERR_BUSY;
+    case TDX_TD_DEAD:
+        return ERR_TD_DEAD;
+    default:
+        return ERR_TDX;
+    }
+}
+
+/* --- one element -------------------------------------------------------------------------------------------------- */
+
+/* A table or page that goes into the module leaves the VMM's caches where the platform asks for it. */
+static void bring(struct performance *p, struct element *e)
+{
+    switch (e->kind) {
+    case STEP_DEMOTE:
+    case STEP_SEPT_ADD:
+        e->table = plan_next_table(p->plan);
+        flush_into_td(e->table->sept, PAGE_BYTES);
+        return;
+    case STEP_PROMOTE:
+    case STEP_SEPT_REMOVE:
+        e->table = mirror_child(e->it.entry);
+        return;
+    case STEP_AUG:
+        e->page = mirror_page(tdp_home_entry(p->t, e->it.gpa, e->it.level));
+        if (p->plan->from_shared)
+            flush_shared(e->page, level_bytes(e->it.level));
+        else
+            flush_into_td(e->page, level_bytes(e->it.level));
+        return;
+    default:
+        return;
+    }
+}
+
+static void give_back_table(struct performance *p, struct mirror_table *table)
+{
+    table->next = p->plan->tables;
+    p->plan->tables = table;
+}
+
+/* The children of a demoted leaf, at home where they could be merged again. */
+static void fill_children(struct performance *p, struct element *e)
+{
+    level_t level = level_below(e->it.level);
+    hpa_t page = mirror_page(e->it.entry);
+
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        u64 offset = i * level_bytes(level);
+        u64 home = tdp_home_entry(p->t, gpa_add(e->it.gpa, offset), level);
+        bool at_home = hpa_is(mirror_page(home), hpa_add(page, offset)) && (home & MIRROR_AT_HOME);
+        e->table->entry[i] = mirror_leaf_entry(hpa_add(page, offset), at_home);
+        e->table->home_leaves += at_home;
+    }
+    e->table->used = TABLE_ENTRIES;
+}
+
+/* The page below a merged table: where its first child was. */
+static u64 merged_entry(struct performance *p, const struct element *e)
+{
+    u64 home = tdp_home_entry(p->t, e->it.gpa, e->it.level);
+    ASSERT(hpa_is(mirror_page(e->table->entry[0]), mirror_page(home)));
+    return home;
+}
+
+/* A page of the TD is the VMM's again, and so is a table's S-EPT page. */
+static void free_table(struct performance *p, struct mirror_table *table)
+{
+    flush_from_td(p->t->td, table->sept, LEVEL_4K);
+    page_free(table->sept, LEVEL_4K);
+    mirror_table_free(table);
+}
+
+/* What the mirror entry becomes when the module has done the step. */
+static u64 entry_after(struct performance *p, struct element *e)
+{
+    u64 old = e->it.entry;
+    switch (e->kind) {
+    case STEP_BLOCK:
+        return mirror_with_state(old, mirror_is_leaf(old) ? MIRROR_BLOCKED_LEAF : MIRROR_BLOCKED_TABLE);
+    case STEP_UNBLOCK:
+        return mirror_with_state(old, mirror_is_leaf(old) ? MIRROR_LEAF : MIRROR_TABLE);
+    case STEP_DEMOTE:
+        fill_children(p, e);
+        return mirror_table_entry(e->table);
+    case STEP_SEPT_ADD:
+        return mirror_table_entry(e->table);
+    case STEP_PROMOTE:
+        return merged_entry(p, e);
+    case STEP_AUG:
+        return tdp_home_entry(p->t, e->it.gpa, e->it.level);
+    default: /* REMOVE, SEPT.REMOVE */
+        return 0;
+    }
+}
+
+/* What follows a change of the mirror. `old` is the entry before. */
+static void after_change(struct performance *p, struct element *e, u64 old)
+{
+    struct mirror_table *holder = e->it.path[e->it.level.raw];
+
+    switch (e->kind) {
+    case STEP_PROMOTE:
+    case STEP_SEPT_REMOVE:
+        free_table(p, e->table);
+        break;
+    case STEP_REMOVE:
+        flush_from_td(p->t->td, mirror_page(old), e->it.level);
+        break;
+    case STEP_AUG:
+        policy_raise(p->t, POLICY_MAPPED, e->it.gpa, e->it.level);
+        break;
+    case STEP_BLOCK:
+        p->tlb.blocked++;
+        break;
+    default:
+        break;
+    }
+    if ((e->kind == STEP_AUG || e->kind == STEP_PROMOTE || e->kind == STEP_UNBLOCK) &&
+        holder->home_leaves == TABLE_ENTRIES)
+        policy_raise(p->t, POLICY_CANDIDATE, gpa_floor(e->it.gpa, level_above(e->it.level)), level_above(e->it.level));
+}
+
+static tdx_status_t perform_element(struct performance *p, struct element *e)
+{
+    u64 old = e->it.entry;
+    if (!mirror_freeze(&e->it))
+        panic("gpa %llx: the entry changed under an operation", (unsigned long long)e->it.gpa.raw);
+    bring(p, e);
+    tdx_status_t status = call_module(p, e);
+    trace_record(TRACE_PLAN_STEP, e->kind, e->it.level.raw, e->it.gpa.raw, status.raw);
+    if (tdx_ok(status)) {
+        mirror_thaw(&e->it, entry_after(p, e));
+        after_change(p, e, old);
+        return status;
+    }
+    mirror_thaw(&e->it, old);
+    if (e->kind == STEP_DEMOTE || e->kind == STEP_SEPT_ADD)
+        give_back_table(p, e->table);
+    return status;
+}
+
+/* --- steps -------------------------------------------------------------------------------------------------------- */
+
+static struct rw_held lock_tree(struct tdp *t, enum step_kind kind)
+{
+    return rules[kind].exclusive ? rw_lock_exclusive(&t->tree) : rw_lock_shared(&t->tree);
+}
+
+static bool may_pass_over(const struct performance *p, enum step_kind kind, tdx_status_t status)
+{
+    return p->plan->skip_refused_promotes && kind == STEP_PROMOTE && tdx_verdict(status) == TDX_REFUSED;
+}
+
+/* A tear-down plan goes on where an earlier PROMOTE was passed over; what built on it is passed over too. */
+static bool find_element(struct performance *p, const struct plan_step *s, u32 index, struct element *e)
+{
+    gpa_t gpa = gpa_add(s->gpa, index * level_bytes(s->level));
+    e->kind = (enum step_kind)s->kind;
+    if (mirror_find(&e->it, &p->t->mirror, gpa, s->level) && (rules[s->kind].states & 1u << mirror_state(e->it.entry)))
+        return true;
+    if (!p->plan->skip_refused_promotes)
+        panic("%s at gpa %llx does not fit the mirror", step_name(e->kind), (unsigned long long)gpa.raw);
+    return false;
+}
+
+static enum err perform_run(struct performance *p, const struct plan_step *s)
+{
+    struct rw_held tree = lock_tree(p->t, (enum step_kind)s->kind);
+    enum err err = ERR_OK;
+
+    for (u32 i = 0; i < s->count && err == ERR_OK; i++) {
+        struct element e = {0};
+        if (!find_element(p, s, i, &e))
+            continue;
+        p->report->at = e.it.gpa;
+        p->report->status = perform_element(p, &e);
+        if (!may_pass_over(p, e.kind, p->report->status))
+            err = err_of(p->report->status);
+    }
+    rw_unlock(tree);
+    return err;
+}
+
+static enum err read_eptp(struct tdp *t, tdx_status_t *status)
+{
+    struct tdx_retry again = tdx_retry(TDH_MNG_RD, 0);
+    struct tdx_field_answer a;
+
+    if (t->eptp)
+        return ERR_OK;
+    do
+        a = tdh_mng_rd(t->td->tdr, FIELD_TD_EPTP);
+    while (tdx_again(&again, a.status));
+    *status = a.status;
+    if (tdx_ok(a.status))
+        t->eptp = a.value;
+    return err_of(a.status);
+}
+
+static enum err perform_track(struct performance *p)
+{
+    enum err err = tlb_track(&p->tlb);
+    if (err == ERR_OK && --p->tracks_left == 0)
+        tlb_end(&p->tlb);
+    return err == ERR_TDX ? err_of(p->report->status) : err;
+}
+
+static enum err perform_step(struct performance *p, const struct plan_step *s)
+{
+    if (s->kind == STEP_TRACK)
+        return perform_track(p);
+    if (s->kind == STEP_DROP_SHARED) {
+        enum err err = read_eptp(p->t, &p->report->status);
+        return err == ERR_OK ? tlb_drop_shared(&p->tlb, p->t->eptp) : err;
+    }
+    return perform_run(p, s);
+}
+
+/* --- undo --------------------------------------------------------------------------------------------------------- */
+
+/* Unblocks what this step blocked and what is blocked still. */
+static enum err unblock_run(struct performance *p, const struct plan_step *s)
+{
+    struct rw_held tree = lock_tree(p->t, STEP_UNBLOCK);
+    enum err err = ERR_OK;
+
+    for (u32 i = 0; i < s->count && err == ERR_OK; i++) {
+        struct element e = {.kind = STEP_UNBLOCK};
+        gpa_t gpa = gpa_add(s->gpa, i * level_bytes(s->level));
+        if (mirror_find(&e.it, &p->t->mirror, gpa, s->level) && mirror_is_blocked(e.it.entry) &&
+            !(e.it.entry & MIRROR_BY_HAND))
+            err = err_of(perform_element(p, &e));
+    }
+    rw_unlock(tree);
+    return err;
+}
+
+/* BLOCKs that the plan never came to find nothing blocked, or what was blocked before: by hand, and left so. */
+static enum err undo_blocks(struct performance *p)
+{
+    struct plan_cursor c;
+    const struct plan_step *s;
+    enum err err = ERR_OK;
+
+    if (p->tlb.blocked)
+        err = tlb_track(&p->tlb);
+    plan_begin(&c, p->plan);
+    while (err == ERR_OK && (s = plan_next(&c)))
+        if (s->kind == STEP_BLOCK)
+            err = unblock_run(p, s);
+    return err;
+}
+
+static void undo(struct performance *p)
+{
+    struct tdp_report keep = *p->report; /* the first failure is what is reported, with the cost of the undo */
+    enum err err = undo_blocks(p);
+    keep.seamcalls = p->report->seamcalls;
+    keep.tracks = p->report->tracks;
+    if (err != ERR_OK) {
+        log_msg(LOG_ERROR, "a failed plan could not be undone: %s (%s); the TD is given up", err_text(err),
+                tdx_status_name(p->report->status));
+        p->t->dead = true;
+        keep.err = ERR_TD_DEAD;
+    }
+    *p->report = keep;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
+
+/* "PROMOTE 2M": the failing step, in words that live on. */
+static const char *step_words(const struct plan_step *s)
+{
+#define X(kind, name, calls, tables) {name " 4K", name " 2M", name " 1G", name " 512G"},
+    static const char *const words[STEP_KINDS][4] = {STEP_LIST(X)};
+#undef X
+    if (s->kind == STEP_TRACK || s->kind == STEP_DROP_SHARED)
+        return step_name((enum step_kind)s->kind);
+    return words[s->kind][s->level.raw];
+}
+
+static void fail(struct performance *p, const struct plan_step *s, enum err err)
+{
+    p->report->err = err;
+    p->report->what = step_words(s);
+    if (err == ERR_TD_DEAD)
+        p->t->dead = true;
+    else
+        undo(p);
+}
+
+void perform(struct tdp *t, struct plan *plan, struct tdp_report *report)
+{
+    struct performance p = {.t = t, .plan = plan, .report = report, .tracks_left = plan_tracks(plan)};
+    struct plan_cursor c;
+    const struct plan_step *s;
+    enum err err = tlb_begin(&p.tlb, t->td, report, p.tracks_left);
+
+    if (err != ERR_OK) {
+        report->err = err;
+        report->what = "holding the vCPUs out";
+        return;
+    }
+    plan_begin(&c, plan);
+    while (err == ERR_OK && (s = plan_next(&c))) {
+        err = perform_step(&p, s);
+        if (err != ERR_OK)
+            fail(&p, s, err);
+    }
+    tlb_end(&p.tlb);
+}

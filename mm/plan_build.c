@@ -1,0 +1,178 @@
+/* Plans of merging, splitting and blocking: see mm/plan_build.h. Removing: plan_build_zap.c; mapping: plan_build_map.c. */
+#include "mm/plan_build.h"
+
+#include <stdatomic.h>
+
+static struct plan_fault fault(enum err err, const char *what, gpa_t at)
+{
+    return (struct plan_fault){err, what, at};
+}
+
+static struct plan_fault fine(const struct plan *p)
+{
+    return fault(p->err, p->err == ERR_OK ? NULL : "no memory for the plan", (gpa_t){0});
+}
+
+/* --- merging ------------------------------------------------------------------------------------------------------ */
+
+static bool is_full(const struct mirror_table *t)
+{
+    return t->home_leaves == TABLE_ENTRIES;
+}
+
+/* All children leaves at home, or tables that are full of leaves at home themselves. */
+static bool can_merge_2m_children(const struct mirror_table *t, unsigned *tables)
+{
+    *tables = 0;
+    if (t->used != TABLE_ENTRIES)
+        return false;
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        u64 entry = atomic_load(&t->entry[i]);
+        if (mirror_state(entry) == MIRROR_LEAF && (entry & MIRROR_AT_HOME))
+            continue;
+        if (!mirror_is_table(entry) || (entry & MIRROR_BY_HAND) || !is_full(mirror_child(entry)))
+            return false;
+        ++*tables;
+    }
+    return true;
+}
+
+bool plan_can_merge(struct tdp *t, const struct mirror_iter *it, unsigned *tables)
+{
+    const struct slot *s = tdp_slot(t, it->gpa, level_bytes(it->level));
+
+    *tables = 0;
+    if (!mirror_is_table(it->entry) || it->level.raw > 2 || !s || !slot_may_be(s, it->gpa, it->level))
+        return false;
+    const struct mirror_table *child = mirror_child(it->entry);
+    if (level_is(it->level, LEVEL_2M) || is_full(child))
+        return is_full(child);
+    return can_merge_2m_children(child, tables);
+}
+
+/* BLOCK (unless it is) and PROMOTE of one entry. */
+static void add_promote(struct plan *p, u64 entry, gpa_t gpa, level_t level, unsigned round)
+{
+    if (!mirror_is_blocked(entry))
+        plan_add(p, round + 1, STEP_BLOCK, gpa, level);
+    plan_add(p, round, STEP_PROMOTE, gpa, level);
+}
+
+void plan_add_merge(struct plan *p, const struct mirror_iter *it, unsigned round)
+{
+    const struct mirror_table *child = mirror_child(it->entry);
+    u64 entry = it->entry;
+
+    if (!is_full(child)) {
+        if (mirror_is_blocked(entry)) {
+            plan_add(p, PLAN_FIRST_ROUND, STEP_UNBLOCK, it->gpa, it->level);
+            entry = mirror_with_state(entry, MIRROR_TABLE);
+        }
+        level_t below = level_below(it->level);
+        for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+            u64 e = atomic_load(&child->entry[i]);
+            if (mirror_is_table(e))
+                add_promote(p, e, gpa_add(it->gpa, i * level_bytes(below)), below, round + 1);
+        }
+    }
+    add_promote(p, entry, it->gpa, it->level, round);
+}
+
+/* The entry at exactly `level`, or why there is none. */
+static struct plan_fault find(struct tdp *t, gpa_t gpa, level_t level, struct mirror_iter *it)
+{
+    if (mirror_find(it, &t->mirror, gpa, level))
+        return fault(ERR_OK, NULL, gpa);
+    switch (mirror_state(it->entry)) {
+    case MIRROR_LEAF:
+    case MIRROR_BLOCKED_LEAF:
+        return fault(ERR_STATE, "a larger page is mapped here: split it first", it->gpa);
+    case MIRROR_BLOCKED_TABLE:
+        return fault(ERR_STATE, "a table above is blocked: unblock it first", it->gpa);
+    case MIRROR_NONE:
+        return fault(ERR_NOT_FOUND, "nothing is mapped here", it->gpa);
+    default:
+        return fault(ERR_BUSY, "another operation is at work on this entry", it->gpa);
+    }
+}
+
+struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
+{
+    struct mirror_iter it;
+    unsigned tables;
+    struct plan_fault f = find(t, gpa, level, &it);
+
+    if (f.err != ERR_OK)
+        return f;
+    if (mirror_is_leaf(it.entry))
+        return fault(ERR_EXISTS, "this is one page already", gpa);
+    if (!plan_can_merge(t, &it, &tables))
+        return fault(ERR_STATE, "not all pages of the region are mapped, private, unblocked and in place", gpa);
+    plan_add_merge(p, &it, 0);
+    return fine(p);
+}
+
+void plan_merge_all(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes)
+{
+    struct mirror_iter it;
+    unsigned tables;
+
+    mirror_begin(&it, &t->mirror, gpa, gpa_add(gpa, bytes));
+    while (mirror_valid(&it)) {
+        if (mirror_covered(&it) && plan_can_merge(t, &it, &tables)) {
+            plan_add_merge(p, &it, 0);
+            mirror_next(&it);
+        } else if (mirror_state(it.entry) == MIRROR_TABLE) {
+            mirror_down(&it);
+        } else {
+            mirror_next(&it);
+        }
+    }
+}
+
+/* --- splitting and blocking --------------------------------------------------------------------------------------- */
+
+struct plan_fault plan_split(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
+{
+    struct mirror_iter it;
+    struct plan_fault f = find(t, gpa, level, &it);
+
+    if (f.err != ERR_OK)
+        return f;
+    if (mirror_is_table(it.entry))
+        return fault(ERR_EXISTS, "this region is split already", gpa);
+    if (!mirror_is_leaf(it.entry))
+        return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
+    if (mirror_state(it.entry) == MIRROR_LEAF)
+        plan_add(p, 1, STEP_BLOCK, gpa, level);
+    plan_add(p, 0, STEP_DEMOTE, gpa, level);
+    return fine(p);
+}
+
+struct plan_fault plan_block(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
+{
+    struct mirror_iter it;
+    struct plan_fault f = find(t, gpa, level, &it);
+
+    if (f.err != ERR_OK)
+        return f;
+    if (mirror_is_blocked(it.entry))
+        return fault(ERR_EXISTS, "this entry is blocked already", gpa);
+    if (mirror_state(it.entry) == MIRROR_NONE)
+        return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
+    plan_add(p, 1, STEP_BLOCK, gpa, level);
+    return fine(p);
+}
+
+struct plan_fault plan_unblock(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
+{
+    struct mirror_iter it;
+    struct plan_fault f = find(t, gpa, level, &it);
+
+    if (f.err != ERR_OK)
+        return f;
+    if (!mirror_is_blocked(it.entry))
+        return fault(ERR_STATE, "this entry is not blocked", gpa);
+    plan_add(p, 0, STEP_UNBLOCK, gpa, level);
+    return fine(p);
+}

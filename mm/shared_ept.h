@@ -1,0 +1,47 @@
+/*
+ * The shared EPT of a TD: plain EPT tables in VMM memory that translate the shared half of the guest-physical address space. SDM
+ * volume 3, "The extended page table mechanism"; Intel TDX CPU architectural extensions, "Shared EPT".
+ *
+ * Walked with as many levels as the Secure EPT, the shared bit being part of the index. Entries that map nothing have bit 63
+ * (suppress #VE), so that an access leaves the TD instead of raising #VE in it. Leaves are 4K and 2M, write-back.
+ *
+ * Left out: flushing of translations (mm/tlb.h) and of caches (mm/flush.h), attributes (mm/slot.h), locks (tdp.ops).
+ */
+#ifndef MM_SHARED_EPT_H
+#define MM_SHARED_EPT_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "mm/slot.h"
+
+struct shared_ept {
+    hpa_t root;
+    u64 shared_bit; /* set in every address that is looked up */
+    u64 tables;     /* pages taken, the root included */
+    u64 bytes;      /* mapped now */
+};
+
+struct shared_leaf {
+    hpa_t page;
+    level_t level;
+    u64 raw;
+};
+
+MUST_CHECK enum err shared_ept_create(struct shared_ept *s, unsigned shared_bit);
+void shared_ept_destroy(struct shared_ept *s);
+
+/*
+ * Everything that shared_ept_map() or shared_ept_clear() of this range will need: tables, and 2M leaves that the range cuts split
+ * into 4K ones, which changes no translation. ERR_NO_MEMORY.
+ */
+MUST_CHECK enum err shared_ept_prepare(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u64 bytes);
+
+/* Maps a prepared range to its home, by 2M leaves where the slot, the range and what is mapped allow. */
+void shared_ept_map(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u64 bytes);
+/* Unmaps a prepared range; the caller drops the translations before the memory is used for anything else. */
+void shared_ept_clear(struct shared_ept *s, gpa_t gpa, u64 bytes);
+
+/* What the hardware finds at `gpa`; page HPA_NONE where nothing is mapped. */
+struct shared_leaf shared_ept_walk(const struct shared_ept *s, gpa_t gpa);
+
+#endif

@@ -1,0 +1,175 @@
+/* Memory slots: see mm/slot.h. */
+#include "mm/slot.h"
+
+#include "lib/bits.h"
+#include "lib/log.h"
+#include "mm/bitmap.h"
+#include "mm/page.h"
+
+static u64 page_index(const struct slot *s, gpa_t gpa)
+{
+    return (gpa.raw - s->base.raw) >> PAGE_SHIFT;
+}
+
+/* Regions and windows are counted from the one that holds the slot's first byte. */
+static u64 region_index(const struct slot *s, gpa_t gpa, level_t level)
+{
+    return (gpa.raw >> level_shift(level)) - (s->base.raw >> level_shift(level));
+}
+
+static u64 region_count(const struct slot *s, level_t level)
+{
+    return region_index(s, gpa_add(slot_end(s), -1ull), level) + 1;
+}
+
+bool slot_holds(const struct slot *s, gpa_t gpa, u64 bytes)
+{
+    return gpa.raw >= s->base.raw && gpa.raw - s->base.raw < s->bytes && bytes <= s->bytes - (gpa.raw - s->base.raw);
+}
+
+/* --- backing ------------------------------------------------------------------------------------------------------ */
+
+/* The part of GiB window `i` that the slot covers. */
+static gpa_t window_start(const struct slot *s, u64 i)
+{
+    return i == 0 ? s->base : gpa_add(gpa_floor(s->base, LEVEL_1G), i << level_shift(LEVEL_1G));
+}
+
+static u64 window_bytes(const struct slot *s, u64 i)
+{
+    u64 end = gpa_floor(window_start(s, i), LEVEL_1G).raw + level_bytes(LEVEL_1G);
+    return min_u64(end, slot_end(s).raw) - window_start(s, i).raw;
+}
+
+/* A whole GiB is aligned to 1G so that it can become one page; where no such range is left, 2M pages must do. */
+static enum err back_window(struct slot *s, u64 i)
+{
+    u64 bytes = window_bytes(s, i);
+    level_t align = level_is(s->max_level, LEVEL_1G) && bytes < level_bytes(LEVEL_1G) ? LEVEL_2M : s->max_level;
+    enum err e = page_alloc_range(bytes, level_bytes(align), &s->home[i]);
+    if (e == ERR_NO_MEMORY && level_is(align, LEVEL_1G)) {
+        e = page_alloc_range(bytes, level_bytes(LEVEL_2M), &s->home[i]);
+        if (e == ERR_OK)
+            log_msg(LOG_WARN, "no free 1G block for gpa %llx: it can have 2M pages at most",
+                    (unsigned long long)window_start(s, i).raw);
+    }
+    return e;
+}
+
+static enum err back_windows(struct slot *s)
+{
+    for (u64 i = 0; i < s->home_count; i++) {
+        enum err e = back_window(s, i);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+/* Pages in an order that no two neighbours share: taken one by one, then dealt out with a stride prime to their number. */
+static enum err back_pages(struct slot *s)
+{
+    u64 stride = 509;
+    while (s->home_count % stride == 0)
+        stride += 2;
+    for (u64 i = 0; i < s->home_count; i++) {
+        enum err e = page_alloc(LEVEL_4K, &s->home[i * stride % s->home_count]);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static enum err take_side_tables(struct slot *s)
+{
+    s->home = page_take(s->home_count * sizeof(hpa_t));
+    s->shared = page_take(BITMAP_WORDS(s->bytes >> PAGE_SHIFT) * sizeof(u64));
+    s->shared_in[0] = page_take(region_count(s, LEVEL_2M) * sizeof(u32));
+    s->shared_in[1] = page_take(region_count(s, LEVEL_1G) * sizeof(u32));
+    if (!s->home || !s->shared || !s->shared_in[0] || !s->shared_in[1])
+        return ERR_NO_MEMORY;
+    for (u64 i = 0; i < s->home_count; i++)
+        s->home[i] = HPA_NONE;
+    return ERR_OK;
+}
+
+enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, enum tdp_backing backing)
+{
+    level_t align = level_is(max_level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M;
+    if (!gpa_is_aligned(base, align) || !is_aligned(bytes, PAGE_BYTES))
+        return ERR_UNALIGNED;
+    if (bytes == 0 || max_level.raw > 2)
+        return ERR_ARGUMENT;
+    *s = (struct slot){.base = base, .bytes = bytes, .max_level = max_level, .backing = backing};
+    s->home_count = backing == TDP_INPLACE ? region_count(s, LEVEL_1G) : bytes >> PAGE_SHIFT;
+    enum err e = take_side_tables(s);
+    if (e == ERR_OK)
+        e = backing == TDP_INPLACE ? back_windows(s) : back_pages(s);
+    if (e != ERR_OK)
+        slot_destroy(s);
+    return e;
+}
+
+void slot_destroy(struct slot *s)
+{
+    for (u64 i = 0; s->home && i < s->home_count; i++)
+        if (!hpa_is(s->home[i], HPA_NONE))
+            page_free_range(s->home[i], s->backing == TDP_INPLACE ? window_bytes(s, i) : PAGE_BYTES);
+    page_give(s->home, s->home_count * sizeof(hpa_t));
+    page_give(s->shared, BITMAP_WORDS(s->bytes >> PAGE_SHIFT) * sizeof(u64));
+    page_give(s->shared_in[0], region_count(s, LEVEL_2M) * sizeof(u32));
+    page_give(s->shared_in[1], region_count(s, LEVEL_1G) * sizeof(u32));
+    *s = (struct slot){0};
+}
+
+hpa_t slot_page(const struct slot *s, gpa_t gpa)
+{
+    if (s->backing == TDP_SCATTER)
+        return s->home[page_index(s, gpa)];
+    u64 i = region_index(s, gpa, LEVEL_1G);
+    return hpa_add(s->home[i], gpa.raw - window_start(s, i).raw);
+}
+
+bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level)
+{
+    gpa_t first = gpa_floor(gpa, level);
+    if (level.raw == 0)
+        return slot_holds(s, gpa, PAGE_BYTES);
+    return level.raw <= s->max_level.raw && s->backing == TDP_INPLACE && slot_holds(s, first, level_bytes(level)) &&
+           hpa_is_aligned(slot_page(s, first), level);
+}
+
+/* --- attributes --------------------------------------------------------------------------------------------------- */
+
+bool slot_is_shared(const struct slot *s, gpa_t gpa)
+{
+    return bitmap_get(s->shared, page_index(s, gpa));
+}
+
+u64 slot_shared_count(const struct slot *s, gpa_t gpa, level_t level)
+{
+    if (level.raw == 0)
+        return slot_is_shared(s, gpa);
+    return s->shared_in[level.raw - 1][region_index(s, gpa, level)];
+}
+
+void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to)
+{
+    gpa_t end = gpa_add(gpa, bytes);
+    while (gpa.raw < end.raw) {
+        gpa_t next = {min_u64(gpa_floor(gpa, LEVEL_2M).raw + level_bytes(LEVEL_2M), end.raw)};
+        u32 changed =
+            (u32)bitmap_set(s->shared, page_index(s, gpa), (next.raw - gpa.raw) >> PAGE_SHIFT, to == TDP_SHARED);
+        u32 delta = to == TDP_SHARED ? changed : -changed;
+        s->shared_in[0][region_index(s, gpa, LEVEL_2M)] += delta;
+        s->shared_in[1][region_index(s, gpa, LEVEL_1G)] += delta;
+        gpa = next;
+    }
+}
+
+gpa_t slot_attr_run(const struct slot *s, gpa_t gpa, gpa_t end)
+{
+    u64 from = page_index(s, gpa), to = (end.raw - s->base.raw) >> PAGE_SHIFT;
+    u64 past = bitmap_find(s->shared, from, to, !bitmap_get(s->shared, from));
+    return gpa_add(s->base, past << PAGE_SHIFT);
+}

@@ -1,0 +1,52 @@
+/*
+ * A memory slot of a TD: which host page backs each guest page, and which guest pages are shared.
+ *
+ * Backing `inplace`: each GiB window of guest-physical addresses has one contiguous, equally aligned host range, its home,
+ * that serves both private and shared use: contiguity survives conversion, and merging needs no copy. Backing `scatter`: 4K
+ * pages from anywhere; nothing is at home until it has been relocated.
+ *
+ * Left out: locks (the callers hold tdp.ops), the mappings themselves (mm/mirror.h, mm/shared_ept.h).
+ */
+#ifndef MM_SLOT_H
+#define MM_SLOT_H
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "mm/tdp.h"
+
+struct slot {
+    gpa_t base;        /* 4K aligned; 2M aligned where max_level is not 4K */
+    u64 bytes;         /* a 4K multiple, not 0 */
+    level_t max_level; /* the largest mapping allowed */
+    enum tdp_backing backing;
+    u64 home_count;
+    hpa_t *home;       /* by GiB window (inplace), by page (scatter); HPA_NONE: not backed yet */
+    u64 *shared;       /* one bit a page: set for shared */
+    u32 *shared_in[2]; /* how many are set: in each 2M region, in each 1G region that the slot touches */
+};
+
+/* Takes the backing and the side tables from mm/page.h. ERR_NO_MEMORY: nothing is taken. All pages begin private. */
+MUST_CHECK enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, enum tdp_backing backing);
+/* All backing goes back: none of it may be the TD's any more. Also of a slot that slot_create() left half done. */
+void slot_destroy(struct slot *s);
+
+static inline gpa_t slot_end(const struct slot *s)
+{
+    return gpa_add(s->base, s->bytes);
+}
+bool slot_holds(const struct slot *s, gpa_t gpa, u64 bytes);
+
+/* The home of one page of the slot. */
+hpa_t slot_page(const struct slot *s, gpa_t gpa);
+
+/* May the region of `level` around `gpa` be one mapping as far as slot and backing go (attributes aside)? */
+bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level);
+
+/* Attributes. How many 4K pages of the region of `level` around `gpa` are shared: O(1). */
+bool slot_is_shared(const struct slot *s, gpa_t gpa);
+u64 slot_shared_count(const struct slot *s, gpa_t gpa, level_t level);
+void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to);
+/* The end of the run of pages with the attribute of the one at `gpa`, at most `end`. */
+gpa_t slot_attr_run(const struct slot *s, gpa_t gpa, gpa_t end);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * Conversion between private and shared: see mm/tdp.h and docs/tdp-mmu.md.
+ *
+ * To shared: private mappings go (mm/plan_build_zap.c), the content is reset under KeyID 0, the attributes change, and the
+ * shared EPT maps the pages at once. To private: shared entries go, then every translation through them, then the caches, and
+ * only then AUG, for AUG checks nothing of this.
+ *
+ *       private                      TD's view                             shared
+ *     S-EPT 2M leaf --BLOCK,TRACK,DEMOTE--> 512 x 4K --BLOCK,TRACK,REMOVE--> free --reset--> shared EPT leaf
+ *     AUG <-- flush lines <-- TRACK (or kick and INVEPT) <-- shared EPT entries cleared <--- shared EPT leaf
+ *
+ * Both ways memory stays where it is: the slot's home.
+ */
+#include "mm/perform.h"
+#include "mm/plan_build.h"
+
+#include "lib/hw/cpu.h"
+
+/* A conversion's range and slot. */
+struct conversion {
+    struct tdp *t;
+    struct slot *slot;
+    gpa_t from, end;
+};
+
+/* Calls `work` for each run of pages whose attribute is `attr`. */
+static enum err each_run(const struct conversion *c, enum tdp_attr attr, gpa_t end,
+                         enum err (*work)(const struct conversion *c, gpa_t gpa, u64 bytes))
+{
+    enum err e = ERR_OK;
+    for (gpa_t gpa = c->from, next; gpa.raw < end.raw && e == ERR_OK; gpa = next) {
+        next = slot_attr_run(c->slot, gpa, end);
+        if (slot_is_shared(c->slot, gpa) == (attr == TDP_SHARED))
+            e = work(c, gpa, next.raw - gpa.raw);
+    }
+    return e;
+}
+
+/* Calls `work` for each piece of [gpa, gpa + bytes) that is contiguous in host memory: 4K or, at home, the rest of a 2M region. */
+static void each_page(const struct conversion *c, gpa_t gpa, u64 bytes, void (*work)(hpa_t page, u64 bytes))
+{
+    gpa_t end = gpa_add(gpa, bytes), next;
+    for (; gpa.raw < end.raw; gpa = next) {
+        u64 piece = c->slot->backing == TDP_INPLACE ? level_bytes(LEVEL_2M) : PAGE_BYTES;
+        next = (gpa_t){min_u64(align_down(gpa.raw, piece) + piece, end.raw)};
+        work(slot_page(c->slot, gpa), next.raw - gpa.raw);
+    }
+}
+
+/* --- to shared ---------------------------------------------------------------------------------------------------- */
+
+static enum err prepare_run(const struct conversion *c, gpa_t gpa, u64 bytes)
+{
+    return shared_ept_prepare(&c->t->shared, c->slot, gpa, bytes);
+}
+
+/* Nothing private is left in the run. What the TD left there, it left under its key: the VMM and the TD begin anew. */
+static enum err share_run(const struct conversion *c, gpa_t gpa, u64 bytes)
+{
+    each_page(c, gpa, bytes, cpu_reset_pages);
+    slot_set_attr(c->slot, gpa, bytes, TDP_SHARED);
+    shared_ept_map(&c->t->shared, c->slot, gpa, bytes);
+    policy_raise(c->t, POLICY_CONVERTED, gpa, LEVEL_4K);
+    return ERR_OK;
+}
+
+static void build_zap(struct tdp_op *op, const struct conversion *c, bool piecewise)
+{
+    plan_reset(op->plan, tdp_tracking(c->t));
+    struct plan_fault f = plan_zap(c->t, op->plan, c->from, c->end.raw - c->from.raw, piecewise);
+    op->report.err = f.err;
+    op->report.what = f.what;
+    op->report.at = f.err == ERR_OK ? c->from : f.at;
+}
+
+static bool is_refused_promote(const struct tdp_report *r)
+{
+    return r->err == ERR_TDX && tdx_is(r->status, TDX_EPT_INVALID_PROMOTE_CONDITIONS);
+}
+
+/* The first address of the range where the mirror has a leaf (`leaf`), or has nothing (not `leaf`); else its end. */
+static gpa_t first_with(const struct conversion *c, bool leaf)
+{
+    struct mirror_iter it;
+    mirror_begin(&it, &c->t->mirror, c->from, c->end);
+    while (mirror_valid(&it)) {
+        if (mirror_is_table(it.entry))
+            mirror_down(&it);
+        else if (mirror_is_leaf(it.entry) == leaf)
+            return mirror_part_start(&it);
+        else
+            mirror_next(&it);
+    }
+    return c->end;
+}
+
+/* REMOVEs come last, in order of address: up to the first leaf that is left the range is converted, whatever failed. */
+static void to_shared(struct tdp_op *op, const struct conversion *c)
+{
+    build_zap(op, c, false);
+    if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_PRIVATE, c->end, prepare_run) != ERR_OK) {
+        op->report.err = ERR_NO_MEMORY;
+        op->report.what = "no memory for the shared EPT";
+    }
+    if (op->report.err != ERR_OK || op->dry)
+        return;
+    tdp_op_perform(op);
+    if (is_refused_promote(&op->report)) {
+        /* some pages are accepted and some not: they cannot be merged to be removed at one go */
+        build_zap(op, c, true);
+        tdp_op_perform(op);
+    }
+    op->report.at = first_with(c, true);
+    (void)each_run(c, TDP_PRIVATE, op->report.at, share_run);
+}
+
+/* --- to private --------------------------------------------------------------------------------------------------- */
+
+static enum err clear_run(const struct conversion *c, gpa_t gpa, u64 bytes)
+{
+    shared_ept_clear(&c->t->shared, gpa, bytes);
+    return ERR_OK;
+}
+
+static enum err own_run(const struct conversion *c, gpa_t gpa, u64 bytes)
+{
+    slot_set_attr(c->slot, gpa, bytes, TDP_PRIVATE);
+    policy_raise(c->t, POLICY_CONVERTED, gpa, LEVEL_4K);
+    return ERR_OK;
+}
+
+static enum err remap_run(const struct conversion *c, gpa_t gpa, u64 bytes)
+{
+    shared_ept_map(&c->t->shared, c->slot, gpa, bytes);
+    return ERR_OK;
+}
+
+/*
+ * The plan is marked `from_shared`: between its TRACK (or, without one, a kick and INVEPT) and its first AUG nobody has a
+ * translation through the cleared entries any more, and each AUG flushes its page first. AUGs go in order of address: what a
+ * failure leaves unmapped is shared again.
+ */
+static void to_private(struct tdp_op *op, const struct conversion *c)
+{
+    struct plan_fault f = plan_map(c->t, op->plan, c->from, c->end.raw - c->from.raw, c->t->max_level, true);
+    op->plan->from_shared = true;
+    op->report = tdp_error(f.err, f.what, f.err == ERR_OK ? c->from : f.at);
+    if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_SHARED, c->end, prepare_run) != ERR_OK) {
+        op->report.err = ERR_NO_MEMORY;
+        op->report.what = "no memory for the shared EPT";
+    }
+    if (op->report.err != ERR_OK || op->dry)
+        return;
+    (void)each_run(c, TDP_SHARED, c->end, clear_run);
+    tdp_op_perform(op);
+    op->report.at = op->report.err == ERR_OK ? c->end : first_with(c, false);
+    (void)each_run(c, TDP_SHARED, op->report.at, own_run);
+    (void)each_run(c, TDP_SHARED, c->end, remap_run);
+}
+
+/* --- both --------------------------------------------------------------------------------------------------------- */
+
+/* Has all of the range the attribute `to` already? */
+static bool is_done(const struct conversion *c, enum tdp_attr to)
+{
+    return slot_is_shared(c->slot, c->from) == (to == TDP_SHARED) &&
+           slot_attr_run(c->slot, c->from, c->end).raw == c->end.raw;
+}
+
+struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry)
+{
+    struct tdp_report r = tdp_check(t, gpa, bytes);
+    struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
+    struct tdp_op op;
+
+    if (r.err != ERR_OK)
+        return r;
+    if (tdp_op_begin(&op, t, dry) != ERR_OK)
+        return op.report;
+    if (is_done(&c, to))
+        op.report.at = c.end;
+    else if (to == TDP_SHARED)
+        to_shared(&op, &c);
+    else
+        to_private(&op, &c);
+    return tdp_op_end(&op);
+}

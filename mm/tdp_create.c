@@ -1,0 +1,137 @@
+/* Making a TD's MMU, and what is put into its memory before it runs: see mm/tdp.h. */
+#include "mm/plan_build.h"
+
+#include "lib/hw/cpu.h"
+#include "lib/string.h"
+#include "mm/page.h"
+
+static void give_up(struct tdp *t)
+{
+    for (unsigned i = 0; i < t->slot_count; i++)
+        slot_destroy(&t->slots[i]);
+    if (t->mirror.root)
+        mirror_destroy(&t->mirror);
+    shared_ept_destroy(&t->shared);
+    page_give(t, sizeof(*t));
+}
+
+enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, enum tdp_backing backing)
+{
+    struct tdp *t = page_take(sizeof(*t));
+    if (!t)
+        return ERR_NO_MEMORY;
+    t->td = td;
+    t->max_level = level;
+    t->policy = &policy_none;
+    t->shared.root = HPA_NONE;
+    enum err e = slot_create(&t->slots[0], (gpa_t){0}, bytes, level, backing);
+    if (e == ERR_OK) {
+        t->slot_count = 1;
+        e = mirror_create(&t->mirror);
+    }
+    if (e == ERR_OK)
+        e = shared_ept_create(&t->shared, td->shared_bit);
+    if (e != ERR_OK)
+        give_up(t);
+    else
+        *out = t;
+    return e;
+}
+
+enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
+{
+    if (t->slot_count == TDP_SLOTS_MAX)
+        return ERR_NO_MEMORY;
+    if (bytes == 0 || base.raw + bytes < base.raw || (base.raw + bytes) >> t->td->shared_bit)
+        return ERR_RANGE;
+    for (unsigned i = 0; i < t->slot_count; i++)
+        if (base.raw < slot_end(&t->slots[i]).raw && t->slots[i].base.raw < base.raw + bytes)
+            return ERR_EXISTS;
+    enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE);
+    if (e == ERR_OK)
+        t->slot_count++;
+    return e;
+}
+
+u64 tdp_memory_bytes(const struct tdp *t)
+{
+    u64 sum = 0;
+    for (unsigned i = 0; i < t->slot_count; i++)
+        sum += t->slots[i].bytes;
+    return sum;
+}
+
+hpa_t tdp_shared_root(const struct tdp *t)
+{
+    return t->shared.root;
+}
+
+void *tdp_shared_ptr(struct tdp *t, gpa_t gpa)
+{
+    const struct slot *s = tdp_slot(t, gpa_floor(gpa, LEVEL_4K), PAGE_BYTES);
+    if (!s || !slot_is_shared(s, gpa))
+        return NULL;
+    return phys_ptr(slot_page(s, gpa_floor(gpa, LEVEL_4K)));
+}
+
+struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    return tdp_convert(t, gpa, bytes, TDP_SHARED, NULL);
+}
+
+/* --- loading ------------------------------------------------------------------------------------------------------ */
+
+/* One page by PAGE.ADD and MR.EXTEND; the mirror follows. `bounce`: a page that the module reads the content from. */
+static struct td_fault add_page(struct tdp *t, gpa_t gpa, const void *source, hpa_t bounce)
+{
+    struct mirror_iter it;
+    u64 home = tdp_home_entry(t, gpa, LEVEL_4K);
+
+    if (!mirror_find(&it, &t->mirror, gpa, LEVEL_4K) || mirror_state(it.entry) != MIRROR_NONE || !mirror_freeze(&it))
+        return (struct td_fault){.err = ERR_EXISTS};
+    memcpy(phys_ptr(bounce), source, PAGE_BYTES);
+    struct td_fault f = td_add_page(t->td, gpa, mirror_page(home), bounce);
+    mirror_thaw(&it, f.err == ERR_OK ? home : 0);
+    return f;
+}
+
+static void add_pages(struct tdp_op *op, gpa_t gpa, const u8 *source, u64 bytes)
+{
+    hpa_t bounce;
+
+    op->report.err = page_alloc_zeroed(&bounce);
+    if (op->report.err != ERR_OK) {
+        op->report.what = "no memory to copy from";
+        return;
+    }
+    for (u64 done = 0; done < bytes && op->report.err == ERR_OK; done += PAGE_BYTES) {
+        struct td_fault f = add_page(op->t, gpa_add(gpa, done), source + done, bounce);
+        op->report.err = f.err;
+        op->report.status = f.status;
+        op->report.what = f.err == ERR_EXISTS ? "something is mapped here already" : f.leaf;
+        op->report.at = gpa_add(gpa, done);
+    }
+    page_free(bounce, LEVEL_4K);
+}
+
+struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes)
+{
+    struct tdp_report r = tdp_check(t, gpa, bytes);
+    struct tdp_op op;
+
+    if (r.err != ERR_OK)
+        return r;
+    if (t->td->state != TD_INITIALIZED)
+        return tdp_error(ERR_STATE, "memory can only be loaded before the TD is finalised", gpa);
+    if (slot_attr_run(tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)).raw != gpa.raw + bytes ||
+        slot_is_shared(tdp_slot(t, gpa, bytes), gpa))
+        return tdp_error(ERR_ATTR_MISMATCH, "the range holds shared pages", gpa);
+    if (tdp_op_begin(&op, t, NULL) != ERR_OK)
+        return op.report;
+    struct plan_fault f = plan_tables(t, op.plan, gpa, bytes);
+    op.report = tdp_error(f.err, f.what, f.at);
+    tdp_op_perform(&op);
+    if (op.report.err == ERR_OK)
+        add_pages(&op, gpa, source, bytes);
+    return tdp_op_end(&op);
+}

@@ -1,0 +1,86 @@
+/* What every operation of the TDP MMU begins and ends with: checks of the range, the lock, the plan, the counters. */
+#include "mm/perform.h"
+
+#include "lib/hw/cpu.h"
+#include "tdx/count.h"
+
+struct tdp_report tdp_error(enum err err, const char *what, gpa_t at)
+{
+    return (struct tdp_report){.err = err, .what = what, .at = at};
+}
+
+bool tdp_tracking(const struct tdp *t)
+{
+    return t->td->state != TD_CREATED && t->td->state != TD_KEYED && t->td->state != TD_INITIALIZED;
+}
+
+struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    for (unsigned i = 0; i < t->slot_count; i++)
+        if (slot_holds(&t->slots[i], gpa, bytes))
+            return &t->slots[i];
+    return NULL;
+}
+
+/* At home is what can be merged upwards: its page is the slot's, and the region above may be one page. */
+u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level)
+{
+    const struct slot *s = tdp_slot(t, gpa, level_bytes(level));
+    bool at_home = level.raw < 2 && slot_may_be(s, gpa, level_above(level));
+    return mirror_leaf_entry(slot_page(s, gpa), at_home);
+}
+
+struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    if (t->dead || t->td->state == TD_DEAD)
+        return tdp_error(ERR_TD_DEAD, "the TD is dead: only destruction is left", gpa);
+    if (t->td->state != TD_INITIALIZED && t->td->state != TD_RUNNABLE)
+        return tdp_error(ERR_STATE, "the TD is not initialised, or its key is gone", gpa);
+    if (!gpa_is_aligned(gpa, LEVEL_4K) || !is_aligned(bytes, PAGE_BYTES))
+        return tdp_error(ERR_UNALIGNED, "address and length must be multiples of 4K", gpa);
+    if (bytes == 0)
+        return tdp_error(ERR_ARGUMENT, "the length is zero", gpa);
+    if (!tdp_slot(t, gpa, bytes))
+        return tdp_error(ERR_RANGE, "the range is not inside one memory slot of the TD", gpa);
+    return tdp_error(ERR_OK, NULL, gpa);
+}
+
+enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, struct plan *dry)
+{
+    *op = (struct tdp_op){.t = t, .dry = dry, .plan = dry ? dry : plan_new()};
+    if (!op->plan) {
+        op->report = tdp_error(ERR_NO_MEMORY, "no memory for the plan", (gpa_t){0});
+        return ERR_NO_MEMORY;
+    }
+    plan_reset(op->plan, tdp_tracking(t));
+    op->held = rw_lock_exclusive(&t->ops);
+    t->operations += !dry;
+    op->ipis = tdx_counts.ipis;
+    op->tsc = cpu_tsc();
+    return ERR_OK;
+}
+
+void tdp_op_perform(struct tdp_op *op)
+{
+    struct tdp_report *r = &op->report;
+    if (r->err != ERR_OK || op->dry)
+        return;
+    r->err = plan_take_tables(op->plan);
+    if (r->err != ERR_OK)
+        r->what = "no memory for page tables";
+    else
+        perform(op->t, op->plan, r);
+}
+
+struct tdp_report tdp_op_end(struct tdp_op *op)
+{
+    struct tdp_report *r = &op->report;
+    r->ipis = tdx_counts.ipis - op->ipis;
+    r->tsc = cpu_tsc() - op->tsc;
+    if (r->err != ERR_TDX && r->err != ERR_TD_DEAD && r->err != ERR_BUSY)
+        r->status = (tdx_status_t){0};
+    rw_unlock(op->held);
+    if (!op->dry)
+        plan_free(op->plan);
+    return *r;
+}

@@ -1,0 +1,304 @@
+/*
+ * Looking at a TD's translations: walk, census, runs; see mm/tdp.h. Each compares the mirror with TDH.MEM.SEPT.RD. The vCPUs are
+ * held out meanwhile, for SEPT.RD takes locks that a running ACCEPT may meet.
+ */
+#include "mm/tdp_internal.h"
+
+#include "lib/hw/cpu.h"
+#include "mm/hold.h"
+#include "tdx/abi_sept.h"
+#include "tdx/retry.h"
+
+/* --- what the module says ----------------------------------------------------------------------------------------- */
+
+/* The entry at `level`, or the one where the module's walk ended above it. ERR_TDX, ERR_BUSY: neither. */
+static enum err read_module(const struct tdp *t, gpa_t gpa, level_t level, struct tdx_entry *entry,
+                            struct tdp_report *r)
+{
+    struct tdx_retry again = tdx_retry(TDH_MEM_SEPT_RD, gpa.raw);
+    struct tdx_entry_answer a;
+
+    do {
+        a = tdh_mem_sept_rd(t->td->tdr, gpa, level);
+        r->seamcalls++;
+    } while (tdx_again(&again, a.status));
+    *entry = a.entry;
+    if (tdx_ok(a.status) || tdx_is(a.status, TDX_EPT_WALK_FAILED))
+        return ERR_OK;
+    r->status = a.status;
+    r->what = "SEPT.RD";
+    r->at = gpa;
+    return tdx_verdict(a.status) == TDX_REPEAT ? ERR_BUSY : ERR_TDX;
+}
+
+/* Mapped and pending are one to the mirror, for ACCEPT changes one into the other without an exit. */
+static bool says_the_same(u64 entry, level_t level, const struct tdx_entry *m)
+{
+    if (!level_is(level, m->level))
+        return false;
+    switch (mirror_state(entry)) {
+    case MIRROR_NONE:
+        return m->state == SEPT_FREE;
+    case MIRROR_LEAF:
+        return (m->state == SEPT_MAPPED || m->state == SEPT_PENDING) && hpa_is(mirror_page(entry), m->page);
+    case MIRROR_BLOCKED_LEAF:
+        return (m->state == SEPT_BLOCKED || m->state == SEPT_PENDING_BLOCKED) && hpa_is(mirror_page(entry), m->page);
+    case MIRROR_TABLE:
+        return m->state == SEPT_TABLE_MAPPED;
+    case MIRROR_BLOCKED_TABLE:
+        return m->state == SEPT_TABLE_BLOCKED;
+    default:
+        return false; /* FROZEN: an operation never ended */
+    }
+}
+
+static enum tdp_state state_of(const struct tdx_entry *m)
+{
+    switch (m->state) {
+    case SEPT_MAPPED:
+        return TDP_MAPPED;
+    case SEPT_PENDING:
+        return TDP_PENDING;
+    case SEPT_BLOCKED:
+    case SEPT_TABLE_BLOCKED:
+        return TDP_BLOCKED;
+    case SEPT_PENDING_BLOCKED:
+        return TDP_PENDING_BLOCKED;
+    default:
+        return TDP_ABSENT;
+    }
+}
+
+/* --- the frame of a look ------------------------------------------------------------------------------------------ */
+
+struct look {
+    struct tdp *t;
+    struct rw_held ops;
+    struct tdp_report report;
+    u64 tsc;
+};
+
+static enum err look_begin(struct look *l, struct tdp *t, gpa_t gpa)
+{
+    *l = (struct look){.t = t, .report = tdp_error(ERR_OK, NULL, gpa), .tsc = cpu_tsc()};
+    l->ops = rw_lock_shared(&t->ops);
+    l->report.err = hold_begin(t->td);
+    if (l->report.err == ERR_OK)
+        return ERR_OK;
+    l->report.what = "holding the vCPUs out";
+    rw_unlock(l->ops);
+    return l->report.err;
+}
+
+static struct tdp_report look_end(struct look *l)
+{
+    hold_end(l->t->td);
+    rw_unlock(l->ops);
+    l->report.tsc = cpu_tsc() - l->tsc;
+    return l->report;
+}
+
+/* --- walk --------------------------------------------------------------------------------------------------------- */
+
+/* A shared page has its translation in the shared EPT, and none in the Secure EPT. */
+static void describe_shared(const struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
+{
+    struct shared_leaf leaf = shared_ept_walk(&t->shared, gpa);
+    walk->agree &= walk->state == TDP_ABSENT && !hpa_is(leaf.page, HPA_NONE);
+    walk->state = TDP_IS_SHARED;
+    walk->level = leaf.level;
+    walk->page = leaf.page;
+    walk->mirror_raw = leaf.raw;
+}
+
+struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
+{
+    gpa_t page = gpa_floor(gpa, LEVEL_4K);
+    struct tdp_report r = tdp_check(t, page, PAGE_BYTES);
+    struct mirror_iter it;
+    struct tdx_entry m;
+    struct look l;
+
+    *walk = (struct tdp_walk){.page = HPA_NONE};
+    if (r.err != ERR_OK)
+        return r;
+    if (look_begin(&l, t, page) != ERR_OK)
+        return l.report;
+    l.report.err = read_module(t, page, LEVEL_4K, &m, &l.report);
+    if (l.report.err == ERR_OK) {
+        (void)mirror_find(&it, &t->mirror, page, LEVEL_4K);
+        walk->level = m.level;
+        walk->state = state_of(&m);
+        walk->is_table = m.state == SEPT_TABLE_BLOCKED;
+        walk->page =
+            hpa_is(m.page, HPA_NONE) ? HPA_NONE : hpa_add(m.page, page.raw & (level_bytes(m.level) - PAGE_BYTES));
+        walk->agree = says_the_same(it.entry, it.level, &m);
+        walk->mirror_raw = it.entry;
+        walk->module_raw = m.raw;
+        if (slot_is_shared(tdp_slot(t, page, PAGE_BYTES), page))
+            describe_shared(t, page, walk);
+    }
+    return look_end(&l);
+}
+
+/* --- census ------------------------------------------------------------------------------------------------------- */
+
+static void count_entry(struct tdp_census *c, const struct mirror_iter *it)
+{
+    if (mirror_is_leaf(it->entry))
+        c->leaf[it->level.raw]++;
+    if (mirror_is_table(it->entry))
+        c->tables++;
+    if (mirror_is_blocked(it->entry))
+        c->blocked++;
+}
+
+static enum err compare_entry(struct look *l, struct tdp_census *c, const struct mirror_iter *it)
+{
+    struct tdx_entry m;
+    enum err e = read_module(l->t, it->gpa, it->level, &m, &l->report);
+    if (e == ERR_OK && !says_the_same(it->entry, it->level, &m) && c->agree) {
+        c->agree = false;
+        c->first_disagreement = it->gpa;
+    }
+    return e;
+}
+
+static enum err census_range(struct look *l, gpa_t from, gpa_t end, struct tdp_census *c)
+{
+    struct mirror_iter it;
+    mirror_begin(&it, &l->t->mirror, from, end);
+    while (mirror_valid(&it)) {
+        count_entry(c, &it);
+        enum err e = compare_entry(l, c, &it);
+        if (e != ERR_OK)
+            return e;
+        /* What is below a blocked table the module does not show. */
+        if (mirror_state(it.entry) == MIRROR_TABLE)
+            mirror_down(&it);
+        else
+            mirror_next(&it);
+    }
+    return ERR_OK;
+}
+
+static u64 shared_bytes(const struct slot *s, gpa_t from, gpa_t end)
+{
+    u64 sum = 0;
+    for (gpa_t gpa = from, next; gpa.raw < end.raw; gpa = next) {
+        next = slot_attr_run(s, gpa, end);
+        if (slot_is_shared(s, gpa))
+            sum += next.raw - gpa.raw;
+    }
+    return sum;
+}
+
+/* The part of the slot that [gpa, gpa + bytes) asks for; all of it with bytes 0. False: none. */
+static bool part_of_slot(const struct slot *s, gpa_t gpa, u64 bytes, gpa_t *from, gpa_t *end)
+{
+    *from = (gpa_t){bytes ? max_u64(gpa.raw, s->base.raw) : s->base.raw};
+    *end = (gpa_t){bytes ? min_u64(gpa.raw + bytes, slot_end(s).raw) : slot_end(s).raw};
+    return from->raw < end->raw;
+}
+
+struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_census *census)
+{
+    struct tdp_report r = bytes ? tdp_check(t, gpa, bytes) : tdp_check(t, t->slots[0].base, t->slots[0].bytes);
+    gpa_t from, end;
+    struct look l;
+
+    *census = (struct tdp_census){.agree = true};
+    if (r.err != ERR_OK)
+        return r;
+    if (look_begin(&l, t, gpa) != ERR_OK)
+        return l.report;
+    for (unsigned i = 0; i < t->slot_count && l.report.err == ERR_OK; i++) {
+        if (!part_of_slot(&t->slots[i], gpa, bytes, &from, &end))
+            continue;
+        l.report.err = census_range(&l, from, end, census);
+        census->shared_bytes += shared_bytes(&t->slots[i], from, end);
+    }
+    return look_end(&l);
+}
+
+/* --- runs --------------------------------------------------------------------------------------------------------- */
+
+/* The run that grows until something else follows. */
+struct run {
+    gpa_t from;
+    u64 bytes;
+    level_t level;
+    enum tdp_state state;
+    void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg);
+    void *arg;
+};
+
+static void run_end(struct run *r)
+{
+    if (r->bytes)
+        r->line(r->from, r->bytes, r->level, r->state, r->arg);
+    r->bytes = 0;
+}
+
+static void run_add(struct run *r, gpa_t from, gpa_t end, level_t level, enum tdp_state state)
+{
+    bool continues =
+        r->bytes && gpa_is(gpa_add(r->from, r->bytes), from) && level_is(r->level, level) && r->state == state;
+    if (!continues) {
+        run_end(r);
+        r->from = from;
+        r->level = level;
+        r->state = state;
+    }
+    r->bytes += end.raw - from.raw;
+}
+
+/* What has no private mapping: shared and absent stretches. */
+static void add_unmapped(const struct tdp *t, const struct slot *s, struct run *r, gpa_t from, gpa_t end)
+{
+    for (gpa_t next; from.raw < end.raw; from = next) {
+        next = slot_attr_run(s, from, end);
+        if (!slot_is_shared(s, from)) {
+            run_add(r, from, next, LEVEL_4K, TDP_ABSENT);
+            continue;
+        }
+        struct shared_leaf leaf = shared_ept_walk(&t->shared, from);
+        next.raw = min_u64(next.raw, gpa_floor(from, leaf.level).raw + level_bytes(leaf.level));
+        run_add(r, from, next, leaf.level, TDP_IS_SHARED);
+    }
+}
+
+static void add_slot(struct look *l, const struct slot *s, struct run *r, gpa_t from, gpa_t end)
+{
+    struct mirror_iter it;
+    struct tdx_entry m;
+
+    mirror_begin(&it, &l->t->mirror, from, end);
+    while (mirror_valid(&it)) {
+        if (mirror_state(it.entry) == MIRROR_TABLE) {
+            mirror_down(&it);
+            continue;
+        }
+        if (mirror_state(it.entry) == MIRROR_NONE)
+            add_unmapped(l->t, s, r, mirror_part_start(&it), mirror_part_end(&it));
+        else if (read_module(l->t, it.gpa, it.level, &m, &l->report) == ERR_OK)
+            run_add(r, mirror_part_start(&it), mirror_part_end(&it), it.level, state_of(&m));
+        mirror_next(&it);
+    }
+}
+
+void tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
+                  void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg)
+{
+    struct run r = {.line = line, .arg = arg};
+    gpa_t from, end;
+    struct look l;
+
+    if (look_begin(&l, t, gpa) != ERR_OK)
+        return;
+    for (unsigned i = 0; i < t->slot_count; i++)
+        if (part_of_slot(&t->slots[i], gpa, bytes, &from, &end))
+            add_slot(&l, &t->slots[i], &r, from, end);
+    run_end(&r);
+    (void)look_end(&l);
+}
