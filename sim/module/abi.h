@@ -197,6 +197,11 @@ enum vcpu_state { VCPU_UNINITIALIZED = 0, VCPU_READY = 2, VCPU_ACTIVE = 4, VCPU_
 #define CONFIG_FLAG_FLEXIBLE_VE (1ull << 1)
 #define CONFIG_FLAG_NO_RBP_MOD  (1ull << 2)
 
+/* TDX_FEATURES0 bits that change what leafs do here. */
+#define FEATURES0_DEMOTE_UNINTERRUPTED (1ull << 51) /* DEMOTE of a TD without L2 VMs does not look for interrupts */
+/* DEMOTE without BLOCK and TRACK. Announced for later modules; its bit is not published, this one is assumed. */
+#define FEATURES0_NON_BLOCKING_RESIZE (1ull << 35)
+
 /* The counts of control pages: TDCS, TDVPS (with the TDVPR), and what each L2 VM adds. */
 #define TDCS_PAGES_MIN     6
 #define TDCS_PAGES_PER_L2  1

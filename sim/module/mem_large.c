@@ -2,6 +2,8 @@
  * Splitting and merging: TDH.MEM.PAGE.DEMOTE and TDH.MEM.PAGE.PROMOTE. TDX Module v1.5 Base Architecture Specification, "Secure
  * EPT Operations". Trees of L2 VMs are left out.
  *
+ * TDX_FEATURES0 may let DEMOTE do without BLOCK and TRACK, and without looking for interrupts (abi.h).
+ *
  * Both look for interrupts once, after everything has been checked and just before anything changes; the registers are then as
  * they were and the same call starts over.
  */
@@ -25,6 +27,11 @@ static void fill_children(u64 table_hpa, const struct sept_walk *walk)
         table[i] = sept_make_leaf(pending ? SEPT_PENDING : SEPT_MAPPED, hpa);
 }
 
+static bool has_feature(u64 bit)
+{
+    return plat_info()->features0 & bit;
+}
+
 u64 leaf_mem_page_demote(struct call *c)
 {
     struct sept_op op;
@@ -38,14 +45,15 @@ u64 leaf_mem_page_demote(struct call *c)
         return status;
     u64 hpa = sept_leaf_hpa(&op.walk);
     struct pamt_entry *page = pamt_known(hpa, op.walk.level);
-    status = sept_check_tracked(c, &op, page);
+    if (!has_feature(FEATURES0_NON_BLOCKING_RESIZE))
+        status = sept_check_tracked(c, &op, page);
     if (status == TDX_SUCCESS)
         status = pamt_open(c, c->in[R8], LEVEL_4K, LOCK_EXCLUSIVE, PT_NDA, R8, &table);
     if (status)
         return status;
     plat_own(c->in[R8], PAGE_4K);
     fill_children(c->in[R8], &op.walk);
-    if (mdl_interrupted(c))
+    if (!has_feature(FEATURES0_DEMOTE_UNINTERRUPTED) && mdl_interrupted(c))
         return interrupted(c);
     status = mdl_call_lock(c, &page->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
     if (status)

@@ -90,10 +90,14 @@ void sept_store(struct call *c, u64 *entry, u64 value)
     __atomic_store_n(entry, value | SEPT_LOCK, __ATOMIC_SEQ_CST);
 }
 
+/* A host that failed to lock the entry while a TD held it has left its mark, which must outlive the TD's store. */
 void sept_store_unlock(struct call *c, u64 *entry, u64 value)
 {
     plat_atomic_point(c->lp);
-    __atomic_store_n(entry, value, __ATOMIC_SEQ_CST);
+    u64 seen = __atomic_load_n(entry, __ATOMIC_SEQ_CST), mark;
+    do {
+        mark = c->guest ? seen & SEPT_HOST_PRIORITY : 0;
+    } while (!__atomic_compare_exchange_n(entry, &seen, value | mark, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     mdl_unlock_forget(&c->locks, entry);
 }
 
