@@ -4,10 +4,7 @@
  * Firmware does not boot a runtime driver from \EFI\BOOT, hence the two parts. simtdx.cfg beside the image, or in the volume's
  * root, is handed to the core.
  */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wstrict-prototypes" /* the library's own headers */
 #include <efi.h>
-#pragma GCC diagnostic pop
 
 #define CONFIG_BYTES_MAX 65536
 #define NEXT             L"\\septum.efi"

@@ -164,7 +164,7 @@ static void violation(struct cpu *cpu, u64 gpa, u64 info)
     report(cpu, gpa, info);
     if (info & NPF_WRITE && guard_is_owned(hpa))
         states[hpa / PAGE] = SPOILT;
-    map_stand_in(cpu, gpa, info & NPF_WRITE);
+    map_stand_in(cpu, gpa & ~(PAGE - 1), info & NPF_WRITE);
 }
 
 bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
@@ -175,7 +175,7 @@ bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
         if (!memory_is_ram(hpa) || !platform_is_keyed(page))
             return false;
         if (platform_is_private_key(page) || state != PLAIN)
-            violation(cpu, page, info);
+            violation(cpu, gpa, info);
         else
             npt_map(page, hpa, true);
         return true;
@@ -185,7 +185,7 @@ bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
     if (state != HIDDEN && !module_uses_page(hpa))
         release(hpa);
     else
-        violation(cpu, page, info);
+        violation(cpu, gpa, info);
     return true;
 }
 

@@ -3,10 +3,7 @@
  * which does not notice. UEFI specification 2.9, sections 4.1 and 7.2. The loader hands the text of simtdx.cfg over as load
  * options. Whatever is missing is reported and nothing is changed.
  */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wstrict-prototypes" /* the library's own headers */
 #include <efi.h>
-#pragma GCC diagnostic pop
 
 #include "sim/machine/apic.h"
 #include "sim/machine/config.h"

@@ -3,10 +3,7 @@
  * SEAMCALLs, clears a page with MOVDIR64B, measures a null SEAMCALL and a CPUID, and powers the machine off. Its report goes
  * to the serial port, one `first:` line each; tests/system reads them.
  */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wstrict-prototypes" /* the library's own headers */
 #include <efi.h>
-#pragma GCC diagnostic pop
 
 #define COM1           0x3f8
 #define FEATURE_MSR    0x3a
