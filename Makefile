@@ -42,6 +42,7 @@ VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw
 MODULE_SRC := $(wildcard sim/module/*.c)
 CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/machine/*.c sim/machine/hw/*.c)
 CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
+MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
 PROBE_SRC := $(wildcard guest/probe/*.c)
@@ -50,6 +51,7 @@ PROBE_PURE := $(filter-out guest/probe/main.c,$(PROBE_SRC))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 CONF_SRC  := $(wildcard tests/conformance/*.c)
+TESTGUEST_SRC := $(wildcard tests/system/guests/*.c)
 
 obj = $(patsubst %.c,$(B)/$(1)/%.o,$(filter %.c,$(2))) $(patsubst %.asm,$(B)/$(1)/%.asm.o,$(filter %.asm,$(2)))
 
@@ -61,7 +63,9 @@ PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 HOSTVMM_OBJ := $(call obj,host,$(TWIN_SRC) $(VMM_LOGIC))
 HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
 HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))
+HOSTMACHINE_OBJ := $(call obj,host,$(MACHINE_PURE))
 CONF_OBJ   := $(call obj,host,$(CONF_SRC))
+TESTGUEST_EFI := $(patsubst tests/system/guests/%.c,$(B)/testguest-%.efi,$(TESTGUEST_SRC))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
@@ -101,6 +105,11 @@ $(B)/simtdx.so: $(LOADER_OBJ) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(LOADER_OBJ) -o $@ -l:libgnuefi.a
 
+# Small guests of the simulated platform, for its own tests.
+$(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o linker.ld
+	$(call say,LD,$@)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $< -o $@ -l:libgnuefi.a
+
 # The hypervisor stays when the firmware's boot services end: it is a runtime driver. The others are applications.
 $(B)/%.efi: $(B)/%.so
 	$(call say,EFI,$@)
@@ -132,6 +141,7 @@ endef
 $(eval $(call COMPILE,vmm,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,core,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
+$(eval $(call COMPILE,testguest,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,probe,$(CC) $(FREE)))
 $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
 # Binaries that assembly files include.
@@ -142,6 +152,7 @@ $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
 $(B)/host/libvmm.a: $(HOSTVMM_OBJ)
 $(B)/host/libmodule.a: $(HOSTMOD_OBJ)
 $(B)/host/libprobe.a: $(HOSTPROBE_OBJ)
+$(B)/host/libmachine.a: $(HOSTMACHINE_OBJ)
 $(B)/host/lib%.a:
 	$(call say,AR,$@)
 	@mkdir -p $(@D)
@@ -153,8 +164,9 @@ LINK_LIBS := -Wl,--start-group $(HOST_LIBS) -Wl,--end-group $(SHA_LIB) -lpthread
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
+	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a %/libmachine.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe: $(B)/host/libprobe.a
+$(B)/unit/test_sim_insn $(B)/unit/test_sim_ept $(B)/unit/test_sim_tlb: $(B)/host/libmachine.a
 unit-binaries: $(UNIT_BIN)
 unit: unit-binaries
 	@tests/run --build $(B) unit
@@ -178,10 +190,10 @@ run:
 
 test:
 	@tools/deps test
-	@$(MAKE) --no-print-directory all unit-binaries $(if $(CONF_SRC),$(B)/conformance)
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(if $(CONF_SRC),$(B)/conformance)
 	@tests/run --build $(B) --records $(DIR) unit conformance system
 
-system: all
+system: all $(TESTGUEST_EFI)
 	@tests/run --build $(B) system
 
 check:

@@ -1,0 +1,75 @@
+"""The simulated platform seen by a ten-line guest, and what it says where it cannot run."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import BUILD, RUN
+
+# TDX module ABI: OPERAND_INVALID, operand RAX; SDM vol. 3: IA32_FEATURE_CONTROL lock and VMX outside SMX.
+OPERAND_INVALID = 0xC000010000000000
+FEATURE_LOCK_AND_VMX = 5
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """What the first guest said, by the words of each line."""
+    build = tmp_path_factory.mktemp("first")
+    shutil.copy(BUILD / "simtdx.efi", build / "simtdx.efi")
+    shutil.copy(BUILD / "testguest-first.efi", build / "septum.efi")
+    done = subprocess.run([str(RUN), "--build", str(build), "--timeout", "90"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
+    text = done.stdout.decode("latin-1")
+    assert "first: end" in text, text[-2000:]
+    lines = re.findall(r"^first: (.+?) (\S+)\s*$", text, re.MULTILINE)
+    return {words: value for words, value in lines}
+
+
+def test_machine_looks_like_intel_with_tdx(first):
+    assert first["vendor"] == "GenuineIntel"
+    assert int(first["feature control"], 16) & FEATURE_LOCK_AND_VMX == FEATURE_LOCK_AND_VMX
+    assert int(first["KeyIDs"], 16) >> 32 > 0, "no TDX KeyIDs"
+
+
+def test_seamcalls_reach_the_module(first):
+    assert int(first["vmxon failed"], 16) == 0
+    assert int(first["SYS.INIT"], 16) == 0
+    assert int(first["SYS.LP.INIT"], 16) == 0
+    assert int(first["unknown leaf"], 16) == OPERAND_INVALID
+
+
+def test_movdir64b_clears_the_page(first):
+    assert int(first["page sum"], 16) == 0
+
+
+def run_to_the_shell(*options):
+    done = subprocess.run([str(RUN), "--build", str(BUILD), "--timeout", "120", *options], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=150)
+    return done.returncode, done.stdout.decode("latin-1")
+
+
+def test_cpu_without_svm_is_named():
+    status, text = run_to_the_shell("--cpu", "max,phys-bits=48,-svm")
+    assert "SVM" in text, text[-2000:]
+    assert "septum>" not in text
+    assert status == 125
+
+
+def test_bare_start_without_tdx_says_what_is_missing_and_returns():
+    status, text = run_to_the_shell("--bare")
+    assert "not ready for TDX" in text, text[-2000:]
+    assert "Back in the UEFI shell" in text
+    assert "septum>" not in text
+    assert status == 125
+
+
+@pytest.mark.parametrize("line, words", [("hkids = lots", ("simtdx.cfg:2", "hkids")), ("colour = red", ("simtdx.cfg:2", "colour"))])
+def test_bad_knob_stops_the_boot_with_file_line_and_reason(tmp_path, line, words):
+    config = tmp_path / "knobs.cfg"
+    config.write_text(f"# a comment\n{line}\n")
+    status, text = run_to_the_shell("--sim-config", str(config))
+    assert "septum>" not in text
+    for word in words:
+        assert word in text, text[-2000:]
+    assert status == 125
