@@ -41,12 +41,18 @@ keyed_hpa_t tdx_keyed(hpa_t page, hkid_t hkid);
  * there (CPU vendor, VMX, SEAM, KeyIDs, BIOS setting, ...), or ERR_OK. */
 MUST_CHECK enum err tdx_detect(const char **missing);
 
+/*
+ * How work gets to every CPU: the kernel's function, set once before tdx_module_init(); without it the VMM has one CPU. `each`
+ * runs `work` on every CPU, one after another or at once, and returns when it has ended everywhere.
+ */
+void tdx_set_each_cpu(void (*each)(void (*work)(void *arg), void *arg));
+
 struct tdx_init_fault { enum err err; const char *what; const char *leaf; tdx_status_t status; };
 
 /*
  * Everything from VMXON to the last TDMR.INIT. `memory`: the ranges that may ever be given to TDs (page aligned, sorted);
- * the rest of each TDMR becomes reserved areas. `take` gives physically contiguous memory for PAMTs, for ever.
- * `limit_bytes` (0: none) bounds how much becomes TDX memory.
+ * the rest of each TDMR becomes reserved areas. `take` gives physically contiguous memory for PAMTs, for ever, or HPA_NONE.
+ * `limit_bytes` (0: none) bounds how much becomes TDX memory. After a failure a second call goes on at the step that failed.
  */
 MUST_CHECK struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned memory_count, u64 limit_bytes,
                                                  hpa_t (*take)(u64 bytes, u64 align));

@@ -20,8 +20,8 @@ enum seamcall_fault {
 /* Loads all registers of `regs`, executes, stores them all back. TDH.VP.ENTER clobbers what tdx/vcpu.c saves around it. */
 enum seamcall_fault seamcall(struct seamcall_regs *regs);
 
-/* VMXON with a VMXON region of the caller's, on this CPU; VMXOFF. False where the CPU refuses. */
-bool seam_vmxon(u64 region_hpa);
+/* VMXON on this CPU with a page of the caller's, which stays the CPU's until VMXOFF. False where the CPU refuses. */
+bool seam_vmxon(void *region);
 void seam_vmxoff(void);
 
 /* INVEPT, single context, of a private EPTP on this CPU. */

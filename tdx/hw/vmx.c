@@ -57,15 +57,16 @@ static bool allow_vmx(void)
     return cpu_write_msr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX);
 }
 
-bool seam_vmxon(u64 region_hpa)
+bool seam_vmxon(void *region)
 {
     u64 basic, cr0_must, cr4_must;
     if (!allow_vmx() || !cpu_read_msr(MSR_VMX_BASIC, &basic) || !cpu_read_msr(MSR_VMX_CR0_FIXED0, &cr0_must) ||
         !cpu_read_msr(MSR_VMX_CR4_FIXED0, &cr4_must))
         return false;
-    *(u32 *)phys_ptr((hpa_t){region_hpa}) = (u32)basic & VMX_REVISION_MASK;
+    *(u32 *)region = (u32)basic & VMX_REVISION_MASK;
     write_cr0(read_cr0() | cr0_must);
     write_cr4(read_cr4() | cr4_must | CR4_VMXE);
+    u64 region_hpa = phys_of(region).raw;
     if (vmx_on(&region_hpa))
         return true;
     write_cr4(read_cr4() & ~CR4_VMXE);

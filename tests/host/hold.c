@@ -28,7 +28,6 @@ enum err hold_kick(struct td *td)
 
 enum err hold_begin(struct td *td)
 {
-    (void)td;
     if (hold_host.depth == 0) {
         hold_host.holds++;
         enum err e = answer();
@@ -36,12 +35,13 @@ enum err hold_begin(struct td *td)
             return e;
     }
     hold_host.depth++;
+    td->held++;
     return ERR_OK;
 }
 
 void hold_end(struct td *td)
 {
-    (void)td;
     ASSERT(hold_host.depth > 0);
     hold_host.depth--;
+    td->held--;
 }

@@ -251,9 +251,10 @@ enum seamcall_fault seamcall(struct seamcall_regs *regs)
     return SEAMCALL_RAN;
 }
 
-bool seam_vmxon(u64 region_hpa)
+bool seam_vmxon(void *region)
 {
     u64 control;
+    (void)region;
     if (!cpu_read_msr(0x3a, &control) || !(control & 4) || vmx_on[cpu_index()])
         return false;
     vmx_on[cpu_index()] = true;

@@ -1,0 +1,406 @@
+/*
+ * Bringing the TDX module up: VMXON, SYS.INIT, LP.INIT, what the module says of itself, TDMRs and PAMTs, SYS.CONFIG,
+ * KEY.CONFIG, TDMR.INIT. TDX Module Base Architecture Specification, "Intel TDX module initialization".
+ *
+ * It is a list of steps done in order. A step that fails leaves the earlier ones done, and the next tdx_module_init() goes on
+ * with it. The module is never shut down.
+ */
+#include "tdx/module.h"
+
+#include "lib/hw/cpu.h"
+#include "lib/lock.h"
+#include "lib/log.h"
+#include "lib/string.h"
+#include "tdx/abi_field.h"
+#include "tdx/abi_leaf.h"
+#include "tdx/count.h"
+#include "tdx/hw/seamcall.h"
+#include "tdx/module_internal.h"
+#include "tdx/retry.h"
+#include "tdx/td.h"
+
+#define TDMR_INIT_CALLS_PER_GIB 4096u /* module 1.5 takes 256; a bound, not a promise */
+
+struct tdx_module tdx_module;
+
+/* What one call of tdx_module_init() works with. */
+struct setup {
+    const struct phys_range *memory;
+    unsigned memory_count;
+    u64 limit_bytes;
+    hpa_t (*take)(u64 bytes, u64 align);
+};
+
+static struct tdmr_layout layout;
+static hpa_t scratch = {~0ull};
+
+static const struct tdx_init_fault fine = {.err = ERR_OK};
+
+static struct tdx_init_fault failed(enum err err, const char *what)
+{
+    return (struct tdx_init_fault){.err = err, .what = what};
+}
+
+static struct tdx_init_fault refused(enum tdx_leaf leaf, tdx_status_t status, const char *what)
+{
+    enum err err = tdx_verdict(status) == TDX_REPEAT ? ERR_BUSY : ERR_TDX;
+    return (struct tdx_init_fault){.err = err, .what = what, .leaf = tdx_leaf_name(leaf), .status = status};
+}
+
+/* --- every CPU -------------------------------------------------------------------------------------------------------- */
+
+static void (*each_cpu)(void (*work)(void *arg), void *arg);
+
+void tdx_set_each_cpu(void (*each)(void (*work)(void *arg), void *arg))
+{
+    each_cpu = each;
+}
+
+void tdx_on_each_cpu(void (*work)(void *arg), void *arg)
+{
+    if (each_cpu)
+        each_cpu(work, arg);
+    else
+        work(arg);
+}
+
+/* Work that may fail on any CPU: the first fault is kept. `done` counts the CPUs where the call did something. */
+struct cpu_work {
+    struct spin lock;
+    hpa_t (*take)(u64 bytes, u64 align);
+    unsigned done;
+    struct tdx_init_fault fault;
+};
+
+static void keep_fault(struct cpu_work *w, struct tdx_init_fault fault)
+{
+    spin_lock(&w->lock);
+    if (w->fault.err == ERR_OK)
+        w->fault = fault;
+    spin_unlock(&w->lock);
+}
+
+/* --- VMX operation ---------------------------------------------------------------------------------------------------- */
+
+/* The first CPU's VMXON region is there before any allocator; the others take theirs. */
+static _Alignas(PAGE_BYTES) u8 first_region[PAGE_BYTES];
+static void *regions[CPU_COUNT_MAX];
+static bool vmx_is_on[CPU_COUNT_MAX];
+
+bool tdx_module_vmx_is_on(void)
+{
+    return vmx_is_on[cpu_index()];
+}
+
+static bool vmx_on_with(void *region)
+{
+    vmx_is_on[cpu_index()] = seam_vmxon(region);
+    return vmx_is_on[cpu_index()];
+}
+
+bool tdx_module_vmx_on(void)
+{
+    void *region = regions[cpu_index()];
+    return vmx_on_with(region ? region : first_region);
+}
+
+void tdx_module_vmx_off(void)
+{
+    seam_vmxoff();
+    vmx_is_on[cpu_index()] = false;
+}
+
+static void vmxon_here(void *arg)
+{
+    struct cpu_work *w = arg;
+    unsigned cpu = cpu_index();
+    if (vmx_is_on[cpu])
+        return;
+    if (!regions[cpu]) {
+        hpa_t page = cpu == 0 ? HPA_NONE : w->take(PAGE_BYTES, PAGE_BYTES);
+        if (cpu != 0 && hpa_is(page, HPA_NONE)) {
+            keep_fault(w, failed(ERR_NO_MEMORY, "no memory for a VMXON region"));
+            return;
+        }
+        regions[cpu] = cpu == 0 ? (void *)first_region : phys_ptr(page);
+    }
+    if (!vmx_on_with(regions[cpu]))
+        keep_fault(w, failed(ERR_PLATFORM, "VMXON fails on a CPU"));
+}
+
+static struct tdx_init_fault step_vmxon(const struct setup *s)
+{
+    struct cpu_work w = {.take = s->take, .fault = fine};
+    tdx_on_each_cpu(vmxon_here, &w);
+    return w.fault;
+}
+
+/* --- steps ------------------------------------------------------------------------------------------------------------ */
+
+static struct tdx_init_fault step_detect(const struct setup *s)
+{
+    const char *missing;
+    if (tdx_detect(&missing) != ERR_OK)
+        return failed(ERR_PLATFORM, missing);
+    scratch = s->take(TDX_SCRATCH_BYTES, PAGE_BYTES);
+    return hpa_is(scratch, HPA_NONE) ? failed(ERR_NO_MEMORY, "no memory for the structures that the module reads")
+                                     : fine;
+}
+
+void *tdx_module_scratch(void)
+{
+    return hpa_is(scratch, HPA_NONE) ? NULL : phys_ptr(scratch);
+}
+
+static struct tdx_init_fault step_sys_init(const struct setup *s)
+{
+    struct tdx_retry again = tdx_retry(TDH_SYS_INIT, 0);
+    struct tdx_answer a;
+    do
+        a = tdh_sys_init();
+    while (tdx_again(&again, a.status));
+    if (tdx_is(a.status, TDX_SYS_INIT_NOT_PENDING))
+        return refused(TDH_SYS_INIT, a.status, "the module was initialised before this start: reset the machine");
+    return tdx_ok(a.status) ? fine : refused(TDH_SYS_INIT, a.status, "the module refuses to start on this platform");
+}
+
+static void lp_init_here(void *arg)
+{
+    struct tdx_retry again = tdx_retry(TDH_SYS_LP_INIT, cpu_index());
+    struct tdx_answer a;
+    do
+        a = tdh_sys_lp_init();
+    while (tdx_again(&again, a.status));
+    if (!tdx_ok(a.status) && !tdx_is(a.status, TDX_SYS_LP_INIT_DONE))
+        keep_fault(arg, refused(TDH_SYS_LP_INIT, a.status, "a logical processor is not taken"));
+}
+
+static struct tdx_init_fault step_lp_init(const struct setup *s)
+{
+    struct cpu_work w = {.fault = fine};
+    tdx_on_each_cpu(lp_init_here, &w);
+    return w.fault;
+}
+
+static struct tdx_init_fault read_field(u64 field, u64 *value)
+{
+    struct tdx_retry again = tdx_retry(TDH_SYS_RD, field);
+    struct tdx_field_answer a;
+    do
+        a = tdh_sys_rd(field);
+    while (tdx_again(&again, a.status));
+    *value = a.value;
+    return tdx_ok(a.status) ? fine : refused(TDH_SYS_RD, a.status, "the module lacks a metadata field");
+}
+
+static void take_over(const u64 *v)
+{
+    struct tdx_module *m = &tdx_module;
+    m->major = (u16)v[0];
+    m->minor = (u16)v[1];
+    m->update = (u16)v[2];
+    m->build_num = (u32)v[3];
+    m->build_date = (u32)v[4];
+    m->features0 = v[5];
+    m->attributes_may = v[6];
+    m->attributes_must = v[7];
+    m->xfam_may = v[8];
+    m->xfam_must = v[9];
+    m->tdcs_pages = (unsigned)(v[10] >> PAGE_SHIFT);
+    m->tdvps_pages = (unsigned)(v[11] >> PAGE_SHIFT);
+    for (unsigned level = 0; level < ARRAY_COUNT(m->pamt_entry_bytes); level++)
+        m->pamt_entry_bytes[level] = (unsigned)v[12 + level];
+    m->reserved_per_tdmr = (unsigned)v[15];
+    m->tdmrs_max = (unsigned)v[16];
+}
+
+static struct tdx_init_fault step_read_fields(const struct setup *s)
+{
+    /* In the order of take_over(). */
+    static const u64 ids[] = {
+        FIELD_SYS_MAJOR_VERSION,       FIELD_SYS_MINOR_VERSION,
+        FIELD_SYS_UPDATE_VERSION,      FIELD_SYS_BUILD_NUM,
+        FIELD_SYS_BUILD_DATE,          FIELD_SYS_TDX_FEATURES0,
+        FIELD_SYS_ATTRIBUTES_FIXED0,   FIELD_SYS_ATTRIBUTES_FIXED1,
+        FIELD_SYS_XFAM_FIXED0,         FIELD_SYS_XFAM_FIXED1,
+        FIELD_SYS_TDCS_BASE_BYTES,     FIELD_SYS_TDVPS_BASE_BYTES,
+        FIELD_SYS_PAMT_ENTRY_BYTES(0), FIELD_SYS_PAMT_ENTRY_BYTES(1),
+        FIELD_SYS_PAMT_ENTRY_BYTES(2), FIELD_SYS_MAX_RESERVED_PER_TDMR,
+        FIELD_SYS_MAX_TDMRS,
+    };
+    u64 values[ARRAY_COUNT(ids)];
+    for (unsigned i = 0; i < ARRAY_COUNT(ids); i++) {
+        struct tdx_init_fault f = read_field(ids[i], &values[i]);
+        if (f.err != ERR_OK)
+            return f;
+    }
+    take_over(values);
+    if (tdx_module.tdcs_pages > TD_TDCX_PAGES_MAX || tdx_module.tdvps_pages > VCPU_TDCX_PAGES_MAX + 1)
+        return failed(ERR_UNSUPPORTED, "this module wants more control pages for a TD or vCPU than are provided for");
+    log_msg(LOG_INFO, "TDX module %u.%u.%02u, build %u of %u", tdx_module.major, tdx_module.minor, tdx_module.update,
+            tdx_module.build_num, tdx_module.build_date);
+    return fine;
+}
+
+/* Slots that a module does not use read as zero. */
+static struct tdx_init_fault step_read_cmrs(const struct setup *s)
+{
+    u64 slots;
+    struct tdx_init_fault f = read_field(FIELD_SYS_NUM_CMRS, &slots);
+    tdx_module.cmr_count = 0;
+    for (u64 i = 0; f.err == ERR_OK && i < slots && tdx_module.cmr_count < TDX_CMRS_MAX; i++) {
+        struct phys_range *cmr = &tdx_module.cmrs[tdx_module.cmr_count];
+        f = read_field(FIELD_SYS_CMR_BASE(i), &cmr->base.raw);
+        if (f.err == ERR_OK)
+            f = read_field(FIELD_SYS_CMR_BYTES(i), &cmr->bytes);
+        if (f.err == ERR_OK && cmr->bytes)
+            tdx_module.cmr_count++;
+    }
+    if (f.err == ERR_OK && tdx_module.cmr_count == 0)
+        return failed(ERR_PLATFORM, "the firmware reports no convertible memory");
+    return f;
+}
+
+static struct tdmr_limits limits_of_module(void)
+{
+    struct tdmr_limits l = {.tdmrs_max = tdx_module.tdmrs_max, .reserved_max = tdx_module.reserved_per_tdmr};
+    memcpy(l.pamt_entry_bytes, tdx_module.pamt_entry_bytes, sizeof(l.pamt_entry_bytes));
+    return l;
+}
+
+static struct tdx_init_fault step_plan_tdmrs(const struct setup *s)
+{
+    struct tdmr_limits limits = limits_of_module();
+    enum err e =
+        tdmr_plan(&layout, &limits, s->memory, s->memory_count, tdx_module.cmrs, tdx_module.cmr_count, s->limit_bytes);
+    if (e != ERR_OK)
+        return failed(e, "no convertible memory can be given to TDs");
+    e = tdmr_place_pamts(&layout, &limits, s->take);
+    if (e == ERR_RANGE)
+        return failed(e, "the PAMTs lie in more pieces than a TDMR has reserved areas");
+    if (e != ERR_OK)
+        return failed(e, "no contiguous memory for the PAMTs (0.4% of all memory)");
+    tdx_module.tdmr_count = layout.count;
+    for (unsigned i = 0; i < layout.count; i++)
+        tdx_module.tdmrs[i] = (struct phys_range){{layout.tdmrs[i].base}, layout.tdmrs[i].bytes};
+    log_msg(LOG_INFO, "TDX memory: %llu MiB in %u TDMRs, PAMTs %llu KiB, %llu KiB left out",
+            (unsigned long long)(layout.memory_bytes / MIB), layout.count,
+            (unsigned long long)(layout.pamt_bytes / KIB), (unsigned long long)(layout.dropped_bytes / KIB));
+    return fine;
+}
+
+static void flush_here(void *arg)
+{
+    cpu_flush_all();
+}
+
+/* The list of pointers comes first in the scratch memory, each TDMR_INFO on a line of its own behind it. */
+static hpa_t write_tdmr_list(void)
+{
+    _Static_assert((TDX_TDMRS_MAX + 1) * TDMR_INFO_ALIGN <= TDX_SCRATCH_BYTES, "the list fits");
+    u64 *pointers = phys_ptr(scratch);
+    memset(pointers, 0, TDX_SCRATCH_BYTES);
+    for (unsigned i = 0; i < layout.count; i++) {
+        hpa_t at = hpa_add(scratch, (i + 1) * TDMR_INFO_ALIGN);
+        memcpy(phys_ptr(at), &layout.tdmrs[i], sizeof(layout.tdmrs[i]));
+        pointers[i] = at.raw;
+    }
+    return scratch;
+}
+
+/* No cache may hold a modified line of memory that the module takes with another KeyID: WBINVD everywhere. */
+static struct tdx_init_fault step_config(const struct setup *s)
+{
+    tdx_on_each_cpu(flush_here, NULL);
+    hpa_t list = write_tdmr_list();
+    struct tdx_retry again = tdx_retry(TDH_SYS_CONFIG, list.raw);
+    struct tdx_answer a;
+    do
+        a = tdh_sys_config(list, layout.count, tdx_module.hkid_first);
+    while (tdx_again(&again, a.status));
+    return tdx_ok(a.status) ? fine : refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
+}
+
+/* Once a package. Which CPU shares one with another is not asked: the module says KEY_CONFIGURED where the work is done, and
+ * that nothing is pending where it is done everywhere. */
+static void key_config_here(void *arg)
+{
+    struct cpu_work *w = arg;
+    struct tdx_retry again = tdx_retry(TDH_SYS_KEY_CONFIG, cpu_index());
+    struct tdx_answer a;
+    do
+        a = tdh_sys_key_config();
+    while (tdx_again(&again, a.status));
+    spin_lock(&w->lock);
+    w->done += tdx_is(a.status, TDX_SUCCESS);
+    bool all_done = w->done && tdx_is(a.status, TDX_SYS_KEY_CONFIG_NOT_PENDING);
+    spin_unlock(&w->lock);
+    if (!tdx_ok(a.status) && !all_done)
+        keep_fault(w, refused(TDH_SYS_KEY_CONFIG, a.status, "the module's own key cannot be set up"));
+}
+
+static struct tdx_init_fault step_key_config(const struct setup *s)
+{
+    struct cpu_work w = {.fault = fine};
+    tdx_on_each_cpu(key_config_here, &w);
+    return w.fault;
+}
+
+/* A GiB is usable as soon as it is done; nothing here needs one early. */
+static struct tdx_init_fault init_tdmr(const struct phys_range *tdmr)
+{
+    u64 end = tdmr->base.raw + tdmr->bytes;
+    u64 calls = tdmr->bytes / GIB * TDMR_INIT_CALLS_PER_GIB;
+    struct tdx_tdmr_init_answer a = {.next = tdmr->base};
+    while (a.next.raw < end && calls--) {
+        struct tdx_retry again = tdx_retry(TDH_SYS_TDMR_INIT, tdmr->base.raw);
+        do
+            a = tdh_sys_tdmr_init(tdmr->base);
+        while (tdx_again(&again, a.status));
+        if (tdx_is(a.status, TDX_TDMR_ALREADY_INITIALIZED))
+            return fine;
+        if (!tdx_ok(a.status))
+            return refused(TDH_SYS_TDMR_INIT, a.status, "a TDMR cannot be initialised");
+    }
+    return a.next.raw >= end ? fine : failed(ERR_TIMEOUT, "TDH.SYS.TDMR.INIT does not come to an end");
+}
+
+static struct tdx_init_fault step_tdmr_init(const struct setup *s)
+{
+    struct tdx_init_fault f = fine;
+    for (unsigned i = 0; f.err == ERR_OK && i < tdx_module.tdmr_count; i++)
+        f = init_tdmr(&tdx_module.tdmrs[i]);
+    return f;
+}
+
+static struct tdx_init_fault (*const steps[])(const struct setup *s) = {
+    step_detect,    step_vmxon,      step_sys_init, step_lp_init,    step_read_fields,
+    step_read_cmrs, step_plan_tdmrs, step_config,   step_key_config, step_tdmr_init,
+};
+static unsigned steps_done;
+
+struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned memory_count, u64 limit_bytes,
+                                      hpa_t (*take)(u64 bytes, u64 align))
+{
+    const struct setup s = {memory, memory_count, limit_bytes, take};
+    if (tdx_module.ready)
+        return failed(ERR_STATE, "the TDX module is initialised already");
+    for (; steps_done < ARRAY_COUNT(steps); steps_done++) {
+        struct tdx_init_fault f = steps[steps_done](&s);
+        if (f.err != ERR_OK)
+            return f;
+    }
+    tdx_module.ready = true;
+    return fine;
+}
+
+void tdx_module_forget(void)
+{
+    tdx_module = (struct tdx_module){0};
+    scratch = HPA_NONE;
+    steps_done = 0;
+    each_cpu = NULL;
+    memset(regions, 0, sizeof(regions));
+    memset(vmx_is_on, 0, sizeof(vmx_is_on));
+    tdx_hkids_forget();
+}

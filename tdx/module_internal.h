@@ -1,0 +1,57 @@
+/* Shared by tdx/detect.c, module.c, tdmr.c and td.c: VMX operation, memory for the module to read, work on every CPU. */
+#ifndef TDX_MODULE_INTERNAL_H
+#define TDX_MODULE_INTERNAL_H
+
+#include "tdx/abi_td.h"
+#include "tdx/module.h"
+
+/* VMX operation on this CPU. */
+bool tdx_module_vmx_is_on(void);
+MUST_CHECK bool tdx_module_vmx_on(void);
+void tdx_module_vmx_off(void);
+
+/* 64 KiB that the module reads and writes during one call: TDMR lists, TDSYSINFO, TD_PARAMS. NULL before tdx_module_init(). */
+void *tdx_module_scratch(void);
+#define TDX_SCRATCH_BYTES (64 * KIB)
+
+/* As if nothing had been done yet. For host processes that start one machine after another; never on a running machine. */
+void tdx_module_forget(void);
+void tdx_hkids_forget(void);
+
+/* Runs `work` on every CPU and waits for all of them. */
+void tdx_on_each_cpu(void (*work)(void *arg), void *arg);
+
+/* What the TDMR layout is computed from, and what it comes to. */
+struct tdmr_limits {
+    unsigned tdmrs_max, reserved_max;
+    unsigned pamt_entry_bytes[3]; /* by level */
+};
+
+struct tdmr_layout {
+    struct tdmr_info tdmrs[TDX_TDMRS_MAX];
+    unsigned count;
+    u64 memory_bytes;  /* of `memory` inside TDMRs and not reserved: what may become TD memory */
+    u64 dropped_bytes; /* of `memory`, left out: no CMR there, too many holes, too many TDMRs, or over the limit */
+    u64 pamt_bytes;
+};
+
+/*
+ * TDMRs over `memory` (sorted, page aligned): 1 GiB-granular, one for each run of GiBs that hold usable memory. What is not
+ * usable in it (not in `memory`, or outside the CMRs) becomes reserved areas; where they are more than a TDMR takes, it is cut
+ * into several, and within one GiB the smallest pieces of memory are dropped. The PAMTs are not placed yet.
+ */
+MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits,
+                              const struct phys_range *memory, unsigned memory_count, const struct phys_range *cmrs,
+                              unsigned cmr_count, u64 limit_bytes);
+
+/* Bytes of one PAMT of `tdmr_bytes`, a multiple of 4K. */
+u64 tdmr_pamt_bytes(u64 tdmr_bytes, level_t level, unsigned entry_bytes);
+
+/*
+ * Takes the PAMTs' memory and enters it into the TDMRs; it becomes a reserved area of each TDMR that it lies in. ERR_NO_MEMORY;
+ * ERR_RANGE when a reserved area too many would be needed.
+ */
+MUST_CHECK enum err tdmr_place_pamts(struct tdmr_layout *layout, const struct tdmr_limits *limits,
+                                     hpa_t (*take)(u64 bytes, u64 align));
+
+#endif
