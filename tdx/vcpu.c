@@ -9,6 +9,7 @@
 
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
+#include "lib/log.h"
 #include "lib/trace.h"
 #include "tdx/abi_field.h"
 #include "tdx/abi_leaf.h"
@@ -77,8 +78,8 @@ static void save_host(struct host_state *h)
 static void restore_host(const struct host_state *h)
 {
     for (unsigned i = 0; i < ARRAY_COUNT(clobbered); i++)
-        if (h->readable[i])
-            (void)cpu_write_msr(clobbered[i], h->value[i]);
+        if (h->readable[i] && !cpu_write_msr(clobbered[i], h->value[i]))
+            panic("MSR 0x%x does not take back the value 0x%llx", clobbered[i], (unsigned long long)h->value[i]);
 }
 
 /* --- exits ------------------------------------------------------------------------------------------------------------ */
