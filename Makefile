@@ -159,7 +159,7 @@ $(B)/host/lib%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 HOST_LIBS := $(B)/host/libvmm.a $(B)/host/libmodule.a
-LINK_LIBS := -Wl,--start-group $(HOST_LIBS) -Wl,--end-group $(SHA_LIB) -lpthread
+LINK_LIBS = -Wl,--start-group $(HOST_LIBS) -Wl,--end-group $(SHA_LIB) -lpthread
 
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(call say,LD,$@)
