@@ -84,15 +84,14 @@ static bool parse_number(const char *text, u64 *value)
 
 static bool bad(const char *name, unsigned line, const char *key, const char *value, const char *why)
 {
-    sim_log("%s, line %u: %s%s%s: %s", name, line, key, *value ? " = " : "", value, why);
+    sim_log("%s:%u: %s%s%s: %s", name, line, key, *value ? " = " : "", value, why);
     return false;
 }
 
 static bool set_flag(const struct key *key, const char *name, unsigned line, const char *value)
 {
     if (!equal(value, key->words[0]) && !equal(value, key->words[1])) {
-        sim_log("%s, line %u: %s = %s: allowed are %s and %s", name, line, key->name, value, key->words[0],
-                key->words[1]);
+        sim_log("%s:%u: %s = %s: allowed are %s and %s", name, line, key->name, value, key->words[0], key->words[1]);
         return false;
     }
     *(bool *)key->target = equal(value, key->words[1]);
@@ -107,7 +106,7 @@ static bool set(const struct key *key, const char *name, unsigned line, const ch
     if (!parse_number(value, &number))
         return bad(name, line, key->name, value, "a number is needed, decimal or with 0x in hex");
     if (number < key->min || number > key->max) {
-        sim_log("%s, line %u: %s = %s: allowed is %lu to %lu", name, line, key->name, value, (unsigned long)key->min,
+        sim_log("%s:%u: %s = %s: allowed is %lu to %lu", name, line, key->name, value, (unsigned long)key->min,
                 (unsigned long)key->max);
         return false;
     }
@@ -152,8 +151,10 @@ static bool parse_line(const char *name, unsigned line, const char *p, const cha
         equals++;
     if (!copy_word(key, p, equals) || (equals < end && !copy_word(value, equals + 1, end)))
         return bad(name, line, "this line", "", "a word is too long or holds a byte that is no text");
-    if (equals == end)
-        return !*key || bad(name, line, key, "", "a line is `key = value`");
+    if (!*key && equals == end)
+        return true;
+    if (!*key || equals == end)
+        return bad(name, line, *key ? key : "this line", "", "a line is `key = value`");
     for (unsigned i = 0; i < KEY_COUNT; i++)
         if (equal(key, keys[i].name))
             return set(&keys[i], name, line, value);

@@ -12,7 +12,7 @@
 #define CR4_VMXE       (1ull << 13)
 #define TDH_SYS_INIT   33
 #define TDH_SYS_LPINIT 35
-#define TDH_BAD_LEAF   0xfff0
+#define TDH_BAD_LEAF   (1ull << 32) /* a reserved bit: refused whatever state the module is in */
 #define ROUNDS         1000
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);

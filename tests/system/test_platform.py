@@ -1,0 +1,75 @@
+"""What the simulated platform does with knobs (their syntax: tests/unit/test_sim_config.c), unfit CPUs and a guest that touches memory of others."""
+import re
+import shutil
+
+import pexpect
+import pytest
+
+from conftest import BUILD, RUN
+
+LIMIT_S = 90
+REFUSED = "the platform did not start[^\\n]*\\n"
+
+
+@pytest.fixture
+def boot(tmp_path):
+    """Returns boot(guest, knobs, cpu): the console's text until the guest ends or the platform refuses to start."""
+
+    def start(guest, knobs="", cpu=None):
+        shutil.copy(BUILD / "simtdx.efi", tmp_path / "simtdx.efi")
+        shutil.copy(BUILD / f"testguest-{guest}.efi", tmp_path / "septum.efi")
+        config = tmp_path / "knobs"
+        config.write_bytes(knobs if isinstance(knobs, bytes) else knobs.encode())
+        options = ["--build", str(tmp_path), "--mem", "1G", "--timeout", str(LIMIT_S), "--sim-config", str(config)]
+        options += ["--cpu", cpu] if cpu else []
+        child = pexpect.spawn(str(RUN), options, timeout=LIMIT_S, encoding="latin-1", echo=False)
+        try:
+            ended = child.expect([pexpect.EOF, REFUSED])
+            return child.before + (child.after if ended == 1 else "")
+        finally:
+            child.close(force=True)
+
+    return start
+
+
+def numbers(text, prefix):
+    found = re.findall(rf"^{prefix}: (.*?) ([0-9a-f]{{16}})\r*$", text, re.MULTILINE)
+    return {name: int(value, 16) for name, value in found}
+
+
+def test_absent_module_fails_seamcall_with_carry(boot):
+    """VMfailInvalid leaves RAX as it was: the leaf number."""
+    text = boot("first", "module = absent\n")
+    assert numbers(text, "first")["SYS.INIT"] == 33
+
+
+def test_knob_changes_the_keyids(boot):
+    text = boot("first", "# few keys\nhkids = 8\n")
+    assert numbers(text, "first")["KeyIDs"] == 8 << 32 | 55
+
+
+def test_violations_are_reported_and_survived(boot):
+    text = boot("guard")
+    assert numbers(text, "guard-test") == {"noise differs": 1, "write is gone": 1}
+    assert text.count("guard: the VMM at") >= 7
+    assert re.search(r"wrote to [0-9a-f]+008, the TDX module's reserved range", text)
+    assert "guard-test: end" in text
+
+
+def test_strict_stops_at_the_first_violation(boot):
+    text = boot("guard", "strict = 1\n")
+    assert re.search(r"strict: the VMM at [0-9a-f]+ read from", text)
+    assert "guard-test: copied" not in text
+
+
+@pytest.mark.parametrize(
+    "cpu,words",
+    [
+        ("max,phys-bits=48,-npt", "no nested paging"),
+        ("max,phys-bits=40", "fewer than 48 physical address bits"),
+    ],
+)
+def test_unfit_cpu_is_told(boot, cpu, words):
+    text = boot("first", cpu=cpu)
+    assert words in text
+    assert "first:" not in text

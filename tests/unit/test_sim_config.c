@@ -1,0 +1,88 @@
+/* The platform's knobs: what is accepted, and that a refusal names file, line and reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "sim/machine/config.h"
+#include "sim/machine/log.h"
+
+static char said[512];
+
+void sim_log(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(said, sizeof(said), format, args);
+    va_end(args);
+}
+
+static bool parse(const char *text)
+{
+    said[0] = 0;
+    return config_parse("f.cfg", text, strlen(text));
+}
+
+static void accepts_the_documented_forms(void **state)
+{
+    assert_true(parse(""));
+    assert_true(parse("\n\r\n   \n# only a comment"));
+    assert_true(parse("hkids=8\r\n strict =\t1 # on\nmodule = absent\nfeatures0 = 0x10"));
+    assert_int_equal(sim_config()->hkids, 8);
+    assert_true(sim_config()->strict);
+    assert_false(sim_config()->module_present);
+    assert_int_equal(sim_config()->features0, 16);
+    assert_true(parse("hkids = 0x20\nstrict=0\nmodule=present\nfeatures0=0xffffffffffffffff"));
+    assert_int_equal(sim_config()->hkids, 32);
+    assert_false(sim_config()->strict);
+    assert_true(sim_config()->module_present);
+    assert_true(sim_config()->features0 == ~0ull);
+    assert_string_equal(said, "");
+}
+
+static void refuses(const char *text, const char *message)
+{
+    assert_false(parse(text));
+    if (!strstr(said, message))
+        fail_msg("'%s': said '%s', not '%s'", text, said, message);
+}
+
+static void refuses_with_file_line_and_reason(void **state)
+{
+    refuses("strict = 1\nhkids = 70\n", "f.cfg:2: hkids = 70: allowed is 2 to 63");
+    refuses("hkids = 1", "f.cfg:1: hkids = 1: allowed is 2 to 63");
+    refuses("\n\nfoo = 1\n", "f.cfg:3: foo: no such key");
+    refuses("hkids\n", "f.cfg:1: hkids: a line is `key = value`");
+    refuses("= 3", "f.cfg:1: this line: a line is `key = value`");
+    refuses("hkids =", "f.cfg:1: hkids: a number is needed");
+    refuses("hkids = 0x", "a number is needed");
+    refuses("hkids = 12z", "hkids = 12z: a number is needed");
+    refuses("hkids = -3", "a number is needed");
+    refuses("features0 = 0x10000000000000000", "a number is needed");
+    refuses("features0 = 18446744073709551616", "a number is needed");
+    refuses("module = perhaps", "f.cfg:1: module = perhaps: allowed are absent and present");
+    refuses("strict = yes", "allowed are 0 and 1");
+    refuses("\xff\xfe = 1", "f.cfg:1: this line: a word is too long or holds a byte that is no text");
+    refuses("this_key_is_longer_than_any_key_can_be = 1", "too long");
+}
+
+/* What came before the bad line may have been taken; the bad line itself changes nothing. */
+static void a_refused_value_changes_nothing(void **state)
+{
+    assert_true(parse("hkids = 16"));
+    assert_false(parse("hkids = 64"));
+    assert_int_equal(sim_config()->hkids, 16);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accepts_the_documented_forms),
+        cmocka_unit_test(refuses_with_file_line_and_reason),
+        cmocka_unit_test(a_refused_value_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
