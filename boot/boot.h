@@ -7,7 +7,7 @@
 #include <efi.h>
 
 #include "kernel/parser.h"
-#include "kernel/start.h"
+#include "kernel/boot_info.h"
 
 struct boot_env {
     EFI_HANDLE image;
@@ -25,7 +25,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 bool boot_open(struct boot_env *env);
 /* A line on the firmware's console; ASCII. */
 void boot_say(struct boot_env *env, const char *text);
-/* The load options as ASCII, without the image's own name in front; what does not fit or is no ASCII becomes '?'. */
+/* The load options as ASCII, without the image's own name in front. 0: none, or no text (some boot managers put binary
+ * data there). */
 size_t boot_load_options(struct boot_env *env, char *to, size_t bytes);
 
 /* A whole file of at most `bytes`; false where there is none. */

@@ -52,10 +52,17 @@ size_t boot_load_options(struct boot_env *env, char *to, size_t bytes)
 {
     const CHAR16 *from = env->loaded->LoadOptions;
     size_t n = 0;
+    bool any = false;
 
-    for (; from != NULL && n < env->loaded->LoadOptionsSize / sizeof(CHAR16) && n < bytes && from[n] != 0; n++)
-        to[n] = from[n] < 0x80 ? (char)from[n] : '?';
-    return skip_own_name(to, n);
+    for (; from != NULL && n < env->loaded->LoadOptionsSize / sizeof(CHAR16) && n < bytes && from[n] != 0; n++) {
+        if (from[n] < 0x20 || from[n] >= 0x7f)
+            return 0;
+        to[n] = (char)from[n];
+    }
+    n = skip_own_name(to, n);
+    for (size_t i = 0; i < n; i++)
+        any = any || to[i] != ' ';
+    return any ? n : 0;
 }
 
 static bool read_all(EFI_FILE_HANDLE file, char *to, size_t bytes, size_t *got)

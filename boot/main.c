@@ -6,11 +6,12 @@
 
 #include "kernel/hw/stack.h"
 #include "kernel/hw/traps.h"
+#include "kernel/boot_info.h"
 #include "kernel/start.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
 
-#define OPTIONS_FILE      L"\\septum.cfg"
+#define OPTIONS_FILE      L"\\septum.opt"
 #define OPTIONS_BYTES_MAX 4096
 #define STACK_PAGES       32
 #define MAP_TRIES         8
@@ -36,10 +37,10 @@ static bool read_options(struct boot_env *env)
     char error[200];
 
     options_default(&info.options);
+    /* The file is for firmware that hands over no load options: a boot manager's default entry. */
     size_t bytes = boot_load_options(env, text, sizeof(text));
-    bool ok = options_parse(text, bytes, &info.options, error, sizeof(error));
-    if (ok && boot_read_small(env, OPTIONS_FILE, text, sizeof(text), &bytes))
-        ok = options_parse(text, bytes, &info.options, error, sizeof(error));
+    bool found = bytes != 0 || boot_read_small(env, OPTIONS_FILE, text, sizeof(text), &bytes);
+    bool ok = !found || options_parse(text, bytes, &info.options, error, sizeof(error));
     if (!ok)
         boot_say(env, error);
     return ok;

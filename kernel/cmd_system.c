@@ -6,7 +6,7 @@
 #include "kernel/cmd.h"
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
-#include "kernel/log.h"
+#include "kernel/log_level.h"
 #include "kernel/print.h"
 #include "kernel/script.h"
 #include "kernel/version.h"

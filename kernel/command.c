@@ -54,39 +54,6 @@ struct json *reply_fail(struct command_call *c, const char *fmt, ...)
     return reply_error(c, c->command->name, text);
 }
 
-static void status_text(char *to, size_t bytes, tdx_status_t s)
-{
-    const char *operand = tdx_operand_name(s);
-
-    format_to(to, bytes, "%s%s%s%s, 0x%llx", tdx_status_name(s), operand[0] != '\0' ? " (" : "", operand,
-              operand[0] != '\0' ? ")" : "", (unsigned long long)s.raw);
-}
-
-void reply_tdp(struct command_call *c, const char *doing, const struct tdp_report *r)
-{
-    char status[96] = "";
-    const char *what = r->what != NULL ? r->what : err_text(r->err);
-
-    if (r->err == ERR_TDX || r->err == ERR_TD_DEAD)
-        status_text(status, sizeof(status), r->status);
-    struct json *j = reply_fail(c, "%s: %s at 0x%llx: %s", doing, what, (unsigned long long)r->at.raw,
-                                status[0] != '\0' ? status : err_text(r->err));
-    json_hex(j, "at", r->at.raw);
-}
-
-void reply_td(struct command_call *c, const char *doing, const struct td_fault *f)
-{
-    char status[96] = "";
-
-    if (f->err != ERR_TDX) {
-        reply_fail(c, "%s: %s%s%s", doing, f->leaf != NULL ? f->leaf : "", f->leaf != NULL ? ": " : "",
-                   err_text(f->err));
-        return;
-    }
-    status_text(status, sizeof(status), f->status);
-    reply_fail(c, "%s: %s: %s", doing, f->leaf, status);
-}
-
 /* --- arguments --- */
 
 unsigned arg_count(const struct command_call *c)

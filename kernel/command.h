@@ -8,8 +8,6 @@
 
 #include "kernel/json.h"
 #include "kernel/parser.h"
-#include "mm/plan.h"
-#include "tdx/td.h"
 
 struct command_call {
     const struct command *command;
@@ -64,8 +62,5 @@ bool arg_key_bool(struct command_call *c, const char *key, bool *value);
 struct json *reply_ok(struct command_call *c);
 /* The whole answer; members may be added. No full stop in `fmt`. */
 struct json *reply_fail(struct command_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* A failed report of the TDP MMU, or failed step of tdx/td.h, in words with status name and operand. */
-void reply_tdp(struct command_call *c, const char *doing, const struct tdp_report *r);
-void reply_td(struct command_call *c, const char *doing, const struct td_fault *f);
 
 #endif

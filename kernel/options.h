@@ -1,5 +1,5 @@
 /*
- * Options of septum.efi: words of the load options and of septum.cfg beside it on the boot volume.
+ * Options of septum.efi: words of its load options, or without those of \septum.opt on the boot volume.
  *
  *   script=NAME   run this script from the boot volume before the console starts; a failing command powers off
  *   log=LEVEL     error, warn, info or debug
@@ -9,7 +9,7 @@
 #ifndef KERNEL_OPTIONS_H
 #define KERNEL_OPTIONS_H
 
-#include "kernel/log.h"
+#include "kernel/log_level.h"
 
 #define OPTION_NAME_BYTES 64
 

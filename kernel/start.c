@@ -4,6 +4,7 @@
 #include "drivers/acpi.h"
 #include "drivers/apic.h"
 #include "drivers/serial.h"
+#include "kernel/boot_info.h"
 #include "kernel/command.h"
 #include "kernel/console.h"
 #include "kernel/hw/paging.h"
@@ -21,11 +22,6 @@
 
 static struct cpu_local locals[1]; /* of the boot processor; more come with SMP */
 static const struct boot_info *boot;
-
-const struct boot_info *kernel_boot_info(void)
-{
-    return boot;
-}
 
 static void start_cpu(void)
 {
@@ -101,6 +97,7 @@ static void run_boot_script(void)
 void kernel_start(void *boot_info)
 {
     boot = boot_info;
+    boot_info_set(boot);
     start_cpu();
     serial_init(SERIAL_COM1);
     log_set_level(boot->options.log);

@@ -1,6 +1,9 @@
-/* The level below which messages (lib/log.h) are dropped. */
-#ifndef KERNEL_LOG_H
-#define KERNEL_LOG_H
+/*
+ * The level above which messages (lib/log.h) are dropped. Apart from log_msg() itself (kernel/log.c), which a host process
+ * replaces by its own.
+ */
+#ifndef KERNEL_LOG_LEVEL_H
+#define KERNEL_LOG_LEVEL_H
 
 #include "lib/log.h"
 

@@ -1,0 +1,28 @@
+/* What boot/ leaves behind for the kernel: options, memory, scripts. */
+#ifndef KERNEL_BOOT_INFO_H
+#define KERNEL_BOOT_INFO_H
+
+#include "kernel/options.h"
+#include "kernel/script.h"
+#include "tdx/module.h"
+
+#define BOOT_RANGES_MAX 256
+
+struct boot_info {
+    struct options options;
+    hpa_t rsdp;                                /* HPA_NONE: the firmware has none */
+    const char *tdx_missing;                   /* what the platform lacks, NULL: nothing */
+    struct phys_range memory[BOOT_RANGES_MAX]; /* free after boot services: sorted, page aligned, above 1 MiB */
+    unsigned memory_count;
+    u64 memory_top; /* end of all memory, for the page tables */
+    hpa_t guard;    /* the page below the stack */
+    hpa_t pool;     /* pages for the page tables */
+    u64 pool_pages;
+    struct script_file *files;
+    unsigned file_count;
+};
+
+void boot_info_set(const struct boot_info *info);
+const struct boot_info *boot_info(void);
+
+#endif

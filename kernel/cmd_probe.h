@@ -1,0 +1,10 @@
+/* Work inside the TD, for commands beside `probe` itself. */
+#ifndef KERNEL_CMD_PROBE_H
+#define KERNEL_CMD_PROBE_H
+
+#include "kernel/command.h"
+
+/* The payload converts the range (MapGPA, and ACCEPT when it comes back) on vCPU `cpu=N`; answers the command. */
+void probe_convert(struct command_call *c, gpa_t gpa, u64 bytes, bool to_shared);
+
+#endif

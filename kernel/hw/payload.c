@@ -1,0 +1,17 @@
+/* The embedded images. See kernel/payload.h; kernel/payload.asm has the bytes. */
+#include "kernel/payload.h"
+
+extern const u8 payload_probe_start[] __attribute__((visibility("hidden")));
+extern const u8 payload_probe_end[] __attribute__((visibility("hidden")));
+extern const u8 payload_rom_start[] __attribute__((visibility("hidden")));
+extern const u8 payload_rom_end[] __attribute__((visibility("hidden")));
+
+struct payload_image payload_probe(void)
+{
+    return (struct payload_image){payload_probe_start, (u64)(payload_probe_end - payload_probe_start)};
+}
+
+struct payload_image payload_rom(void)
+{
+    return (struct payload_image){payload_rom_start, (u64)(payload_rom_end - payload_rom_start)};
+}
