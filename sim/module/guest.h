@@ -107,5 +107,7 @@ void mdl_exit_wrmsr(struct lp_local *local);
 void mdl_exit_xsetbv(struct lp_local *local);
 /* False: an exit that a production TD cannot have. */
 bool mdl_exit_cr_access(struct lp_local *local);
+/* What a TD reads of the VMX capability MSRs (msr.c). */
+u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr);
 
 #endif

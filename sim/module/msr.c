@@ -201,7 +201,7 @@ static void answer(struct td_vmcs *td, u64 value)
  * What the TD reads of VMX capabilities: those of the L2 VMs that it could run, as constants of the model's platform. Bits 31:0
  * are what must be one, 63:32 what may be.
  */
-static u64 vmx_capability(const struct tdcs *tdcs, u32 msr)
+u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr)
 {
     static const u64 values[] = {
         [0x00] = 0x01c0000000000000, /* BASIC: true controls, I/O information, event without error code */
@@ -256,7 +256,7 @@ void mdl_exit_rdmsr(struct lp_local *local)
         answer(td, 1);
         break;
     default:
-        answer(td, vmx_capability(local->tdcs, msr));
+        answer(td, mdl_vmx_capability(local->tdcs, msr));
     }
 }
 

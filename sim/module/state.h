@@ -163,6 +163,7 @@ struct tdvps_vmcs {
     u16 posted_interrupt_vector;
     u64 posted_interrupt_descriptor;
     bool vector_written, descriptor_written;
+    u64 shared_eptp; /* as the VMM wrote it, KeyID bits included */
     u32 pinbased, procbased, procbased2, exit_controls, entry_controls;
     u64 procbased3;
     u32 ple_gap, ple_window, instruction_timeout;

@@ -64,8 +64,9 @@ static void set_controls(struct td_vmcs *run, const struct td *td, const struct 
     run->gpaw = tdcs->gpaw ? 52 : 48;
 }
 
-static void set_hidden_controls(struct tdvps_vmcs *vmcs)
+static void set_hidden_controls(struct tdvps_vmcs *vmcs, const struct td *td)
 {
+    vmcs->shared_eptp = mdl_with_keyid(td->tdr->tdcx_pa[TDCS_PAGE_ZERO], td->tdr->hkid);
     vmcs->posted_interrupt_vector = 0xffff;
     vmcs->posted_interrupt_descriptor = ~0ull;
 }
@@ -76,7 +77,7 @@ void mdl_vcpu_init(const struct td *td, struct vcpu *vcpu, u64 rcx)
     set_segments(&vcpu->vmcs->run);
     set_registers(&vcpu->vmcs->run, td, vcpu, rcx);
     set_controls(&vcpu->vmcs->run, td, vcpu);
-    set_hidden_controls(vcpu->vmcs);
+    set_hidden_controls(vcpu->vmcs, td);
     tdvps->xfam = td->tdcs->xfam;
     tdvps->last_td_exit = LAST_EXIT_FAULT;
     for (unsigned i = 0; i < VMS_MAX; i++)

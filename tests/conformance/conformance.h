@@ -25,12 +25,12 @@ struct conf {
     const char *folder;
     const char *only_seq, *only_tag; /* NULL: all */
     bool verbose;
-    json_t *setups;                /* name -> array of calls */
-    const char *file, *seq;        /* being replayed */
-    bool quiet;                    /* in a setup: disagreements count only as a broken setup */
+    json_t *setups;         /* name -> array of calls */
+    const char *file, *seq; /* being replayed */
+    bool quiet;             /* in a setup: disagreements count only as a broken setup */
     bool setup_broken;
     struct conf_lp lps[CONF_LPS];
-    bool long_mode;                /* the TD's code segment is a 64-bit one */
+    bool long_mode; /* the TD's code segment is a 64-bit one */
     unsigned cpl;
     unsigned long sequences, calls, agree, skipped, shown, unlisted, stale;
     bool seq_differs;

@@ -18,7 +18,7 @@ static unsigned tdcall_number(const char *leaf)
     static const struct {
         const char *leaf;
         unsigned number;
-    } known[] = {{"TDG.VP.VMCALL", 0}, {"TDG.VP.INFO", 1},     {"TDG.MR.RTMR.EXTEND", 2}, {"TDG.VP.VEINFO.GET", 3},
+    } known[] = {{"TDG.VP.VMCALL", 0}, {"TDG.VP.INFO", 1},        {"TDG.MR.RTMR.EXTEND", 2},  {"TDG.VP.VEINFO.GET", 3},
                  {"TDG.MR.REPORT", 4}, {"TDG.VP.CPUIDVE.SET", 5}, {"TDG.MEM.PAGE.ACCEPT", 6}, {"TDG.VM.RD", 7},
                  {"TDG.VM.WR", 8},     {"TDG.VP.RD", 9},          {"TDG.VP.WR", 10},          {"TDG.SYS.RD", 11}};
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

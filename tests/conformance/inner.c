@@ -24,10 +24,10 @@ static const struct {
     const char *leaf;
     unsigned number;
 } leaves[] = {
-    {"TDH.VP.ENTER", 0},          {"TDH.MEM.SEPT.ADD", 3},      {"TDH.MEM.PAGE.RELOCATE", 5},
-    {"TDH.MEM.PAGE.AUG", 6},      {"TDH.MEM.RANGE.BLOCK", 7},   {"TDH.MEM.PAGE.DEMOTE", 15},
-    {"TDH.MEM.PAGE.PROMOTE", 23}, {"TDH.MEM.SEPT.RD", 25},      {"TDH.MEM.PAGE.REMOVE", 29},
-    {"TDH.MEM.SEPT.REMOVE", 30},  {"TDH.MEM.TRACK", 38},        {"TDH.MEM.RANGE.UNBLOCK", 39},
+    {"TDH.VP.ENTER", 0},          {"TDH.MEM.SEPT.ADD", 3},    {"TDH.MEM.PAGE.RELOCATE", 5},
+    {"TDH.MEM.PAGE.AUG", 6},      {"TDH.MEM.RANGE.BLOCK", 7}, {"TDH.MEM.PAGE.DEMOTE", 15},
+    {"TDH.MEM.PAGE.PROMOTE", 23}, {"TDH.MEM.SEPT.RD", 25},    {"TDH.MEM.PAGE.REMOVE", 29},
+    {"TDH.MEM.SEPT.REMOVE", 30},  {"TDH.MEM.TRACK", 38},      {"TDH.MEM.RANGE.UNBLOCK", 39},
 };
 
 static void operands(const char *text, u64 outer_rcx)

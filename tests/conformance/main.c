@@ -121,7 +121,7 @@ static bool play_all(struct conf *c)
     static const struct {
         const char *name;
         enum form form;
-    } files[] = {{"setups.jsonl", FORM_SETUPS},  {"setups2.jsonl", FORM_SETUPS}, {"corpus.jsonl", FORM_SEQUENCES},
+    } files[] = {{"setups.jsonl", FORM_SETUPS},     {"setups2.jsonl", FORM_SETUPS}, {"corpus.jsonl", FORM_SEQUENCES},
                  {"corpus2.jsonl", FORM_SEQUENCES}, {"fuzz.jsonl", FORM_FUZZ},      {"concurrency.jsonl", FORM_PAIRS}};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (!play_file(c, files[i].name, files[i].form))
