@@ -32,6 +32,18 @@ static u64 to_event(u32 info, u32 error)
     return event;
 }
 
+/* A single-step trap that the module left pending. */
+static void load_pending_trap(struct cpu *cpu)
+{
+    struct td_vmcs *v = td_vmcs(cpu);
+
+    if (!(v->pending_dbg & DR6_BS))
+        return;
+    v->pending_dbg = 0;
+    cpu->td->dr6 |= DR6_BS;
+    cpu->td->event_injection = VMCB_EVENT_VALID | VMCB_EVENT_EXCEPTION | VECTOR_DB;
+}
+
 void td_event_load(struct cpu *cpu)
 {
     struct td_vmcs *v = td_vmcs(cpu);
@@ -40,11 +52,14 @@ void td_event_load(struct cpu *cpu)
 
     td->soft_event_length = 0;
     cpu->td->event_injection = 0;
-    if (!(info & INTR_VALID))
+    if (!(info & INTR_VALID)) {
+        load_pending_trap(cpu);
         return;
+    }
     cpu->td->event_injection = to_event(info, v->entry_error_code);
     if (is_software(info >> 8 & 7)) { /* the handler returns behind the instruction */
         td->soft_event_length = v->entry_instr_len;
+        td->soft_event_type = info >> 8 & 7;
         cpu->td->rip += v->entry_instr_len;
     }
     if ((info >> 8 & 7) == INTR_NMI) {
@@ -81,27 +96,45 @@ void td_event_repeat(struct cpu *cpu)
         cpu->td->event_injection = event & (~0ull << 32 | VMCB_EVENT_VALID | VMCB_EVENT_HAS_ERROR | 0x7ff);
 }
 
+/* SVM has one type for all software events; VMX tells INT n, INT1, and INT3 with INTO apart. */
+static void fill_soft_vectoring(struct cpu *cpu)
+{
+    struct td_vmcs *v = td_vmcs(cpu);
+    struct td_cpu *td = cpu->td_state;
+    u8 vector = cpu->td->exit_int_info & 0xff;
+    enum intr_type type = INTR_SOFT_INT;
+    struct insn insn;
+
+    if (td->soft_event_length) { /* it was injected, RIP is where VM entry moved it */
+        type = td->soft_event_type;
+        cpu->td->rip -= td->soft_event_length;
+        v->exit_instr_len = td->soft_event_length;
+    } else if (td_fetch(cpu, &insn)) {
+        if (insn.opcode == 0xcc || insn.opcode == 0xce)
+            type = INTR_SOFT_EXC;
+        else if (insn.opcode == 0xf1)
+            type = INTR_PRIV_SOFT;
+        v->exit_instr_len = insn.length;
+    }
+    v->idt_vectoring_info = INTR_VALID | INTR_TYPE(type) | vector;
+}
+
 /* SDM volume 3, section 25.9.3: the event that was on its way when the exit happened. */
 static void fill_vectoring(struct cpu *cpu)
 {
     struct td_vmcs *v = td_vmcs(cpu);
     u64 event = cpu->td->exit_int_info;
-    u8 vector = event & 0xff;
 
     v->idt_vectoring_info = 0;
     v->idt_vectoring_error = 0;
     if (!(event & VMCB_EVENT_VALID))
         return;
     v->idt_vectoring_info = INTR_VALID | (event & 0x7ff);
-    if ((event & 0x700) == VMCB_EVENT_EXCEPTION && (vector == VECTOR_BP || vector == VECTOR_OF))
-        v->idt_vectoring_info = INTR_VALID | INTR_TYPE(INTR_SOFT_EXC) | vector;
-    if ((event & 0x700) == VMCB_EVENT_EXCEPTION && has_error_code(vector)) {
+    if (cpu->td_state->soft_event_length || (event & 0x700) == VMCB_EVENT_SOFT_INT) {
+        fill_soft_vectoring(cpu);
+    } else if ((event & 0x700) == VMCB_EVENT_EXCEPTION && has_error_code(event & 0xff)) {
         v->idt_vectoring_info |= INTR_HAS_ERROR;
         v->idt_vectoring_error = event >> 32;
-    }
-    if (cpu->td_state->soft_event_length) {
-        cpu->td->rip -= cpu->td_state->soft_event_length;
-        v->exit_instr_len = cpu->td_state->soft_event_length;
     }
 }
 

@@ -24,7 +24,8 @@ struct td_cpu {
     u64 cr4_native;            /* CR4 bits that the real CPU lets a guest have */
     u64 msrpm, iopm;           /* all ones: every access exits */
     u64 absent_page;           /* what a TD sees at memory that is not for it: one page of scribble paper */
-    u32 soft_event_length;     /* RIP was moved by so much for a software event that this entry injects */
+    u32 soft_event_length;     /* RIP was moved by so much for a software event that this entry injects, of this type */
+    u32 soft_event_type;
     enum td_step step;
     bool step_tf;              /* the TD's own RFLAGS.TF meanwhile */
 };

@@ -157,6 +157,7 @@ static enum td_next handle(struct cpu *cpu)
     case VMEXIT_INIT:
         return td_leave(cpu, REASON_INIT, 0);
     case VMEXIT_SHUTDOWN:
+        cpu->td->exit_int_info = 0; /* SDM volume 3, section 25.9.3: none for a triple fault */
         return td_leave(cpu, REASON_TRIPLE_FAULT, 0);
     case VMEXIT_IOIO:
         return td_io(cpu);
@@ -198,7 +199,6 @@ static void run_once(struct cpu *cpu)
     cpu->td->exit_int_info = 0;
     svm_run_interruptible(cpu->td, td_vmcs(cpu)->gpr);
     cpu->td->event_injection = 0; /* what was not delivered is in exit_int_info now */
-    cpu->td_exits++;
 }
 
 static void enter(struct cpu *cpu)
