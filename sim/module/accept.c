@@ -25,7 +25,7 @@ static void clear_piece(u64 hpa)
 {
     void *page = plat_page(hpa);
     MDL_CHECK(page, "an S-EPT leaf names memory that is not there");
-    mdl_fill(page, 0, PAGE_4K);
+    mdl_fill(page, 0, PAGE_4K / 8);
 }
 
 /* Fill the 2M page from where an earlier try stopped. The entry's new value; *done when all pieces are. */

@@ -208,7 +208,7 @@ static void finish_leaf_d(struct tdcs *tdcs, u32 subleaf, u32 v[4])
         tdcs->cpuid_xfd = has_xfd(tdcs->xfam);
         v[EAX] = (v[EAX] & ~(1u << 4)) | (tdcs->cpuid_xfd ? 1u << 4 : 0);
     } else if (!(tdcs->xfam & XFAM(subleaf))) {
-        mdl_fill(v, 0, 16);
+        mdl_fill(v, 0, 2);
     }
 }
 
@@ -238,7 +238,7 @@ static bool finish(struct tdcs *tdcs, const struct cpuid_row *row, u32 v[4], boo
 {
     *names_leaf = row->leaf == 1;
     if (is_hidden(tdcs, row->leaf))
-        mdl_fill(v, 0, 16);
+        mdl_fill(v, 0, 2);
     switch (row->leaf) {
     case 1:
         return finish_leaf_1(tdcs, v);

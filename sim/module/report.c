@@ -24,7 +24,7 @@ _Static_assert(offsetof(struct tdinfo, rtmr) == 720 - TDINFO_OFFSET, "RTMRs of a
 
 static void fill_tdinfo(const struct tdcs *tdcs, struct tdinfo *info)
 {
-    mdl_fill(info, 0, sizeof(*info));
+    mdl_fill(info, 0, sizeof(*info) / 8);
     info->attributes = tdcs->attributes;
     info->xfam = tdcs->xfam;
     mdl_copy(info->mrtd, tdcs->mrtd, sizeof(info->mrtd));
@@ -57,7 +57,7 @@ u64 mdl_tdg_mr_report(struct tdcall *t)
     status = mdl_guest_pointer(t, in[RCX], GPA_READ | GPA_WRITE, true, RCX, &report);
     if (status != TDX_SUCCESS || t->end != TDCALL_DONE)
         return status;
-    mdl_fill(report, 0, TDINFO_OFFSET);
+    mdl_fill(report, 0, TDINFO_OFFSET / 8);
     fill_tdinfo(t->local->tdcs, (struct tdinfo *)((u8 *)report + TDINFO_OFFSET));
     return TDX_SUCCESS;
 }
