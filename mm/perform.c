@@ -8,7 +8,6 @@
 #include "mm/hold.h"
 #include "mm/page.h"
 #include "mm/tlb.h"
-#include "tdx/abi_field.h"
 #include "tdx/retry.h"
 
 struct performance {
@@ -336,22 +335,6 @@ static enum err perform_run(struct performance *p, const struct plan_step *s)
     return err;
 }
 
-static enum err read_eptp(struct tdp *t, tdx_status_t *status)
-{
-    struct tdx_retry again = tdx_retry(TDH_MNG_RD, 0);
-    struct tdx_field_answer a;
-
-    if (t->eptp)
-        return ERR_OK;
-    do
-        a = tdh_mng_rd(t->td->tdr, FIELD_TD_EPTP);
-    while (tdx_again(&again, a.status));
-    *status = a.status;
-    if (tdx_ok(a.status))
-        t->eptp = a.value;
-    return err_of(a.status);
-}
-
 static enum err perform_track(struct performance *p)
 {
     enum err err = tlb_track(&p->tlb);
@@ -364,10 +347,8 @@ static enum err perform_step(struct performance *p, const struct plan_step *s)
 {
     if (s->kind == STEP_TRACK)
         return perform_track(p);
-    if (s->kind == STEP_DROP_SHARED) {
-        enum err err = read_eptp(p->t, &p->report->status);
-        return err == ERR_OK ? tlb_drop_shared(&p->tlb, p->t->eptp) : err;
-    }
+    if (s->kind == STEP_DROP_SHARED)
+        return tlb_drop_shared(&p->tlb);
     return perform_run(p, s);
 }
 

@@ -36,7 +36,6 @@ struct tdp {
     struct rwlock ops, tree;
     u64 operations; /* performed so far, faults left out */
     bool dead;      /* the TD is, or an undo failed: only destruction is left */
-    u64 eptp;       /* of the Secure EPT, for INVEPT; 0: not read yet */
     struct tdp_fault_history faults[TD_VCPUS_MAX];
 };
 

@@ -53,10 +53,10 @@ enum err tlb_track(struct tlb_batch *b)
     return e;
 }
 
-enum err tlb_drop_shared(struct tlb_batch *b, u64 eptp)
+enum err tlb_drop_shared(struct tlb_batch *b)
 {
     enum err e = b->held ? ERR_OK : hold_kick(b->td);
     if (e == ERR_OK)
-        seam_invept(eptp);
+        seam_invept(b->td->eptp);
     return e;
 }

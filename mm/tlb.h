@@ -33,7 +33,8 @@ MUST_CHECK enum err tlb_track(struct tlb_batch *b);
 /* The last TRACK is done: vCPUs may enter. May be called again. */
 void tlb_end(struct tlb_batch *b);
 
-/* Drops translations of the shared half without a TRACK: kick, and INVEPT of `eptp` on this CPU, which alone runs vCPUs. */
-MUST_CHECK enum err tlb_drop_shared(struct tlb_batch *b, u64 eptp);
+/* Drops translations of the shared half without a TRACK: kick, and INVEPT of the TD's EPTP on this CPU, which alone runs
+ * vCPUs. */
+MUST_CHECK enum err tlb_drop_shared(struct tlb_batch *b);
 
 #endif

@@ -1,0 +1,215 @@
+/* The page allocator on its own, over the sparse memory of the host platform. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "mm/page.h"
+#include "tests/host/cpu.h"
+#include "tests/host/platform.h"
+
+#define PAGE 0x1000ull
+#define M2   0x200000ull
+#define G1   0x40000000ull
+
+static int fresh(void **state)
+{
+    platform_host_start(NULL);
+    cpu_host_reset();
+    page_init();
+    return 0;
+}
+
+static void add(uint64_t base, uint64_t bytes)
+{
+    page_add_range((hpa_t){base}, bytes);
+}
+
+static void test_total_is_range_less_side_table(void **state)
+{
+    add(0x100000, 64 << 20);
+    assert_int_equal(page_total_bytes(), page_free_bytes());
+    assert_true(page_total_bytes() < 64 << 20);
+    assert_true(page_total_bytes() > (64 << 20) - (1 << 20));
+}
+
+static void test_levels_are_aligned_and_come_back(void **state)
+{
+    hpa_t page[3];
+    add(0x123000, 3 * G1);
+    uint64_t total = page_free_bytes();
+    const uint64_t bytes[3] = {PAGE, M2, G1};
+    for (uint8_t l = 0; l < 3; l++) {
+        assert_int_equal(page_alloc((level_t){l}, &page[l]), ERR_OK);
+        assert_int_equal(page[l].raw % bytes[l], 0);
+    }
+    assert_int_equal(page_free_bytes(), total - PAGE - M2 - G1);
+    for (uint8_t l = 0; l < 3; l++)
+        page_free(page[l], (level_t){l});
+    assert_int_equal(page_free_bytes(), total);
+}
+
+static void test_side_table_keeps_1g_blocks_whole(void **state)
+{
+    hpa_t page;
+    add(G1, 2 * G1 + (16 << 20)); /* aligned below, not above: the table belongs above */
+    assert_int_equal(page_free_blocks(LEVEL_1G), 2);
+    assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_OK);
+    assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_OK);
+    assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_NO_MEMORY);
+}
+
+static void test_small_pages_leave_large_blocks(void **state)
+{
+    hpa_t page;
+    add(0x100000, G1);
+    add(4 * G1, G1 + (32 << 20));
+    uint64_t whole = page_free_blocks(LEVEL_1G);
+    assert_int_equal(whole, 1);
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(page_alloc(LEVEL_4K, &page), ERR_OK);
+    assert_int_equal(page_free_blocks(LEVEL_1G), whole);
+}
+
+static void test_range_is_contiguous_and_freed_piecewise(void **state)
+{
+    hpa_t base;
+    add(0, 4 * G1);
+    uint64_t total = page_free_bytes();
+    uint64_t bytes = G1 + 176 * (1 << 20) + 5 * PAGE;
+    assert_int_equal(page_alloc_range(bytes, G1, &base), ERR_OK);
+    assert_int_equal(base.raw % G1, 0);
+    assert_int_equal(page_free_bytes(), total - bytes);
+    for (uint64_t done = 0; done < bytes; done += PAGE)
+        page_free((hpa_t){base.raw + done}, LEVEL_4K);
+    assert_int_equal(page_free_bytes(), total);
+    assert_true(page_free_blocks(LEVEL_1G) >= 2); /* joined again */
+}
+
+static void test_bad_ranges_are_refused(void **state)
+{
+    hpa_t base = {77};
+    add(0x100000, 64 << 20);
+    assert_int_equal(page_alloc_range(0, PAGE, &base), ERR_ARGUMENT);
+    assert_int_equal(page_alloc_range(PAGE, 0, &base), ERR_ARGUMENT);
+    assert_int_equal(page_alloc_range(PAGE, 3 * PAGE, &base), ERR_ARGUMENT);
+    assert_int_equal(page_alloc_range(~0ull, PAGE, &base), ERR_ARGUMENT);
+    assert_int_equal(page_alloc_range(1ull << 40, PAGE, &base), ERR_NO_MEMORY);
+    assert_int_equal(base.raw, 77);
+}
+
+static void test_tiny_ranges_are_left_alone(void **state)
+{
+    add(0x100000, 3 * PAGE);
+    add(0x200800, 0x800);
+    assert_int_equal(page_total_bytes(), 0);
+}
+
+static void test_taken_memory_is_zero(void **state)
+{
+    add(0x100000, 16 << 20);
+    uint64_t total = page_free_bytes();
+    for (int round = 0; round < 2; round++) {
+        unsigned char *p = page_take(3 * PAGE + 1);
+        for (unsigned i = 0; i < 4 * PAGE; i++)
+            assert_int_equal(p[i], 0);
+        for (unsigned i = 0; i < 4 * PAGE; i++)
+            p[i] = 0xa5;
+        page_give(p, 3 * PAGE + 1);
+    }
+    assert_int_equal(page_free_bytes(), total);
+}
+
+/* Random traffic against a model that knows only which bytes are out. */
+static void test_random_blocks_never_overlap(void **state)
+{
+    enum { SLOTS = 300 };
+    static struct {
+        uint64_t base, bytes;
+    } out[SLOTS];
+    srand(4711);
+    add(0x7f3000, 300 << 20);
+    add(0x40000000, 100 << 20);
+    uint64_t total = page_free_bytes(), taken = 0;
+    for (int step = 0; step < 20000; step++) {
+        int i = rand() % SLOTS;
+        if (out[i].bytes) {
+            page_free_range((hpa_t){out[i].base}, out[i].bytes);
+            taken -= out[i].bytes;
+            out[i].bytes = 0;
+        } else {
+            uint64_t bytes = (1 + rand() % (rand() % 8 ? 5 : 700)) * PAGE, align = PAGE << rand() % 10;
+            hpa_t base;
+            if (page_alloc_range(bytes, align, &base) != ERR_OK)
+                continue;
+            assert_int_equal(base.raw % align, 0);
+            for (int k = 0; k < SLOTS; k++)
+                assert_true(!out[k].bytes || base.raw >= out[k].base + out[k].bytes || base.raw + bytes <= out[k].base);
+            out[i].base = base.raw;
+            out[i].bytes = bytes;
+            taken += bytes;
+        }
+        assert_int_equal(page_free_bytes(), total - taken);
+    }
+    for (int i = 0; i < SLOTS; i++)
+        if (out[i].bytes)
+            page_free_range((hpa_t){out[i].base}, out[i].bytes);
+    assert_int_equal(page_free_bytes(), total);
+    assert_true(page_free_blocks(LEVEL_2M) >= 190);
+}
+
+/* Does freeing it end the process by abort()? Tried in a child. */
+static bool free_panics(uint64_t base, level_t level)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        fclose(stderr);
+        page_free((hpa_t){base}, level);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+static void test_double_free_panics(void **state)
+{
+    hpa_t page;
+    add(0x100000, 16 << 20);
+    assert_int_equal(page_alloc(LEVEL_2M, &page), ERR_OK);
+    page_free((hpa_t){page.raw + 5 * PAGE}, LEVEL_4K);
+    assert_true(free_panics(page.raw, LEVEL_2M));
+    assert_true(free_panics(page.raw + 5 * PAGE, LEVEL_4K));
+    assert_false(free_panics(page.raw + 4 * PAGE, LEVEL_4K));
+}
+
+static void test_foreign_free_panics(void **state)
+{
+    add(0x100000, 16 << 20);
+    assert_true(free_panics(8 * G1, LEVEL_4K));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_total_is_range_less_side_table, fresh),
+        cmocka_unit_test_setup(test_levels_are_aligned_and_come_back, fresh),
+        cmocka_unit_test_setup(test_side_table_keeps_1g_blocks_whole, fresh),
+        cmocka_unit_test_setup(test_small_pages_leave_large_blocks, fresh),
+        cmocka_unit_test_setup(test_range_is_contiguous_and_freed_piecewise, fresh),
+        cmocka_unit_test_setup(test_bad_ranges_are_refused, fresh),
+        cmocka_unit_test_setup(test_tiny_ranges_are_left_alone, fresh),
+        cmocka_unit_test_setup(test_taken_memory_is_zero, fresh),
+        cmocka_unit_test_setup(test_random_blocks_never_overlap, fresh),
+        cmocka_unit_test_setup(test_double_free_panics, fresh),
+        cmocka_unit_test_setup(test_foreign_free_panics, fresh),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
