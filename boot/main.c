@@ -11,7 +11,7 @@
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
 
-#define OPTIONS_FILE      L"\\septum.opt"
+#define OPTIONS_FILE      L"\\septum.cfg"
 #define OPTIONS_BYTES_MAX 4096
 #define STACK_PAGES       32
 #define MAP_TRIES         8

@@ -31,10 +31,6 @@ static void print_td(void)
 {
     char size[PRINT_SIZE_BYTES];
 
-    if (vm.state == VM_NONE) {
-        print("there is no TD\n");
-        return;
-    }
     print("TD: %s, %s from 0, %u vCPU%s, KeyID %u, largest page %s\n", vm_state_name(vm.state),
           print_size(size, vm.memory_bytes), vm.vcpu_count, vm.vcpu_count == 1 ? "" : "s", vm.td.hkid.raw,
           level_name(vm.level));
@@ -130,6 +126,10 @@ void cmd_td_destroy(struct command_call *c)
 
 void cmd_td_info(struct command_call *c)
 {
+    if (vm.state == VM_NONE) {
+        add_td(reply_fail(c, "there is no TD: `td create` comes first"));
+        return;
+    }
     print_td();
     add_td(reply_ok(c));
 }

@@ -1,5 +1,5 @@
 /*
- * Options of septum.efi: words of its load options, or without those of \septum.opt on the boot volume.
+ * Options of septum.efi: words of its load options, or without those of \septum.cfg on the boot volume.
  *
  *   script=NAME   run this script from the boot volume before the console starts; a failing command powers off
  *   log=LEVEL     error, warn, info or debug
