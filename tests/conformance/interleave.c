@@ -138,7 +138,9 @@ static bool recorded(const json_t *pair, const char *which, const char *text)
 
 static bool prepare(struct conf *c)
 {
-    conf_setup(c, "TD", NULL);
+    json_t *env = json_pack("{s:i,s:i}", "lps", CONF_LPS, "pkgs", 1);
+    conf_setup(c, "TD", env);
+    json_decref(env);
     for (size_t i = 0; i < sizeof(preparation) / sizeof(preparation[0]); i++) {
         u64 regs[SEAM_GPRS];
         conf_poison(regs);
@@ -174,9 +176,6 @@ void conf_interleave(struct conf *c, const json_t *pair, unsigned line)
 {
     static bool tried, ready;
     struct conf_diff d = {{0}};
-    char name[16];
-    snprintf(name, sizeof(name), "pair_%03u", line);
-    c->seq = name;
     if (!tried)
         ready = prepare(c);
     tried = true;
