@@ -17,12 +17,6 @@
 struct cpu_host_counts cpu_host_counts;
 
 static struct {
-    u32 leaf, subleaf;
-    struct cpuid_regs regs;
-} cpuid_rows[ROWS_MAX];
-static unsigned cpuid_count;
-
-static struct {
     u32 msr;
     bool present;
     u64 value;
@@ -38,17 +32,18 @@ static _Noreturn void broken(const char *what, u64 value)
     abort();
 }
 
+/* The module under the VMM sees the same CPU: one table for both. */
 void cpu_host_set_cpuid(u32 leaf, u32 subleaf, struct cpuid_regs regs)
 {
     unsigned i = 0;
-    while (i < cpuid_count && (cpuid_rows[i].leaf != leaf || cpuid_rows[i].subleaf != subleaf))
+    struct platform_host_cpuid *rows = platform_host_knobs.cpuid;
+    while (i < platform_host_knobs.cpuid_rows && (rows[i].leaf != leaf || rows[i].subleaf != subleaf))
         i++;
-    if (i == ROWS_MAX)
+    if (i == PLATFORM_HOST_CPUID_ROWS)
         broken("too many CPUID rows, leaf", leaf);
-    cpuid_rows[i].leaf = leaf;
-    cpuid_rows[i].subleaf = subleaf;
-    cpuid_rows[i].regs = regs;
-    cpuid_count = i == cpuid_count ? i + 1 : cpuid_count;
+    rows[i] = (struct platform_host_cpuid){leaf, subleaf, {regs.eax, regs.ebx, regs.ecx, regs.edx}};
+    if (i == platform_host_knobs.cpuid_rows)
+        platform_host_knobs.cpuid_rows++;
 }
 
 static void set_msr(u32 msr, bool present, u64 value)
@@ -95,10 +90,11 @@ static void reset_msrs(const struct plat_info *info)
 void cpu_host_reset(void)
 {
     const struct plat_info *info = plat_info();
-    cpuid_count = 0;
     cpu_host_set_cpuid(0, 0, (struct cpuid_regs){0x20, 0x756e6547, 0x6c65746e, 0x49656e69});        /* GenuineIntel */
     cpu_host_set_cpuid(1, 0, (struct cpuid_regs){.eax = 0x806f8, .ecx = 1u << 5, .edx = 1u << 12}); /* VMX; MTRR */
     cpu_host_set_cpuid(7, 0, (struct cpuid_regs){.ebx = 1u << 23, .ecx = 1u << 28}); /* CLFLUSHOPT; MOVDIR64B */
+    cpu_host_set_cpuid(0xd, 0, (struct cpuid_regs){.eax = 0x2e7});              /* user state: x87 to AVX-512, PKRU */
+    cpu_host_set_cpuid(0xd, 1, (struct cpuid_regs){.eax = 0xf, .ecx = 0x1800}); /* supervisor state: CET */
     cpu_host_set_cpuid(0x15, 0, (struct cpuid_regs){2, 160, 25000000, 0});
     cpu_host_set_cpuid(0x80000000, 0, (struct cpuid_regs){.eax = 0x80000008});
     cpu_host_set_cpuid(0x80000008, 0, (struct cpuid_regs){.eax = 0x3000 | info->maxpa});
@@ -137,10 +133,9 @@ void cpu_relax(void)
 
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
 {
-    for (unsigned i = 0; i < cpuid_count; i++)
-        if (cpuid_rows[i].leaf == leaf && cpuid_rows[i].subleaf == subleaf)
-            return cpuid_rows[i].regs;
-    return (struct cpuid_regs){0};
+    u32 out[4];
+    plat_cpuid(leaf, subleaf, out);
+    return (struct cpuid_regs){out[0], out[1], out[2], out[3]};
 }
 
 bool cpu_read_msr(u32 msr, u64 *value)
