@@ -14,7 +14,7 @@ G = 1 << 30
 @pytest.fixture(scope="module")
 def td(septum):
     septum.free_before = septum.good("mem")["free_bytes"]
-    septum.good("td create mem=1200M vcpus=1 payload=probe level=2m")
+    septum.good("td create mem=1200M vcpus=1 payload=probe level=1g")
     septum.good("td run")
     yield septum
 
