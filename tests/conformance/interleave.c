@@ -19,6 +19,13 @@
 #define OUTER_LP   0
 #define INNER_LP   1
 
+/* Freed memory that the sanitizer holds back would make each fork slow. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=4";
+}
+
 /* The starting state on top of setup TD: see the README of the records. */
 static const struct {
     unsigned leaf;
