@@ -320,7 +320,8 @@ static bool reach(u64 gpa, bool shared, bool write, u64 *hpa)
         tb_enter();
         if (look_up(gpa, shared, hpa))
             return true;
-        struct guest_action a = {
+        static struct guest_action a; /* in flight until the next entry */
+        a = (struct guest_action){
             .kind = GUEST_EPT_VIOLATION, .gpa = gpa | (shared ? 1ull << 47 : 0), .qualification = write ? 2 : 1};
         guest_push(tb.td.vcpus[0].tdvpr.raw, &a);
         struct vcpu_exit e = enter();
