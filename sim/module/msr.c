@@ -220,7 +220,7 @@ u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr)
 }
 
 #define DEBUGCTL_UNCORE_PMI (1ull << 13)
-#define DEBUGCTL_RESERVED   0xffffffffffff003cull
+#define DEBUGCTL_RESERVED   0xffffffffffff0038ull
 #define DEBUGCTL_TR         (1ull << 6)
 #define DEBUGCTL_BTS        (1ull << 7)
 #define DEBUGCTL_BTF        (1ull << 1)

@@ -94,6 +94,7 @@ struct tdcs {
         mrownerconfig[MEASUREMENT_BYTES], rtmr[RTMRS][MEASUREMENT_BYTES], last_teeinfo_hash[MEASUREMENT_BYTES];
     bool last_teeinfo_hash_valid;
     u64 sha_context[PLAT_SHA384_BYTES / 8];
+    u64 mig_enc_key[4]; /* only its field shows it: the model does not migrate */
 };
 _Static_assert(sizeof(struct tdcs) <= PAGE_4K, "TDCS fields fit the first TDCX page");
 
@@ -214,6 +215,7 @@ enum sys_state { SYS_INIT_PENDING, SYS_INIT_DONE, SYS_CONFIG_DONE, SYS_READY, SY
 struct lp_local {
     bool initialized;
     bool bus_lock;      /* an exit reported one and did not leave the TD */
+    u32 random_steps;   /* state of the single-step filter's generator, seeded by TDH.SYS.LP.INIT */
     u64 last_tdvpr_hpa; /* the vCPU that ran here last */
     /* the vCPU inside, from TDH.VP.ENTER to the TD exit */
     struct lock_list inside;

@@ -50,12 +50,18 @@ static bool looks_stepped(const struct td_vmcs *td, const struct tdvps *tdvps)
            tdvps->last_exit_tsc - tdvps->last_entry_tsc <= STEP_CYCLES_MAX;
 }
 
+/* A shift register with feedback, 32 bits, period 2^32 - 1. */
+static u32 next_random(struct lp_local *local)
+{
+    u32 x = local->random_steps;
+    local->random_steps = x >> 1 ^ (x & 1 ? 0xb4bcd35c : 0);
+    return local->random_steps;
+}
+
 static void start_stepping(struct seam_lp *lp, struct td_vmcs *td, struct tdvps *tdvps)
 {
-    u64 random = 0;
-    plat_random(&random);
     tdvps->stepping = true;
-    tdvps->stepping_left = random % STEPS_MAX + 1;
+    tdvps->stepping_left = next_random(mdl_lp(lp)) % STEPS_MAX + 1;
     td->monitor_trap = true;
     if ((u16)td->exit_reason == EXIT_INTERRUPT)
         lp->resend_vector = td->exit_intr_info;

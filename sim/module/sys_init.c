@@ -52,9 +52,10 @@ u64 leaf_sys_lp_init(struct call *c)
         return TDX_SYS_LP_INIT_NOT_PENDING;
     if (mdl_lp(c->lp)->initialized)
         return TDX_SYS_LP_INIT_DONE;
-    u64 unused; /* the seed of a genuine module's random steps */
-    if (!plat_random(&unused))
+    u64 seed;
+    if (!plat_random(&seed))
         return TDX_RND_NO_ENTROPY;
+    mdl_lp(c->lp)->random_steps = (u32)seed;
     mdl_lp(c->lp)->last_tdvpr_hpa = NULL_ID;
     mdl_lp(c->lp)->initialized = true;
     __atomic_fetch_add(&mdl_sys.lp_init_count, 1, __ATOMIC_SEQ_CST);

@@ -80,6 +80,5 @@ void mdl_vcpu_init(const struct td *td, struct vcpu *vcpu, u64 rcx)
     set_hidden_controls(vcpu->vmcs, td);
     tdvps->xfam = td->tdcs->xfam;
     tdvps->last_td_exit = LAST_EXIT_FAULT;
-    for (unsigned i = 0; i < VMS_MAX; i++)
-        tdvps->tsc_deadline[i] = ~0ull;
+    tdvps->tsc_deadline[0] = ~0ull;
 }

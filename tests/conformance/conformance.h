@@ -32,6 +32,8 @@ struct conf {
     struct conf_lp lps[CONF_LPS];
     bool long_mode; /* the TD's code segment is a 64-bit one */
     unsigned cpl;
+    bool reads_ve_info; /* each #VE is followed by a TDG.VP.VEINFO.GET that is not listed */
+    u32 instr_info;     /* of the next VM exit: the records show it only where TDG.VP.VEINFO.GET returns it */
     unsigned long sequences, calls, agree, skipped, shown, unlisted, stale;
     bool seq_differs;
 };
@@ -70,6 +72,10 @@ void conf_guest_mode(struct conf *c, struct td_vmcs *td);
 void conf_step_seamcall(struct conf *c, struct conf_diff *d, const json_t *call);
 void conf_step_tdcall(struct conf *c, struct conf_diff *d, const json_t *call);
 void conf_step_vmexit(struct conf *c, struct conf_diff *d, const json_t *call);
+
+void conf_read_ve_info(struct conf *c, unsigned lp);
+void conf_more_seamcalls(struct conf *c, struct conf_diff *d, const json_t *call, unsigned n);
+void conf_accept_2m(struct conf *c, struct conf_diff *d, unsigned lp, u64 gpa, unsigned n);
 
 /* inner.c: a call that runs in the middle of another one. `note` is the NOTE record that follows the outer call. */
 void conf_inner_arm(struct conf *c, const json_t *outer, const json_t *note);

@@ -12,11 +12,12 @@
 #define RECORDED_TDVPR 0x100110000ull
 #define FREE_PAGE      0x100830000ull
 #define MIDDLE_POINT   6 /* atomic operations of the outer call that go before */
+#define MIDDLE_POLL    6 /* polls of the outer call that go before */
 
 static struct {
     struct conf *c;
     bool armed, done;
-    unsigned lp, points;
+    unsigned lp, points, polls;
     u64 number, regs[SEAM_GPRS], status, want;
 } inner;
 
@@ -57,9 +58,15 @@ static void at_atomic_point(struct seam_lp *lp)
 {
     if (!inner.armed || lp->index == inner.lp || ++inner.points < MIDDLE_POINT)
         return;
-    if (platform_host_knobs.pending && platform_host_knobs.polls_before > 5)
-        return;
+    if (platform_host_knobs.pending)
+        return; /* it polls: see below */
     run_now();
+}
+
+static void at_poll(struct seam_lp *lp)
+{
+    if (inner.armed && lp->index != inner.lp && ++inner.polls == MIDDLE_POLL)
+        run_now();
 }
 
 void conf_inner_arm(struct conf *c, const json_t *outer, const json_t *note)
@@ -79,12 +86,14 @@ void conf_inner_arm(struct conf *c, const json_t *outer, const json_t *note)
     }
     operands(text, conf_number(json_object_get(json_object_get(outer, "in"), "rcx")));
     platform_host_knobs.atomic_point = at_atomic_point;
+    platform_host_knobs.polled = at_poll;
 }
 
 void conf_inner_check(struct conf *c, struct conf_diff *d)
 {
     (void)c;
     platform_host_knobs.atomic_point = NULL;
+    platform_host_knobs.polled = NULL;
     if (!inner.done)
         conf_differ(d, "the inner call had no chance to run");
     else if (inner.status != inner.want)

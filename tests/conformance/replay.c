@@ -59,6 +59,29 @@ static const char *leaf_of(const json_t *call, const char *op)
     return leaf ? leaf : what ? what : op;
 }
 
+/* Calls that a NOTE tells of instead of listing them. `last` is the SEAMCALL before it. */
+static void play_note(struct conf *c, struct conf_diff *d, const char *text, const json_t *last)
+{
+    unsigned n = 0;
+    const char *others = strstr(text, "of the other ");
+    if (strstr(text, "every #VE below is followed by a TDG.VP.VEINFO.GET"))
+        c->reads_ve_info = true;
+    else if (last && sscanf(text, "%u more TDH.", &n) == 1 && strstr(text, "not listed"))
+        conf_more_seamcalls(c, d, last, n);
+    else if (strstr(text, "TDG.MEM.PAGE.ACCEPT level 1 of the other ") && sscanf(others, "of the other %u 2M", &n) == 1)
+        conf_accept_2m(c, d, 0, 1ull << 30, n + 1);
+}
+
+/* Instruction information of an exit, from the TDG.VP.VEINFO.GET that reads it. */
+static u32 instruction_info(const json_t *calls, size_t i)
+{
+    const json_t *next = json_array_get(calls, i + 1);
+    const char *leaf = json_string_value(json_object_get(next, "leaf"));
+    if (!leaf || strcmp(leaf, "TDG.VP.VEINFO.GET") != 0)
+        return 0;
+    return (u32)(conf_number(json_object_get(json_object_get(next, "td_out"), "r10")) >> 32);
+}
+
 static bool is_inner_note(const json_t *call)
 {
     const char *text = json_string_value(json_object_get(call, "text"));
@@ -68,21 +91,34 @@ static bool is_inner_note(const json_t *call)
 void conf_calls(struct conf *c, const json_t *calls)
 {
     size_t i, count = json_array_size(calls);
+    const json_t *last = NULL;
     for (i = 0; i < count; i++) {
         const json_t *call = json_array_get(calls, i), *next = json_array_get(calls, i + 1);
         const char *op = json_string_value(json_object_get(call, "op"));
         struct conf_diff d = {{0}};
-        if (!op || (strcmp(op, "NOTE") == 0 && !is_inner_note(call)))
+        if (!op)
             continue;
-        if (strcmp(op, "NOTE") == 0) {
+        if (strcmp(op, "NOTE") == 0 && is_inner_note(call)) {
             conf_inner_check(c, &d);
             conf_verdict(c, i, "inner call", &d);
             continue;
         }
+        if (strcmp(op, "NOTE") == 0) {
+            play_note(c, &d, json_string_value(json_object_get(call, "text")), last);
+            if (d.text[0])
+                conf_verdict(c, i, "calls not listed", &d);
+            continue;
+        }
+        last = strcmp(op, "SEAMCALL") == 0 ? call : last;
+        c->instr_info = instruction_info(calls, i);
         if (next && is_inner_note(next))
             conf_inner_arm(c, call, next);
         if (play(c, &d, op, call))
             conf_verdict(c, i, leaf_of(call, op), &d);
+        const char *inject = json_string_value(json_object_get(call, "inject"));
+        unsigned lp = (unsigned)conf_number(json_object_get(call, "lp"));
+        if (c->reads_ve_info && inject && strcmp(inject, "#VE") == 0 && c->lps[lp].td)
+            conf_read_ve_info(c, lp);
     }
 }
 
@@ -90,6 +126,7 @@ void conf_setup(struct conf *c, const char *name, const json_t *env)
 {
     memset(c->lps, 0, sizeof(c->lps));
     c->long_mode = true;
+    c->reads_ve_info = false;
     c->cpl = 0;
     c->setup_broken = false;
     conf_env_start(env);

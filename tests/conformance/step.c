@@ -9,11 +9,13 @@
 
 #define EXIT_REASON_INTERRUPT 1
 #define EXIT_REASON_TDCALL    77
+#define TDG_VP_VEINFO_GET     3
+#define TDG_MEM_PAGE_ACCEPT   6
 #define RIP_STEP              200 /* the recorded guest moves so far between entry and exit unless the record says else */
 #define RETRIES_MAX           20000
 #define EFER_LONG             0x500 /* LME and LMA */
 #define CS_LONG               (1u << 13)
-#define CS_DEFAULT_SIZE       (1u << 14)
+#define CR0_PG                (1ull << 31)
 
 static void entered(struct conf *c, unsigned lp)
 {
@@ -34,10 +36,9 @@ enum seam_next conf_seamcall(struct conf *c, unsigned lp, u64 rax, const u64 reg
 
 void conf_guest_mode(struct conf *c, struct td_vmcs *td)
 {
-    td->cs.access &= ~(CS_LONG | CS_DEFAULT_SIZE);
-    if (c->long_mode)
-        td->cs.access |= CS_LONG;
+    td->cs.access = c->long_mode ? td->cs.access | CS_LONG : td->cs.access & ~CS_LONG;
     td->efer |= EFER_LONG;
+    td->cr0 |= CR0_PG;
     td->ss.access = (td->ss.access & ~0x60u) | c->cpl << 5;
 }
 
@@ -127,7 +128,7 @@ static void compare_seamcall(struct conf *c, struct conf_diff *d, const json_t *
     compare_answer(d, lp, before, status, out);
 }
 
-/* "R8 by index (hex, those not listed 0): 0=12, 3=45" in the note of a fold; false when the note lists none. */
+/* "R8 by index (hex, those not listed 0): 0=12, 3..5=45" in the note of a fold; false when the note lists none. */
 static bool listed_r8(const char *note, unsigned index, u64 *value)
 {
     const char *at = note ? strstr(note, "R8 by index") : NULL;
@@ -139,11 +140,13 @@ static bool listed_r8(const char *note, unsigned index, u64 *value)
         while (*at == ' ' || *at == ',')
             at++;
         char *end;
-        unsigned long i = strtoul(at, &end, 10);
+        unsigned long i = strtoul(at, &end, 10), last = i;
+        if (strncmp(end, "..", 2) == 0)
+            last = strtoul(end + 2, &end, 10);
         if (end == at || *end != '=')
             break;
         u64 v = strtoull(end + 1, &end, 16);
-        if (i == index)
+        if (index >= i && index <= last)
             *value = v;
         at = end;
     }
@@ -269,7 +272,8 @@ static void compare_exit(struct conf *c, struct conf_diff *d, const json_t *call
     if (!json_object_get(json_object_get(call, "td_out"), "rax") && td->gpr[RAX] != td_before[RAX] &&
         !json_object_get(call, "repeat"))
         conf_differ(d, "rax unchanged/%llx", (unsigned long long)td->gpr[RAX]);
-    compare_injection(d, td, call);
+    if (advanced || json_object_get(call, "inject"))
+        compare_injection(d, td, call);
     if (advanced && td->rip - rip_before != conf_number(advanced))
         conf_differ(d, "RIP advanced by %llu/%llu", (unsigned long long)conf_number(advanced),
                     (unsigned long long)(td->rip - rip_before));
@@ -359,7 +363,14 @@ static u64 progress(const json_t *call)
     return by ? strtoull(by + 9, NULL, 0) : 0;
 }
 
-static void prepare_exit(struct td_vmcs *td, const json_t *call)
+/* Older records do not say which interrupt it was, except by what the VMM is told. */
+static u32 vector_reported(const json_t *call)
+{
+    u64 r9 = conf_number(json_object_get(json_object_get(call, "vmm_out"), "r9"));
+    return r9 ? (u32)r9 : 0x800000ec;
+}
+
+static void prepare_exit(const struct conf *c, struct td_vmcs *td, const json_t *call)
 {
     clear_exit(td);
     td->exit_reason = (u32)conf_number(json_object_get(call, "reason"));
@@ -370,7 +381,10 @@ static void prepare_exit(struct td_vmcs *td, const json_t *call)
     td->idt_vectoring_info = (u32)conf_number(json_object_get(call, "idt_vectoring"));
     td->exit_intr_info = (u32)conf_number(json_object_get(call, "intr_info"));
     if (!json_object_get(call, "intr_info") && td->exit_reason == EXIT_REASON_INTERRUPT)
-        td->exit_intr_info = 0x800000ec;
+        td->exit_intr_info = vector_reported(call);
+    if (!json_object_get(call, "gla"))
+        td->guest_linear = td->guest_physical;
+    td->exit_instr_info = c->instr_info;
     conf_set_regs(td->gpr, json_object_get(call, "in"));
 }
 
@@ -380,11 +394,55 @@ void conf_step_vmexit(struct conf *c, struct conf_diff *d, const json_t *call)
     if (!td_is_inside(c, d, lp))
         return;
     struct td_vmcs *td = c->lps[lp].td;
-    prepare_exit(td, call);
+    prepare_exit(c, td, call);
     u64 td_before[SEAM_GPRS], vmm_before[SEAM_GPRS], moved = progress(call);
     memcpy(td_before, td->gpr, sizeof(td_before));
     memcpy(vmm_before, platform_host_lps[lp].vmm, sizeof(vmm_before));
     u64 rip = c->lps[lp].entry_rip + moved;
     enum seam_next next = conf_td_exit(c, lp, moved);
     compare_exit(c, d, call, lp, next, vmm_before, td_before, rip);
+}
+
+/* The TD reads its #VE information, as records say that do not list it. */
+void conf_read_ve_info(struct conf *c, unsigned lp)
+{
+    struct td_vmcs *td = c->lps[lp].td;
+    u64 kept[SEAM_GPRS];
+    memcpy(kept, td->gpr, sizeof(kept));
+    clear_exit(td);
+    td->exit_reason = EXIT_REASON_TDCALL;
+    td->exit_instr_len = 4;
+    td->gpr[RAX] = TDG_VP_VEINFO_GET;
+    if (conf_td_exit(c, lp, RIP_STEP) == SEAM_TO_TD)
+        memcpy(td->gpr, kept, sizeof(kept));
+}
+
+/* "N more LEAF(...) not listed": the last SEAMCALL again, N times. */
+void conf_more_seamcalls(struct conf *c, struct conf_diff *d, const json_t *call, unsigned n)
+{
+    unsigned lp = (unsigned)conf_number(json_object_get(call, "lp"));
+    u64 regs[SEAM_GPRS];
+    conf_poison(regs);
+    conf_set_regs(regs, json_object_get(call, "in"));
+    for (unsigned k = 0; k < n && !d->text[0]; k++)
+        if (conf_seamcall(c, lp, rax_of(call), regs) == SEAM_TO_TD || platform_host_lps[lp].vmm[RAX])
+            conf_differ(d, "call %u of %u not listed: status 0/%016llx", k, n,
+                        (unsigned long long)platform_host_lps[lp].vmm[RAX]);
+}
+
+/* TDG.MEM.PAGE.ACCEPT of 2M pages from `gpa` on, in the TD on `lp`. */
+void conf_accept_2m(struct conf *c, struct conf_diff *d, unsigned lp, u64 gpa, unsigned n)
+{
+    for (unsigned k = 0; k < n && td_is_inside(c, d, lp); k++) {
+        struct td_vmcs *td = c->lps[lp].td;
+        clear_exit(td);
+        td->exit_reason = EXIT_REASON_TDCALL;
+        td->exit_instr_len = 4;
+        td->gpr[RAX] = TDG_MEM_PAGE_ACCEPT;
+        td->gpr[RCX] = (gpa + k * (1ull << 21)) | 1;
+        u64 status = conf_td_exit(c, lp, RIP_STEP) == SEAM_TO_TD ? td->gpr[RAX] : ~0ull;
+        if (status >> 32 != 0 && status >> 32 != 0xb0a) /* done, or accepted before */
+            conf_differ(d, "ACCEPT of %llx: status 0/%016llx", (unsigned long long)td->gpr[RCX],
+                        (unsigned long long)status);
+    }
 }

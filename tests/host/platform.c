@@ -118,8 +118,9 @@ bool plat_random(u64 *value)
 
 unsigned plat_interrupt_pending(struct seam_lp *lp)
 {
-    (void)lp;
     platform_host_counts.polls++;
+    if (platform_host_knobs.polled)
+        platform_host_knobs.polled(lp);
     if (!platform_host_knobs.pending)
         return 0;
     if (platform_host_knobs.polls_before) {

@@ -32,6 +32,7 @@ struct platform_host_knobs {
     unsigned cpuid_rows;
     struct platform_host_cpuid cpuid[PLATFORM_HOST_CPUID_ROWS];
     void (*atomic_point)(struct seam_lp *lp); /* called before each atomic operation of the module (none) */
+    void (*polled)(struct seam_lp *lp);       /* called at each poll for events (none) */
 };
 
 /* Counters since platform_host_start(). */
