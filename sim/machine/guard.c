@@ -79,13 +79,6 @@ void guard_own(u64 hpa, u64 bytes)
     npt_hide(hpa, bytes);
 }
 
-void guard_heal(u64 hpa, u64 bytes)
-{
-    for (u64 at = hpa; at < hpa + bytes; at += PAGE)
-        if (state_of(at) == SPOILT)
-            states[at / PAGE] = OWNED;
-}
-
 bool guard_is_poisoned(u64 hpa)
 {
     return state_of(hpa) == SPOILT;

@@ -18,8 +18,6 @@ void guard_own(u64 hpa, u64 bytes);
 
 /* The VMM wrote this page while the module used it: a TD that reads it now meets a machine check. */
 bool guard_is_poisoned(u64 hpa);
-/* The module's page got new content (PAGE.ADD, AUG, a key change): what was wrong with it is gone. */
-void guard_heal(u64 hpa, u64 bytes);
 /* Owned by the module: an access under a shared KeyID does not see the plain content. */
 bool guard_is_owned(u64 hpa);
 /* Owned or hidden: the VMM cannot use it. */
