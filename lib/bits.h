@@ -6,6 +6,7 @@
 
 #include "lib/types.h"
 
+/* clang-format off */
 #define BIT(n) (1ull << (n))
 #define BITS_MASK(shift, width) ((~0ull >> (64 - (width))) << (shift))
 
@@ -19,5 +20,6 @@ static inline u64 align_down(u64 v, u64 to) { return v & ~(to - 1); }
 static inline bool is_aligned(u64 v, u64 to) { return (v & (to - 1)) == 0; }
 static inline u64 min_u64(u64 a, u64 b) { return a < b ? a : b; }
 static inline u64 max_u64(u64 a, u64 b) { return a > b ? a : b; }
+/* clang-format on */
 
 #endif

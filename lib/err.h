@@ -1,10 +1,11 @@
 /*
- * The VMM's own errors. A SEAMCALL's answer stays a tdx_status_t (tdx/status.h); ERR_TDX says "look at the status that came
- * with it". Bad input, firmware and resource errors are values, never a panic.
+ * The VMM's own errors. A SEAMCALL's answer stays a tdx_status_t (tdx/status.h); ERR_TDX says "look at the status that
+ * came with it". Bad input, firmware and resource errors are values, never a panic.
  */
 #ifndef LIB_ERR_H
 #define LIB_ERR_H
 
+/* clang-format off */
 #define ERR_LIST(X)                                                      \
     X(ERR_OK, "ok")                                                      \
     X(ERR_NO_MEMORY, "out of memory")                                    \
@@ -23,6 +24,7 @@
     X(ERR_NO_PROGRESS, "the same fault repeats without progress")        \
     X(ERR_TDX, "the TDX module refused")                                 \
     X(ERR_TD_DEAD, "the TD is dead")
+/* clang-format on */
 
 enum err {
 #define X(code, text) code,

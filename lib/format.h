@@ -1,6 +1,6 @@
 /*
- * Formatted text into a buffer: %c %s %d %u %x %zu %lu %lx %ld %llu %llx %p %%, with width, '-', '0' and precision for %s.
- * Always terminates; returns the length that the whole text would have had.
+ * Formatted text into a buffer: %c %s %d %u %x %zu %lu %lx %ld %llu %llx %p %%, with width, '-', '0' and precision for
+ * %s. Always terminates; returns the length that the whole text would have had.
  */
 #ifndef LIB_FORMAT_H
 #define LIB_FORMAT_H

@@ -7,9 +7,11 @@
 
 #include "lib/types.h"
 
+/* clang-format off */
 struct spin { _Atomic u32 taken; };
 struct rwlock { _Atomic u32 state; /* readers, or RW_WRITER */ };
 struct rw_held { struct rwlock *lock; bool exclusive; };
+/* clang-format on */
 
 void spin_lock(struct spin *s);
 void spin_unlock(struct spin *s);

@@ -12,13 +12,13 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 /* One event, one line; no newline in `fmt`. Cut at 255 bytes. */
 void log_msg(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* A broken invariant of our own: registers, last trace records, return addresses, halt. Never for input or resources. */
+/* A broken invariant of ours: registers, last trace records, return addresses, halt. Never for input or resources. */
 _Noreturn void panic(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-#define ASSERT(cond) \
-    do { \
-        if (!(cond)) \
-            panic("%s:%d: %s", __FILE__, __LINE__, #cond); \
+#define ASSERT(cond)                                                                                                   \
+    do {                                                                                                               \
+        if (!(cond))                                                                                                   \
+            panic("%s:%d: %s", __FILE__, __LINE__, #cond);                                                             \
     } while (0)
 
 #endif

@@ -1,4 +1,4 @@
-/* Memory and strings, freestanding; gcc and clang emit calls to the first four themselves. Host processes use libc's. */
+/* Memory and strings, freestanding; gcc and clang call the first four on their own. Host processes use libc's. */
 #ifndef LIB_STRING_H
 #define LIB_STRING_H
 

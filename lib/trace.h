@@ -1,5 +1,5 @@
 /*
- * The trace: fixed binary records in one ring a CPU, cheap enough to stay on. kernel/trace.c implements it and prints it.
+ * The trace: fixed binary records in one ring a CPU, cheap enough to stay on. kernel/trace.c has and prints it.
  */
 #ifndef LIB_TRACE_H
 #define LIB_TRACE_H
@@ -7,6 +7,7 @@
 #include "lib/types.h"
 
 /* event, then the names of its four operands as the dump prints them; hex all of them */
+/* clang-format off */
 #define TRACE_LIST(X)                                        \
     X(TRACE_SEAMCALL, "seamcall", "leaf", "rcx", "rdx", "status") \
     X(TRACE_REPEAT, "repeat", "leaf", "attempt", "gpa", "status") \
@@ -16,6 +17,7 @@
     X(TRACE_FAULT, "fault", "gpa", "level", "kind", "result")     \
     X(TRACE_POLICY, "policy", "event", "gpa", "level", "arg")     \
     X(TRACE_IRQ, "irq", "vector", "rip", "", "")
+/* clang-format on */
 
 enum trace_event {
 #define X(event, name, a, b, c, d) event,

@@ -16,8 +16,8 @@ typedef int64_t s64;
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 
-#define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define ARRAY_COUNT(a)         (sizeof(a) / sizeof((a)[0]))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 #endif

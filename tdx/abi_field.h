@@ -1,6 +1,6 @@
 /*
- * Metadata field ids that the VMM reads or writes with SYS.RD, MNG.RD, VP.RD and VP.WR. TDX Module ABI Specification, "Global
- * Metadata Fields", "TDR/TDCS Metadata Fields", "TDVPS Metadata Fields".
+ * Metadata field ids that the VMM reads or writes with SYS.RD, MNG.RD, VP.RD and VP.WR. TDX Module ABI Specification,
+ * "Global Metadata Fields", "TDR/TDCS Metadata Fields", "TDVPS Metadata Fields".
  */
 #ifndef TDX_ABI_FIELD_H
 #define TDX_ABI_FIELD_H

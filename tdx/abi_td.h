@@ -1,6 +1,6 @@
 /*
- * Structures that the VMM hands to the TDX module in its own memory, and TD attributes. TDX Module ABI Specification, "TD_PARAMS",
- * "TDMR_INFO", "TDSYSINFO_STRUCT", "CMR_INFO".
+ * Structures that the VMM hands to the TDX module in its own memory, and TD attributes. TDX Module ABI Specification,
+ * "TD_PARAMS", "TDMR_INFO", "TDSYSINFO_STRUCT", "CMR_INFO".
  */
 #ifndef TDX_ABI_TD_H
 #define TDX_ABI_TD_H
@@ -73,7 +73,7 @@ _Static_assert(offsetof(struct tdmr_info, pamt) == 16, "TDMR_INFO");
 _Static_assert(offsetof(struct tdmr_info, reserved) == 64, "TDMR_INFO");
 _Static_assert(sizeof(struct tdmr_info) == 320, "TDMR_INFO");
 
-#define TDMR_INFO_ALIGN 512u
+#define TDMR_INFO_ALIGN               512u
 #define TDMR_PAMT_INDEX(level_number) (2u - (level_number))
 
 #define TDSYSINFO_BYTES 1024u

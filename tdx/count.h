@@ -6,18 +6,21 @@
 
 #include "tdx/status.h"
 
-#define TDX_LEAF_COUNT_MAX 64
-#define TDX_STATUS_KINDS_MAX 64
+#define TDX_LEAF_COUNT_MAX        64
+#define TDX_STATUS_KINDS_MAX      64
 #define TDX_EXIT_REASON_COUNT_MAX 96
 
 struct tdx_counts {
-    u64 leaf[TDX_LEAF_COUNT_MAX];             /* SEAMCALLs by leaf number */
-    struct { u32 code; u64 count; } status[TDX_STATUS_KINDS_MAX]; /* those that are not success, by upper dword */
-    u64 exits[TDX_EXIT_REASON_COUNT_MAX];     /* TD exits by VMX basic reason */
+    u64 leaf[TDX_LEAF_COUNT_MAX]; /* SEAMCALLs by leaf number */
+    struct {
+        u32 code;
+        u64 count;
+    } status[TDX_STATUS_KINDS_MAX];       /* those that are not success, by upper dword */
+    u64 exits[TDX_EXIT_REASON_COUNT_MAX]; /* TD exits by VMX basic reason */
     u64 ipis;
-    u64 kicks;                                /* rounds */
-    u64 retries;                              /* calls repeated because of a REPEAT verdict */
-    u64 flushed_bytes;                        /* cache flushes */
+    u64 kicks;         /* rounds */
+    u64 retries;       /* calls repeated because of a REPEAT verdict */
+    u64 flushed_bytes; /* cache flushes */
 };
 
 extern struct tdx_counts tdx_counts;

@@ -56,7 +56,8 @@ static const char *check_firmware(void)
     return NULL;
 }
 
-/* How many bits name a KeyID: the memory encryption setting says, else the number of KeyIDs (KeyID 0 is one more) does. */
+/* How many bits name a KeyID: the memory encryption setting says, else the number of KeyIDs (KeyID 0 is one more)
+ * does. */
 static unsigned keyid_bits(u64 keyids)
 {
     u64 activate;

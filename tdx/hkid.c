@@ -1,4 +1,5 @@
-/* Private host KeyIDs: which of them a TD uses. The first one is the TDX module's own, and none is given out before it runs. */
+/* Private host KeyIDs: which of them a TD uses. The first one is the TDX module's own, and none is given out before it
+ * runs. */
 #include "lib/bits.h"
 #include "lib/lock.h"
 #include "lib/log.h"

@@ -1,9 +1,10 @@
 /*
- * One thin wrapper a SEAMCALL leaf: it forms the registers, calls, counts (tdx/count.h), traces, and gives the answer names.
- * It never retries and never interprets: tdx_verdict() and the callers do. TDX Module ABI Specification, "Interface functions".
+ * One thin wrapper a SEAMCALL leaf: it forms the registers, calls, counts (tdx/count.h), traces, and gives the answer
+ * names. It never retries and never interprets: tdx_verdict() and the callers do. TDX Module ABI Specification,
+ * "Interface functions".
  *
- * Pages named by hpa_t are the caller's until the leaf succeeds, the module's after. Every page handed over must have been
- * flushed from the caches where the platform asks for it (the callers' duty: tdx/td.c, mm/plan.c).
+ * Pages named by hpa_t are the caller's until the leaf succeeds, the module's after. Every page handed over must have
+ * been flushed from the caches where the platform asks for it (the callers' duty: tdx/td.c, mm/plan.c).
  */
 #ifndef TDX_LEAF_H
 #define TDX_LEAF_H
@@ -20,13 +21,15 @@ struct tdx_entry {
     u8 state;
 };
 
+/* clang-format off */
 struct tdx_answer { tdx_status_t status; };
-struct tdx_entry_answer { tdx_status_t status; struct tdx_entry entry; };               /* entry: on walk and state errors */
-struct tdx_page_answer { tdx_status_t status; hpa_t page; struct tdx_entry entry; };    /* page: on success, now the VMM's */
+struct tdx_entry_answer { tdx_status_t status; struct tdx_entry entry; };            /* entry: on walk, state errors */
+struct tdx_page_answer { tdx_status_t status; hpa_t page; struct tdx_entry entry; }; /* page: of success, the VMM's */
 struct tdx_field_answer { tdx_status_t status; u64 next_field; u64 value; };
 struct tdx_pamt_answer { tdx_status_t status; u64 type; hpa_t owner; level_t size; u64 bepoch; };
 struct tdx_tdmr_init_answer { tdx_status_t status; hpa_t next; };
 struct tdx_info_answer { tdx_status_t status; u64 info_bytes; u64 cmr_count; };
+/* clang-format on */
 
 /* System */
 MUST_CHECK struct tdx_answer tdh_sys_init(void);
@@ -54,7 +57,8 @@ MUST_CHECK struct tdx_answer tdh_mr_finalize(hpa_t tdr);
 MUST_CHECK struct tdx_answer tdh_mng_vpflushdone(hpa_t tdr);
 MUST_CHECK struct tdx_answer tdh_mng_key_freeid(hpa_t tdr);
 
-/* Runs the vCPU until it exits: registers of `regs` in and out, the status is RAX. tdx/vcpu.c wraps it; nobody else calls it. */
+/* Runs the vCPU until it exits: registers of `regs` in and out, the status is RAX. tdx/vcpu.c wraps it; nobody else
+ * calls it. */
 MUST_CHECK tdx_status_t tdh_vp_enter(hpa_t tdvpr, struct seamcall_regs *regs);
 
 /* Memory. `gpa` is aligned to `level`. DEMOTE and PROMOTE run with interrupts off: then only NMI and SMI stop them. */
@@ -65,10 +69,10 @@ MUST_CHECK struct tdx_entry_answer tdh_mem_range_block(hpa_t tdr, gpa_t gpa, lev
 MUST_CHECK struct tdx_entry_answer tdh_mem_range_unblock(hpa_t tdr, gpa_t gpa, level_t level);
 MUST_CHECK struct tdx_answer tdh_mem_track(hpa_t tdr);
 MUST_CHECK struct tdx_entry_answer tdh_mem_page_demote(hpa_t tdr, gpa_t gpa, level_t level, hpa_t table);
-MUST_CHECK struct tdx_page_answer tdh_mem_page_promote(hpa_t tdr, gpa_t gpa, level_t level);  /* page: the freed table */
-MUST_CHECK struct tdx_page_answer tdh_mem_page_relocate(hpa_t tdr, gpa_t gpa, hpa_t to);      /* page: the old one */
-MUST_CHECK struct tdx_page_answer tdh_mem_page_remove(hpa_t tdr, gpa_t gpa, level_t level);   /* page: the removed one */
-MUST_CHECK struct tdx_page_answer tdh_mem_sept_remove(hpa_t tdr, gpa_t gpa, level_t level);   /* page: the freed table */
+MUST_CHECK struct tdx_page_answer tdh_mem_page_promote(hpa_t tdr, gpa_t gpa, level_t level); /* page: the freed table */
+MUST_CHECK struct tdx_page_answer tdh_mem_page_relocate(hpa_t tdr, gpa_t gpa, hpa_t to);     /* page: the old one */
+MUST_CHECK struct tdx_page_answer tdh_mem_page_remove(hpa_t tdr, gpa_t gpa, level_t level);  /* page: the removed one */
+MUST_CHECK struct tdx_page_answer tdh_mem_sept_remove(hpa_t tdr, gpa_t gpa, level_t level);  /* page: the freed table */
 MUST_CHECK struct tdx_entry_answer tdh_mem_sept_rd(hpa_t tdr, gpa_t gpa, level_t level);
 
 /* Physical pages */

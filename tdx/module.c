@@ -2,8 +2,8 @@
  * Bringing the TDX module up: VMXON, SYS.INIT, LP.INIT, what the module says of itself, TDMRs and PAMTs, SYS.CONFIG,
  * KEY.CONFIG, TDMR.INIT. TDX Module Base Architecture Specification, "Intel TDX module initialization".
  *
- * It is a list of steps done in order. A step that fails leaves the earlier ones done, and the next tdx_module_init() goes on
- * with it. The module is never shut down.
+ * It is a list of steps done in order. A step that fails leaves the earlier ones done, and the next tdx_module_init()
+ * goes on with it. The module is never shut down.
  */
 #include "tdx/module.h"
 
@@ -47,7 +47,7 @@ static struct tdx_init_fault refused(enum tdx_leaf leaf, tdx_status_t status, co
     return (struct tdx_init_fault){.err = err, .what = what, .leaf = tdx_leaf_name(leaf), .status = status};
 }
 
-/* --- every CPU -------------------------------------------------------------------------------------------------------- */
+/* --- every CPU --------------------------------------------------------------------------------------------------- */
 
 static void (*each_cpu)(void (*work)(void *arg), void *arg);
 
@@ -80,7 +80,7 @@ static void keep_fault(struct cpu_work *w, struct tdx_init_fault fault)
     spin_unlock(&w->lock);
 }
 
-/* --- VMX operation ---------------------------------------------------------------------------------------------------- */
+/* --- VMX operation ----------------------------------------------------------------------------------------------- */
 
 /* The first CPU's VMXON region is there before any allocator; the others take theirs. */
 static _Alignas(PAGE_BYTES) u8 first_region[PAGE_BYTES];
@@ -135,7 +135,7 @@ static struct tdx_init_fault step_vmxon(const struct setup *s)
     return w.fault;
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------------ */
+/* --- steps ------------------------------------------------------------------------------------------------------- */
 
 static struct tdx_init_fault step_detect(const struct setup *s)
 {
@@ -321,8 +321,8 @@ static struct tdx_init_fault step_config(const struct setup *s)
     return tdx_ok(a.status) ? fine : refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
 }
 
-/* Once a package. Which CPU shares one with another is not asked: the module says KEY_CONFIGURED where the work is done, and
- * that nothing is pending where it is done everywhere. */
+/* Once a package. Which CPU shares one with another is not asked: the module says KEY_CONFIGURED where the work is
+ * done, and that nothing is pending where it is done everywhere. */
 static void key_config_here(void *arg)
 {
     struct cpu_work *w = arg;

@@ -9,10 +9,13 @@
 #include "lib/err.h"
 #include "tdx/leaf.h"
 
-#define TDX_CMRS_MAX 32
+#define TDX_CMRS_MAX  32
 #define TDX_TDMRS_MAX 64
 
-struct phys_range { hpa_t base; u64 bytes; };
+struct phys_range {
+    hpa_t base;
+    u64 bytes;
+};
 
 /* What the module says of itself, by TDH.SYS.RD; valid after tdx_module_init(). */
 struct tdx_module {
@@ -24,7 +27,7 @@ struct tdx_module {
     unsigned tdcs_pages, tdvps_pages;
     unsigned pamt_entry_bytes[3];
     unsigned reserved_per_tdmr, tdmrs_max;
-    hkid_t hkid_first;            /* the global one; the next ones are for TDs */
+    hkid_t hkid_first; /* the global one; the next ones are for TDs */
     unsigned hkid_count;
     unsigned maxpa, keyid_bits;
     unsigned cmr_count, tdmr_count;
@@ -34,28 +37,34 @@ struct tdx_module {
 
 extern struct tdx_module tdx_module;
 
-/* `page` as the module names it under `hkid`: the KeyID in the upper physical address bits. Valid after tdx_detect(). */
+/* `page` as the module names it under `hkid`: the KeyID in the upper address bits. Valid after tdx_detect(). */
 keyed_hpa_t tdx_keyed(hpa_t page, hkid_t hkid);
 
-/* The platform checks of a TDX host, without changing anything: ERR_PLATFORM with `*missing` saying in words what is not
- * there (CPU vendor, VMX, SEAM, KeyIDs, BIOS setting, ...), or ERR_OK. */
+/* The platform checks of a TDX host, without changing anything: ERR_PLATFORM with `*missing` saying in words what is
+ * not there (CPU vendor, VMX, SEAM, KeyIDs, BIOS setting, ...), or ERR_OK. */
 MUST_CHECK enum err tdx_detect(const char **missing);
 
 /*
- * How work gets to every CPU: the kernel's function, set once before tdx_module_init(); without it the VMM has one CPU. `each`
- * runs `work` on every CPU, one after another or at once, and returns when it has ended everywhere.
+ * How work gets to every CPU: the kernel's function, set once before tdx_module_init(); without it the VMM has one
+ * CPU. `each` runs `work` on every CPU, one after another or at once, and returns when it has ended everywhere.
  */
 void tdx_set_each_cpu(void (*each)(void (*work)(void *arg), void *arg));
 
-struct tdx_init_fault { enum err err; const char *what; const char *leaf; tdx_status_t status; };
+struct tdx_init_fault {
+    enum err err;
+    const char *what;
+    const char *leaf;
+    tdx_status_t status;
+};
 
 /*
- * Everything from VMXON to the last TDMR.INIT. `memory`: the ranges that may ever be given to TDs (page aligned, sorted);
- * the rest of each TDMR becomes reserved areas. `take` gives physically contiguous memory for PAMTs, for ever, or HPA_NONE.
- * `limit_bytes` (0: none) bounds how much becomes TDX memory. After a failure a second call goes on at the step that failed.
+ * Everything from VMXON to the last TDMR.INIT. `memory`: the ranges that may ever be given to TDs (page aligned,
+ * sorted); the rest of each TDMR becomes reserved areas. `take` gives physically contiguous memory for PAMTs, for
+ * ever, or HPA_NONE. `limit_bytes` (0: none) bounds how much becomes TDX memory. After a failure a second call goes on
+ * at the step that failed.
  */
-MUST_CHECK struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned memory_count, u64 limit_bytes,
-                                                 hpa_t (*take)(u64 bytes, u64 align));
+MUST_CHECK struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned memory_count,
+                                                 u64 limit_bytes, hpa_t (*take)(u64 bytes, u64 align));
 
 /* A private HKID that no TD uses, or ERR_BUSY; and back. */
 MUST_CHECK enum err tdx_hkid_take(hkid_t *hkid);

@@ -1,4 +1,4 @@
-/* Shared by tdx/detect.c, module.c, tdmr.c and td.c: VMX operation, memory for the module to read, work on every CPU. */
+/* Shared by detect.c, module.c, tdmr.c and td.c: VMX operation, memory for the module to read, work on every CPU. */
 #ifndef TDX_MODULE_INTERNAL_H
 #define TDX_MODULE_INTERNAL_H
 
@@ -10,11 +10,13 @@ bool tdx_module_vmx_is_on(void);
 MUST_CHECK bool tdx_module_vmx_on(void);
 void tdx_module_vmx_off(void);
 
-/* 64 KiB that the module reads and writes during one call: TDMR lists, TDSYSINFO, TD_PARAMS. NULL before tdx_module_init(). */
+/* 64 KiB that the module reads and writes during one call: TDMR lists, TDSYSINFO, TD_PARAMS. NULL before
+ * tdx_module_init(). */
 void *tdx_module_scratch(void);
 #define TDX_SCRATCH_BYTES (64 * KIB)
 
-/* As if nothing had been done yet. For host processes that start one machine after another; never on a running machine. */
+/* As if nothing had been done yet. For host processes that start one machine after another; never on a running
+ * machine. */
 void tdx_module_forget(void);
 void tdx_hkids_forget(void);
 
@@ -36,9 +38,10 @@ struct tdmr_layout {
 };
 
 /*
- * TDMRs over `memory` (sorted, page aligned): 1 GiB-granular, one for each run of GiBs that hold usable memory. What is not
- * usable in it (not in `memory`, or outside the CMRs) becomes reserved areas; where they are more than a TDMR takes, it is cut
- * into several, and within one GiB the smallest pieces of memory are dropped. The PAMTs are not placed yet.
+ * TDMRs over `memory` (sorted, page aligned): 1 GiB-granular, one for each run of GiBs that hold usable memory. What
+ * is not usable in it (not in `memory`, or outside the CMRs) becomes reserved areas; where they are more than a TDMR
+ * takes, it is cut into several, and within one GiB the smallest pieces of memory are dropped. The PAMTs are not
+ * placed yet.
  */
 MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits,
                               const struct phys_range *memory, unsigned memory_count, const struct phys_range *cmrs,
@@ -48,8 +51,8 @@ MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limi
 u64 tdmr_pamt_bytes(u64 tdmr_bytes, level_t level, unsigned entry_bytes);
 
 /*
- * Takes the PAMTs' memory and enters it into the TDMRs; it becomes a reserved area of each TDMR that it lies in. ERR_NO_MEMORY;
- * ERR_RANGE when a reserved area too many would be needed.
+ * Takes the PAMTs' memory and enters it into the TDMRs; it becomes a reserved area of each TDMR that it lies in.
+ * ERR_NO_MEMORY; ERR_RANGE when a reserved area too many would be needed.
  */
 MUST_CHECK enum err tdmr_place_pamts(struct tdmr_layout *layout, const struct tdmr_limits *limits,
                                      hpa_t (*take)(u64 bytes, u64 align));

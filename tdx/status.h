@@ -2,8 +2,9 @@
  * The TDX completion status word: what it is called and what a caller does about it.
  * TDX Module Base Architecture Specification, "Interface function completion status codes".
  *
- * Neither bit 63 nor bit 62 decides: some informational statuses have bit 63 clear, some statuses with it clear still mean a
- * dead vCPU or TD, and bit 62 is set on ordinary refusals. So the verdict comes from a table (tdx/abi_status.h).
+ * Neither bit 63 nor bit 62 decides: some informational statuses have bit 63 clear, some statuses with it clear still
+ * mean a dead vCPU or TD, and bit 62 is set on ordinary refusals. So the verdict comes from a table
+ * (tdx/abi_status.h).
  */
 #ifndef TDX_STATUS_H
 #define TDX_STATUS_H
@@ -11,7 +12,9 @@
 #include "lib/types.h"
 #include "tdx/abi_status.h"
 
-typedef struct { u64 raw; } tdx_status_t; /* a struct, so that `if (status)` does not compile */
+typedef struct {
+    u64 raw;
+} tdx_status_t; /* a struct, so that `if (status)` does not compile */
 
 enum tdx_verdict {
     TDX_DONE,             /* the leaf did its work, or found it done */
@@ -24,11 +27,17 @@ enum tdx_verdict {
 };
 
 /* Compares class and number (bits 63:32) and ignores operand bits. */
-static inline bool tdx_is(tdx_status_t s, u32 code) { return (u32)(s.raw >> 32) == code; }
+static inline bool tdx_is(tdx_status_t s, u32 code)
+{
+    return (u32)(s.raw >> 32) == code;
+}
 
 enum tdx_verdict tdx_verdict(tdx_status_t s);
 
-static inline bool tdx_ok(tdx_status_t s) { return tdx_verdict(s) == TDX_DONE; }
+static inline bool tdx_ok(tdx_status_t s)
+{
+    return tdx_verdict(s) == TDX_DONE;
+}
 
 /* "TDX_OPERAND_BUSY", or "TDX_STATUS_UNKNOWN". */
 const char *tdx_status_name(tdx_status_t s);

@@ -1,5 +1,6 @@
 /*
- * A trust domain from MNG.CREATE to the last RECLAIM: see tdx/td.h. Memory beside the control pages is the TDP MMU's (mm/).
+ * A trust domain from MNG.CREATE to the last RECLAIM: see tdx/td.h. Memory beside the control pages is the TDP MMU's
+ * (mm/).
  *
  * Pages are flushed from the caches before the module takes them, whatever TDX_FEATURES0 says: they are few.
  */
@@ -71,7 +72,7 @@ unsigned vcpu_control_pages(void)
     return tdx_module.tdvps_pages;
 }
 
-/* --- creation --------------------------------------------------------------------------------------------------------- */
+/* --- creation ---------------------------------------------------------------------------------------------------- */
 
 static bool is_config_good(const struct td_config *c, u64 xfam)
 {
@@ -218,7 +219,7 @@ struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t 
     return f;
 }
 
-/* --- contents --------------------------------------------------------------------------------------------------------- */
+/* --- contents ---------------------------------------------------------------------------------------------------- */
 
 static struct td_fault init_vcpu(struct vcpu *v, u64 initial_rcx)
 {
@@ -296,7 +297,7 @@ struct td_fault td_finalize(struct td *td)
     return fine;
 }
 
-/* --- tear-down -------------------------------------------------------------------------------------------------------- */
+/* --- tear-down --------------------------------------------------------------------------------------------------- */
 
 struct flush_work {
     struct td *td;

@@ -10,9 +10,9 @@
 #include "tdx/hw/seamcall.h"
 #include "tdx/leaf.h"
 
-#define TD_TDCX_PAGES_MAX 8 /* TDCS pages beside the TDR: TDCS_BASE_SIZE / 4K, 6 in module 1.5 */
+#define TD_TDCX_PAGES_MAX   8 /* TDCS pages beside the TDR: TDCS_BASE_SIZE / 4K, 6 in module 1.5 */
 #define VCPU_TDCX_PAGES_MAX 8
-#define TD_VCPUS_MAX 64
+#define TD_VCPUS_MAX        64
 
 /* Who may change it: only tdx/td.c, under the console's command; a dead TD can only be destroyed. */
 enum td_state { TD_NONE, TD_CREATED, TD_KEYED, TD_INITIALIZED, TD_RUNNABLE, TD_DEAD, TD_FLUSHED, TD_KEY_FREED };
@@ -36,51 +36,57 @@ struct td {
     unsigned tdcx_count;
     hkid_t hkid;
     u64 attributes;
-    u64 eptp;                  /* of the Secure EPT, as TDH.MNG.RD gives it: what INVEPT takes */
-    unsigned shared_bit;       /* GPA bit that says 'shared': 47 or 51 */
-    _Atomic u32 held;          /* holds that are on (mm/hold.h): while it is not 0 vcpu_enter() does not enter */
+    u64 eptp;            /* of the Secure EPT, as TDH.MNG.RD gives it: what INVEPT takes */
+    unsigned shared_bit; /* GPA bit that says 'shared': 47 or 51 */
+    _Atomic u32 held;    /* holds that are on (mm/hold.h): while it is not 0 vcpu_enter() does not enter */
     unsigned vcpu_count;
     struct vcpu vcpus[TD_VCPUS_MAX];
     u8 mrtd[48];
 };
 
 struct td_config {
-    u64 attributes;            /* TD_ATTR_* of tdx/abi_td.h */
+    u64 attributes; /* TD_ATTR_* of tdx/abi_td.h */
     unsigned vcpus;
-    u64 xfam;                  /* 0: the least, x87 and SSE */
+    u64 xfam; /* 0: the least, x87 and SSE */
 };
 
 /* What went wrong where: `leaf` and `status` when `err` is ERR_TDX. */
-struct td_fault { enum err err; const char *leaf; tdx_status_t status; };
+struct td_fault {
+    enum err err;
+    const char *leaf;
+    tdx_status_t status;
+};
 
 /* How many 4K pages td_create() and td_add_vcpu() take: module dependent, known after tdx_module_init(). */
 unsigned td_control_pages(void);
 unsigned vcpu_control_pages(void);
 
 /*
- * CREATE, KEY.CONFIG, ADDCX, INIT. `pages`: td_control_pages() free 4K pages, the TD's until td_destroy() gives them back. A
- * failure is undone: then td->state is TD_NONE and the pages and the HKID are the caller's again. Where undoing fails too, the
- * state is TD_DEAD, and pages and HKID are lost (the log says so).
+ * CREATE, KEY.CONFIG, ADDCX, INIT. `pages`: td_control_pages() free 4K pages, the TD's until td_destroy() gives them
+ * back. A failure is undone: then td->state is TD_NONE and the pages and the HKID are the caller's again. Where
+ * undoing fails too, the state is TD_DEAD, and pages and HKID are lost (the log says so).
  */
 MUST_CHECK struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t hkid, const hpa_t *pages);
 /*
- * VP.CREATE, ADDCX, VP.INIT on this CPU; `initial_rcx` is what the vCPU finds in RCX and R8. `pages`: vcpu_control_pages() free
- * 4K pages. If VP.CREATE fails (td->vcpu_count unchanged) they stay the caller's; from then on td_destroy() gives them back.
+ * VP.CREATE, ADDCX, VP.INIT on this CPU; `initial_rcx` is what the vCPU finds in RCX and R8. `pages`:
+ * vcpu_control_pages() free 4K pages. If VP.CREATE fails (td->vcpu_count unchanged) they stay the caller's; from then
+ * on td_destroy() gives them back.
  */
 MUST_CHECK struct td_fault td_add_vcpu(struct td *td, u64 initial_rcx, const hpa_t *pages);
-/* PAGE.ADD and 16 MR.EXTEND of one 4K page whose tables exist; `source` is VMM memory. A failure after PAGE.ADD leaves the TD
- * TD_DEAD: its measurement is not what was asked for. */
+/* PAGE.ADD and 16 MR.EXTEND of one 4K page whose tables exist; `source` is VMM memory. A failure after PAGE.ADD leaves
+ * the TD TD_DEAD: its measurement is not what was asked for. */
 MUST_CHECK struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source);
 /* MR.FINALIZE; reads MRTD. */
 MUST_CHECK struct td_fault td_finalize(struct td *td);
 
-/* Tear-down: FLUSH of all vCPUs, VPFLUSHDONE, CACHE.WB, FREEID. After it pages can only be reclaimed. No vCPU is inside. A
- * failure may be tried again: it goes on where it stopped. The HKID is the caller's to give back (tdx_hkid_give). */
+/* Tear-down: FLUSH of all vCPUs, VPFLUSHDONE, CACHE.WB, FREEID. After it pages can only be reclaimed. No vCPU is
+ * inside. A failure may be tried again: it goes on where it stopped. The HKID is the caller's to give back
+ * (tdx_hkid_give). */
 MUST_CHECK struct td_fault td_release_key(struct td *td);
 /* PHYMEM.PAGE.RECLAIM of one page of this TD (leaf or S-EPT page) at its own base. */
 MUST_CHECK struct td_fault td_reclaim(struct td *td, hpa_t page);
-/* RECLAIM of TDVPS, TDCS and, last, TDR, when all other pages are reclaimed. Calls `give` with each page that is the VMM's
- * again; may be called again after a failure. */
+/* RECLAIM of TDVPS, TDCS and, last, TDR, when all other pages are reclaimed. Calls `give` with each page that is the
+ * VMM's again; may be called again after a failure. */
 MUST_CHECK struct td_fault td_destroy(struct td *td, void (*give)(hpa_t page, void *arg), void *arg);
 
 /* Why VP.ENTER returned. */
@@ -89,26 +95,27 @@ enum vcpu_exit_kind {
     VCPU_EXIT_VMCALL,        /* `regs` of the vCPU hold R10..R15, RBX, RDI, RSI, R8, R9, RDX */
     VCPU_EXIT_INTERRUPT,
     VCPU_EXIT_TRIPLE_FAULT,
-    VCPU_EXIT_OTHER,         /* `reason` says which */
+    VCPU_EXIT_OTHER, /* `reason` says which */
     VCPU_EXIT_TD_DEAD,
-    VCPU_EXIT_REFUSED,       /* VP.ENTER itself failed: `status` */
-    VCPU_EXIT_HELD,          /* td->held: not entered */
+    VCPU_EXIT_REFUSED, /* VP.ENTER itself failed: `status` */
+    VCPU_EXIT_HELD,    /* td->held: not entered */
 };
 
 struct vcpu_exit {
     enum vcpu_exit_kind kind;
     tdx_status_t status;
-    u32 reason;                /* VMX basic exit reason, 77 for TDVMCALL */
-    u64 qualification;         /* bits 2:0 read, write, fetch for an EPT violation */
-    u64 extended;              /* RDX of the exit */
-    gpa_t gpa;                 /* shared bit stripped */
-    bool shared;               /* the shared bit of the faulting GPA */
-    bool accept;               /* caused by TDG.MEM.PAGE.ACCEPT */
-    level_t level;             /* the level ACCEPT asked for */
-    bool pending;              /* access to a PENDING page */
+    u32 reason;        /* VMX basic exit reason, 77 for TDVMCALL */
+    u64 qualification; /* bits 2:0 read, write, fetch for an EPT violation */
+    u64 extended;      /* RDX of the exit */
+    gpa_t gpa;         /* shared bit stripped */
+    bool shared;       /* the shared bit of the faulting GPA */
+    bool accept;       /* caused by TDG.MEM.PAGE.ACCEPT */
+    level_t level;     /* the level ACCEPT asked for */
+    bool pending;      /* access to a PENDING page */
 };
 
-/* TDH.VP.WR of the shared EPT's root table: what GPAs with the shared bit go through. Associates the vCPU with this CPU. */
+/* TDH.VP.WR of the shared EPT's root table: what GPAs with the shared bit go through. Associates the vCPU with this
+ * CPU. */
 MUST_CHECK struct td_fault vcpu_set_shared_ept(struct vcpu *v, hpa_t root);
 
 /* Runs the vCPU on this CPU until it exits; BUSY is retried within bounds and counted. Interrupts are off inside. */

@@ -1,9 +1,11 @@
 /*
- * The layout of trust domain memory regions: which GiBs of the machine become TDX memory, what inside them is reserved, where
- * their PAMTs lie. TDX Module Base Architecture Specification, "Physical memory management: TDMRs, PAMT areas and reserved areas".
+ * The layout of trust domain memory regions: which GiBs of the machine become TDX memory, what inside them is
+ * reserved, where their PAMTs lie. TDX Module Base Architecture Specification, "Physical memory management: TDMRs,
+ * PAMT areas and reserved areas".
  *
- * Rules of SYS.CONFIG behind it: base and size are multiples of 1 GiB; at most 16 reserved areas a TDMR, sorted and apart; all
- * that is not reserved lies in CMRs; PAMTs lie in CMRs and overlap no memory of any TDMR that is not reserved.
+ * Rules of SYS.CONFIG behind it: base and size are multiples of 1 GiB; at most 16 reserved areas a TDMR, sorted and
+ * apart; all that is not reserved lies in CMRs; PAMTs lie in CMRs and overlap no memory of any TDMR that is not
+ * reserved.
  */
 #include "lib/bits.h"
 #include "lib/log.h"
@@ -23,7 +25,7 @@ struct pieces {
     unsigned count;
 };
 
-/* --- usable memory ---------------------------------------------------------------------------------------------------- */
+/* --- usable memory ----------------------------------------------------------------------------------------------- */
 
 static bool add_piece(struct pieces *to, u64 base, u64 end)
 {
@@ -68,7 +70,7 @@ static u64 apply_limit(struct pieces *p, u64 limit)
     return cut;
 }
 
-/* --- regions ---------------------------------------------------------------------------------------------------------- */
+/* --- regions ----------------------------------------------------------------------------------------------------- */
 
 static u64 overlap(const struct piece *p, u64 lo, u64 hi)
 {
@@ -106,7 +108,8 @@ static unsigned holes(const struct pieces *p, u64 lo, u64 hi, struct tdmr_info *
     return count;
 }
 
-/* Takes the smallest piece out of one GiB; gives its bytes. Pieces that cross a border of the GiB lose what lies inside. */
+/* Takes the smallest piece out of one GiB; gives its bytes. Pieces that cross a border of the GiB lose what lies
+ * inside. */
 static u64 drop_smallest(struct pieces *p, u64 lo, u64 hi)
 {
     unsigned smallest = 0;
@@ -131,8 +134,8 @@ static u64 drop_smallest(struct pieces *p, u64 lo, u64 hi)
 }
 
 /*
- * Covers [lo, hi), whole GiBs, by one TDMR where the holes fit, else by those of its two halves. One GiB with too many holes
- * gives up its smallest pieces of memory. The depth is the logarithm of the number of GiBs.
+ * Covers [lo, hi), whole GiBs, by one TDMR where the holes fit, else by those of its two halves. One GiB with too many
+ * holes gives up its smallest pieces of memory. The depth is the logarithm of the number of GiBs.
  */
 static void cover(struct tdmr_layout *layout, const struct tdmr_limits *limits, struct pieces *p, u64 lo, u64 hi)
 {
@@ -196,7 +199,7 @@ enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits,
     return layout->count ? ERR_OK : ERR_NO_MEMORY;
 }
 
-/* --- PAMTs ------------------------------------------------------------------------------------------------------------ */
+/* --- PAMTs ------------------------------------------------------------------------------------------------------- */
 
 u64 tdmr_pamt_bytes(u64 tdmr_bytes, level_t level, unsigned entry_bytes)
 {

@@ -2,8 +2,8 @@
  * Running a vCPU: VP.ENTER, the host state that it changes, and what its exit means. TDX Module ABI Specification,
  * "TDH.VP.ENTER", tables of output operands after a TD exit; SDM vol. 3, "VMX basic exit reasons".
  *
- * VP.ENTER also changes CR2, the debug registers and the extended state. The VMM uses none of them across it: it is built
- * without SSE, sets no breakpoints, and reads CR2 in its page-fault handler only.
+ * VP.ENTER also changes CR2, the debug registers and the extended state. The VMM uses none of them across it: it is
+ * built without SSE, sets no breakpoints, and reads CR2 in its page-fault handler only.
  */
 #include "tdx/td.h"
 
@@ -54,7 +54,7 @@ const char *vcpu_exit_name(u32 reason)
     }
 }
 
-/* --- host state ------------------------------------------------------------------------------------------------------- */
+/* --- host state -------------------------------------------------------------------------------------------------- */
 
 /* MSRs that a TD exit leaves with other values: STAR, LSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX. */
 static const u32 clobbered[] = {0xc0000081, 0xc0000082, 0xc0000084, 0xc0000102, 0xc0000103};
@@ -82,7 +82,7 @@ static void restore_host(const struct host_state *h)
             panic("MSR 0x%x does not take back the value 0x%llx", clobbered[i], (unsigned long long)h->value[i]);
 }
 
-/* --- exits ------------------------------------------------------------------------------------------------------------ */
+/* --- exits ------------------------------------------------------------------------------------------------------- */
 
 static void decode_ept_violation(const struct vcpu *v, struct vcpu_exit *e)
 {
@@ -119,7 +119,8 @@ static void decode(const struct vcpu *v, struct vcpu_exit *e)
     }
 }
 
-/* Did the vCPU leave the TD with this status, or did it never get in? Three statuses that are no success tell of an exit. */
+/* Did the vCPU leave the TD with this status, or did it never get in? Three statuses that are no success tell of an
+ * exit. */
 static bool is_exit(tdx_status_t s)
 {
     return tdx_is(s, TDX_SUCCESS) || tdx_is(s, TDX_NON_RECOVERABLE_VCPU) || tdx_is(s, TDX_NON_RECOVERABLE_TD) ||
@@ -143,7 +144,7 @@ static struct vcpu_exit interpret(struct vcpu *v, tdx_status_t status)
     return e;
 }
 
-/* --- entry ------------------------------------------------------------------------------------------------------------ */
+/* --- entry ------------------------------------------------------------------------------------------------------- */
 
 static bool may_enter(const struct vcpu *v, struct vcpu_exit *why_not)
 {
@@ -155,8 +156,8 @@ static bool may_enter(const struct vcpu *v, struct vcpu_exit *why_not)
 }
 
 /*
- * One VP.ENTER. `inside` is set first and `held` read after, both sequentially consistent, as a holder writes `held` first and
- * reads `inside` after: one of the two sees the other. False: held out.
+ * One VP.ENTER. `inside` is set first and `held` read after, both sequentially consistent, as a holder writes `held`
+ * first and reads `inside` after: one of the two sees the other. False: held out.
  */
 static bool enter_once(struct vcpu *v, tdx_status_t *status)
 {

@@ -6,16 +6,18 @@
 
 #include "lib/addr.h"
 
-struct cpuid_regs { u32 eax, ebx, ecx, edx; };
+struct cpuid_regs {
+    u32 eax, ebx, ecx, edx;
+};
 
 /* Index of this CPU, dense from 0; CPU_COUNT_MAX bounds every per-CPU array. */
 #define CPU_COUNT_MAX 256
 unsigned cpu_index(void);
 
 /*
- * The start of each CPU's own area, which GS points to on the machine. The kernel owns the area and embeds this as its first
- * member. Until a CPU has called cpu_set_local(), cpu_get_local() must not be called on it, except on the first CPU, where it
- * gives NULL and cpu_index() gives 0. `index` and `apic_id` are the caller's to fill in.
+ * The start of each CPU's own area, which GS points to on the machine. The kernel owns the area and embeds this as its
+ * first member. Until a CPU has called cpu_set_local(), cpu_get_local() must not be called on it, except on the first
+ * CPU, where it gives NULL and cpu_index() gives 0. `index` and `apic_id` are the caller's to fill in.
  */
 struct cpu_local {
     struct cpu_local *self;
@@ -36,14 +38,14 @@ MUST_CHECK bool cpu_write_msr(u32 msr, u64 value);
 u64 cpu_irq_save(void);
 void cpu_irq_restore(u64 saved);
 
-/* The VMM's own view of physical memory (identity mapped on the machine). Private memory of a TD must not be touched. */
+/* The VMM's view of physical memory (identity mapped on the machine). Private memory of a TD must not be touched. */
 void *phys_ptr(hpa_t at);
 hpa_t phys_of(const void *ptr);
 
-/* Zero `bytes` (a multiple of 4K) by MOVDIR64B under KeyID 0: a page that belonged to a TD becomes the VMM's. SDM vol. 2. */
+/* Zero `bytes` (a multiple of 4K) by MOVDIR64B under KeyID 0: a page that belonged to a TD becomes the VMM's. */
 void cpu_reset_pages(hpa_t at, u64 bytes);
 
-/* CLFLUSHOPT every line of `bytes` at `at`, fence. For pages that leave the VMM for the TDX module, or change their KeyID. */
+/* CLFLUSHOPT every line of `bytes` at `at`, fence. For pages that the TDX module takes, or that change their KeyID. */
 void cpu_flush_lines(hpa_t at, u64 bytes);
 
 /* WBINVD on this CPU. */

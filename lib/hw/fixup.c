@@ -11,6 +11,7 @@ static u64 target(const int32_t *offset)
 
 u64 fixup_find(u64 rip)
 {
+    /* Two ends of one table, as the linker script has it. cppcheck-suppress comparePointers */
     for (const struct fixup *f = fixup_table; f < fixup_table_end; f++)
         if (target(&f->fault) == rip)
             return target(&f->resume);

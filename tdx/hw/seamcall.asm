@@ -1,7 +1,9 @@
-; enum seamcall_fault seamcall(struct seamcall_regs *regs): the SEAMCALL instruction. See tdx/hw/seamcall.h; SDM vol. 3, "SEAMCALL".
+; enum seamcall_fault seamcall(struct seamcall_regs *regs): the SEAMCALL instruction. See tdx/hw/seamcall.h and, in SDM
+; vol. 3, "SEAMCALL".
 ;
-; The module may change every general register but RSP, so all callee-saved ones are kept on the stack, and the pointer to the
-; registers too. RFLAGS.CF tells whether a module answered; nothing between the instruction and its test changes the flags.
+; The module may change every general register but RSP, so all callee-saved ones are kept on the stack, and the pointer
+; to the registers too. RFLAGS.CF tells whether a module answered; nothing between the instruction and its test changes
+; the flags.
 bits 64
 default rel
 %include "lib/hw/fixup.inc"

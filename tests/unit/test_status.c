@@ -1,6 +1,6 @@
 /*
- * Completion statuses: the table knows every one that a genuine module 1.5.01 was seen to give, with its name, and its verdicts
- * follow the rules of tdx/status.h. Numbers here are typed from recorded answers, not taken from the table.
+ * Completion statuses: the table knows every one that a genuine module 1.5.01 was seen to give, with its name, and its
+ * verdicts follow the rules of tdx/status.h. Numbers here are typed from recorded answers, not taken from the table.
  */
 #include <stdarg.h>
 #include <setjmp.h>

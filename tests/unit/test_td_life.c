@@ -1,7 +1,7 @@
 /*
- * The life of a TD in one process with the module model: module start, creation, pages and measurement, entries and exits of a
- * scripted guest, tear-down, and what happens when a call on the way is refused or busy. MRTD is computed here once more with a
- * packaged SHA-384, and pages are counted before and after.
+ * The life of a TD in one process with the module model: module start, creation, pages and measurement, entries and
+ * exits of a scripted guest, tear-down, and what happens when a call on the way is refused or busy. MRTD is computed
+ * here once more with a packaged SHA-384, and pages are counted before and after.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -56,7 +56,7 @@ enum {
     L_CONFIG = 45,
 };
 
-/* --- pages ------------------------------------------------------------------------------------------------------------ */
+/* --- pages ------------------------------------------------------------------------------------------------------- */
 
 /* 4K pages from 6 GiB up; PAMTs and scratch memory from 1 GiB up. */
 static struct {
@@ -104,7 +104,7 @@ static void pages_back(const hpa_t *pages, unsigned count)
         page_back(pages[i], NULL);
 }
 
-/* --- the machine -------------------------------------------------------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------------------------------------------------- */
 
 static const struct phys_range memory[] = {{{M1}, G1 - M1}, {{4 * G1}, 4 * G1}};
 static unsigned cpus;
@@ -146,7 +146,7 @@ static int ready_machine(void **state)
     return init_module().err != ERR_OK;
 }
 
-/* --- the TD --------------------------------------------------------------------------------------------------------------- */
+/* --- the TD ------------------------------------------------------------------------------------------------------ */
 
 static struct td td;
 static struct td_config config = {.attributes = 1ull << 28, .vcpus = 1};
@@ -245,7 +245,7 @@ static void tear_down(void)
     assert_int_equal(pool.out, 0);
 }
 
-/* --- module start ----------------------------------------------------------------------------------------------------- */
+/* --- module start ------------------------------------------------------------------------------------------------ */
 
 static u64 flushed_before_config;
 
@@ -326,7 +326,7 @@ static void busy_module_start_is_repeated_and_bounded(void **state)
     assert_int_equal(init_module().err, ERR_OK);
 }
 
-/* --- detection -------------------------------------------------------------------------------------------------------- */
+/* --- detection --------------------------------------------------------------------------------------------------- */
 
 static const char *missing_now(void)
 {
@@ -388,7 +388,7 @@ static void each_missing_thing_has_its_sentence(void **state)
     }
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------------------------------- */
 
 /* TDX module specification, "MRTD": 128-byte blocks, each followed by the chunk for MR.EXTEND. */
 static void expected_mrtd(u8 digest[48])
@@ -453,7 +453,7 @@ static void guest_sees_what_it_was_given(void **state)
     tear_down();
 }
 
-/* ACCEPT of a page that is not there leaves with the level that it asked for, and ends after AUG without another exit. */
+/* ACCEPT of a page that is not there leaves with the level that it asked for, and ends after AUG with no other exit. */
 static void accept_tells_its_level(void **state)
 {
     struct guest_action small, large;
@@ -550,7 +550,7 @@ static void triple_fault_kills_the_vcpu_only(void **state)
     tear_down();
 }
 
-/* --- entry -------------------------------------------------------------------------------------------------------------- */
+/* --- entry ------------------------------------------------------------------------------------------------------- */
 
 static bool was_inside, had_interrupts;
 
@@ -612,7 +612,7 @@ static void busy_entry_is_repeated_and_bounded(void **state)
     tear_down(); /* a dead TD can still be taken down */
 }
 
-/* --- refusals on the way ------------------------------------------------------------------------------------------------ */
+/* --- refusals on the way ----------------------------------------------------------------------------------------- */
 
 static void refused_creation_is_undone(void **state)
 {
@@ -701,7 +701,7 @@ static void interrupted_cache_flush_is_resumed(void **state)
     platform_host_knobs.pending = false;
 }
 
-/* --- what the caller got wrong ------------------------------------------------------------------------------------------- */
+/* --- what the caller got wrong ----------------------------------------------------------------------------------- */
 
 static void wrong_use_is_an_error(void **state)
 {

@@ -1,6 +1,6 @@
 /*
- * The layout of TDMRs: every layout is held against the rules of SYS.CONFIG, written down here once more, and against the memory
- * that went in; then particular ones by their numbers, and thousands of random ones.
+ * The layout of TDMRs: every layout is held against the rules of SYS.CONFIG, written down here once more, and against
+ * the memory that went in; then particular ones by their numbers, and thousands of random ones.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -168,7 +168,8 @@ static void memory_outside_cmrs_is_left_out(void **state)
     assert_int_equal(plan(&none, 0), ERR_NO_MEMORY);
 }
 
-/* 40 pieces in one GiB: 14 holes are allowed (two areas stay free for PAMTs), and the big piece must not be the one to go. */
+/* 40 pieces in one GiB: 14 holes are allowed (two areas stay free for PAMTs), and the big piece must not be the one to
+ * go. */
 static void too_many_holes_cost_the_smallest_pieces(void **state)
 {
     struct phys_range m[41], c[] = {range(0, 4 * G1)};
