@@ -11,7 +11,7 @@ static u64 target(const int32_t *offset)
 
 u64 fixup_find(u64 rip)
 {
-    /* Two ends of one table, as the linker script has it. cppcheck-suppress comparePointers */
+    /* cppcheck-suppress comparePointers ; two ends of one table, says the linker script */
     for (const struct fixup *f = fixup_table; f < fixup_table_end; f++)
         if (target(&f->fault) == rip)
             return target(&f->resume);
