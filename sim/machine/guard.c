@@ -14,6 +14,7 @@
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/td.h"
 #include "sim/module/platform.h"
 
 #define PAGE       4096ull
@@ -25,6 +26,7 @@ enum page_state { PLAIN, OWNED, SPOILT, HIDDEN };
 
 static u8 *states;
 static u64 page_count;
+static bool any_spoilt;
 static u64 noise_key;
 static unsigned logged;
 
@@ -77,6 +79,11 @@ void guard_own(u64 hpa, u64 bytes)
         return;
     set_states(hpa, bytes, OWNED);
     npt_hide(hpa, bytes);
+}
+
+bool guard_has_poisoned(void)
+{
+    return any_spoilt;
 }
 
 bool guard_is_poisoned(u64 hpa)
@@ -155,8 +162,11 @@ static void violation(struct cpu *cpu, u64 gpa, u64 info)
 {
     u64 hpa = platform_strip_key(gpa);
     report(cpu, gpa, info);
-    if (info & NPF_WRITE && guard_is_owned(hpa))
+    if (info & NPF_WRITE && guard_is_owned(hpa)) {
         states[hpa / PAGE] = SPOILT;
+        any_spoilt = true;
+        td_tlb_invept(cpu, TD_INVEPT_ALL); /* a TD's next access has to notice */
+    }
     map_stand_in(cpu, gpa & ~(PAGE - 1), info & NPF_WRITE);
 }
 

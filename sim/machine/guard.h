@@ -18,6 +18,8 @@ void guard_own(u64 hpa, u64 bytes);
 
 /* The VMM wrote this page while the module used it: a TD that reads it now meets a machine check. */
 bool guard_is_poisoned(u64 hpa);
+/* Was any page ever? Spares a TD's large pages a look at each 4K. */
+bool guard_has_poisoned(void);
 /* Owned by the module: an access under a shared KeyID does not see the plain content. */
 bool guard_is_owned(u64 hpa);
 /* Owned or hidden: the VMM cannot use it. */

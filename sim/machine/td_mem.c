@@ -96,6 +96,8 @@ void td_tlb_stats(struct cpu *cpu, struct td_tlb_stats *out)
 /* May the TD see all of this memory through a private (else shared) entry? */
 static bool is_sound(u64 hpa, u64 bytes, bool shared)
 {
+    if (!shared && !guard_has_poisoned())
+        return true;
     for (u64 at = hpa; at < hpa + bytes; at += PAGE)
         if (shared ? guard_is_closed(at) : guard_is_poisoned(at))
             return false;
