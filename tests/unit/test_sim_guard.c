@@ -21,6 +21,7 @@
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/td.h"
 
 #define PAGE      4096ull
 #define RAM       0x10000000ull
@@ -67,6 +68,7 @@ bool platform_is_private_key(u64 hpa)
 {
     return hpa >> PLATFORM_KEYID_SHIFT >= 32;
 }
+void td_tlb_invept(struct cpu *c, u64 eptp) {}
 bool cpu_rdrand(u64 *value)
 {
     *value = 12345;
