@@ -145,7 +145,7 @@ static void w_td(void)
     w_ok(W_SEPT_ADD, 3, W_TDR, w_pool(), 0); /* GPA 0 to 512G, by PDPT */
 }
 
-static void w_track(void)
+static inline void w_track(void)
 {
     w_ok(W_TRACK, W_TDR, 0, 0, 0);
 }
