@@ -1,0 +1,27 @@
+/*
+ * The ports of a host process behind drivers/hw/io.h: one 16550 at COM1, whose line a test types into and reads from. Other ports
+ * read as all-ones; what is written to them is remembered once.
+ */
+#ifndef TESTS_HOST_IO_H
+#define TESTS_HOST_IO_H
+
+#include "lib/types.h"
+
+/* Nothing typed, nothing printed, no ports written. */
+void io_host_reset(void);
+/* Arrives at the UART, behind what is there; as many bytes as the test likes. Copied. */
+void io_host_type(const void *bytes, size_t count);
+/* What was printed since the last io_host_forget(), zero terminated. */
+const char *io_host_output(void);
+void io_host_forget(void);
+/* The UART reports one overrun. */
+void io_host_overrun(void);
+
+struct io_host_write {
+    u16 port;
+    u32 value;
+};
+/* The newest write to a port that is not the UART's; port 0: none. */
+extern struct io_host_write io_host_last_write;
+
+#endif
