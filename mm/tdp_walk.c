@@ -153,11 +153,19 @@ static void count_entry(struct tdp_census *c, const struct mirror_iter *it)
         c->blocked++;
 }
 
+/* Shared memory has no private leaf over it. */
+static bool covers_shared(struct tdp *t, const struct mirror_iter *it)
+{
+    const struct slot *s = tdp_slot(t, it->gpa, level_bytes(it->level));
+    return mirror_is_leaf(it->entry) && slot_shared_count(s, it->gpa, it->level) != 0;
+}
+
 static enum err compare_entry(struct look *l, struct tdp_census *c, const struct mirror_iter *it)
 {
     struct tdx_entry m;
     enum err e = read_module(l->t, it->gpa, it->level, &m, &l->report);
-    if (e == ERR_OK && !says_the_same(it->entry, it->level, &m) && c->agree) {
+    bool agrees = says_the_same(it->entry, it->level, &m) && !covers_shared(l->t, it);
+    if (e == ERR_OK && !agrees && c->agree) {
         c->agree = false;
         c->first_disagreement = it->gpa;
     }

@@ -356,10 +356,12 @@ static struct {
     u64 version; /* 0: zeros; else the words written */
 } reference[PAGES_MAX];
 static u64 last_version;
+static bool converted[PAGES_MAX / 512]; /* 2M regions that held shared memory once */
 
 static void forget_reference(void)
 {
     memset(reference, 0, sizeof(reference));
+    memset(converted, 0, sizeof(converted));
 }
 
 bool tb_is_accepted(u64 gpa)
@@ -464,6 +466,7 @@ struct tdp_report tb_convert(u64 gpa, u64 bytes, enum tdp_attr to)
         if (reference[i].shared == shared)
             continue;
         reference[i].shared = shared;
+        converted[i / 512] = true;
         reference[i].accepted = false;
         reference[i].version = 0;
     }
@@ -472,12 +475,34 @@ struct tdp_report tb_convert(u64 gpa, u64 bytes, enum tdp_attr to)
 
 /* --- checks ------------------------------------------------------------------------------------------------------- */
 
+/* Is there a private leaf over the page, accepted or not? */
+static bool has_private_leaf(u64 gpa)
+{
+    struct tdx_entry_answer a = tdh_mem_sept_rd(tb.td.tdr, (gpa_t){gpa}, (level_t){0});
+    return a.entry.state >= 1 && a.entry.state <= 4;
+}
+
+/* Shared memory has its one translation in the shared EPT, private memory has none there. */
+static void check_shared_region(u64 region)
+{
+    struct cached c;
+    for (u64 at = region; at < region + TB_2M && at < tb.bytes; at += TB_4K) {
+        if (translate_shared(at, &c) != tb_is_shared(at))
+            TB_FAIL("the shared EPT does not follow the attributes", at);
+        if (tb_is_shared(at) && has_private_leaf(at))
+            TB_FAIL("shared memory is mapped in the Secure EPT", at);
+    }
+}
+
 void tb_check(void)
 {
     struct tdp_census c;
     struct tdp_report r = tdp_census(tb.tdp, (gpa_t){0}, 0, &c);
     TB_NEED(r.err == ERR_OK, r.status.raw);
     TB_NEED(c.agree, c.first_disagreement.raw);
+    for (u64 region = 0; region < tb.bytes; region += TB_2M)
+        if (converted[region / TB_2M])
+            check_shared_region(region);
 }
 
 static u64 calls_before, tracks_before;
