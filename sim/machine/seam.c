@@ -58,10 +58,12 @@ static void run_td(struct cpu *cpu)
 {
     struct td_vmcs *td = cpu->lp.td;
     u64 vmm_xcr0 = extended_to_td(cpu);
+    td_begin(cpu);
     do {
         cpu->td_exits++;
         td_run(cpu);
     } while (module_td_exit(&cpu->lp) == SEAM_TO_TD);
+    td_end(cpu, td);
     extended_to_vmm(cpu, td, vmm_xcr0);
 }
 

@@ -3,7 +3,7 @@
  * module this is a logical processor in VMX non-root operation: SDM volume 3, chapters "VMX non-root operation" and "VM exits".
  * docs/simulator.md lists what is left out.
  *
- * The caller switches extended state (XSAVE area, XCR0) around td_run(); everything else of the TD's state is switched here.
+ * The caller switches extended state (XSAVE area, XCR0) around it; everything else of the TD's state is switched here.
  */
 #ifndef SIM_MACHINE_TD_H
 #define SIM_MACHINE_TD_H
@@ -14,9 +14,16 @@
 void td_init(struct cpu *cpu);
 
 /*
+ * Around all td_run() of one TDH.VP.ENTER. What VMRUN does not switch changes hands here: FS, GS, LDTR, TR, syscall and SYSENTER
+ * MSRs, DR0 to DR3, TSC_AUX. In between, these parts of *cpu->lp.td are the real CPU's: the module neither reads nor changes
+ * them. DR0 to DR3, TSC_AUX and CR2 do not come back to the VMM, as on a server.
+ */
+void td_begin(struct cpu *cpu);
+void td_end(struct cpu *cpu, struct td_vmcs *td);
+
+/*
  * VM entry with cpu->lp.td, then whatever is the processor's own business, until a VM exit that the module has to see. On return
- * guest state and exit information are in *cpu->lp.td. The VMM's hidden segment state, SYSENTER and syscall MSRs are as
- * before; DR0 to DR3 and CR2 are not, as after TDH.VP.ENTER. GIF is 0, extended state is the TD's.
+ * guest state and exit information are in *cpu->lp.td. GIF is 0, extended state is the TD's.
  */
 void td_run(struct cpu *cpu);
 

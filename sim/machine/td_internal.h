@@ -131,10 +131,6 @@ void td_vmcb_store(struct cpu *cpu);
 void td_vmcb_load_control_registers(struct cpu *cpu);
 /* False: VMRUN would refuse this state, as VM entry does. */
 bool td_vmcb_is_valid(const struct cpu *cpu);
-/* The real CPU's MSRs and debug registers of this vCPU, beyond what VMRUN switches. */
-void td_vmcb_enter(struct cpu *cpu);
-void td_vmcb_leave(struct cpu *cpu);
-
 u64 td_read_gpr(const struct cpu *cpu, unsigned n);
 void td_write_gpr(struct cpu *cpu, unsigned n, u64 value);
 enum insn_mode td_code_mode(const struct cpu *cpu);

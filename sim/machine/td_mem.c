@@ -6,6 +6,7 @@
  * Instruction fetches from shared memory and page tables in it are page faults with the reserved bit, as for a TD on a server.
  */
 #include "sim/machine/config.h"
+#include "sim/machine/hw/svm.h"
 #include "sim/machine/guard.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
@@ -203,9 +204,10 @@ static u64 linear_rip(const struct cpu *cpu)
 /* What delivering an event touches: the IDT, the GDT, the TSS, and a stack (of this privilege level). */
 static bool find_in_delivery(struct cpu *cpu, const struct violation *what, u64 *found)
 {
-    const struct vmcb *b = cpu->td;
+    struct vmcb *b = cpu->td;
     u64 vector = b->exit_int_info & 0xff;
 
+    svm_vmsave(b); /* TR */
     return try_linear(cpu, what, b->idtr.base + vector * (b->efer & EFER_LMA ? 16 : 8), found) ||
            try_linear(cpu, what, b->gdtr.base, found) || try_linear(cpu, what, b->tr.base, found) ||
            try_linear(cpu, what, b->rsp - 48, found);

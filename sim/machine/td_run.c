@@ -207,14 +207,12 @@ static void enter(struct cpu *cpu)
     td_vmcb_load(cpu);
     td_event_load(cpu);
     cpu->td_state->step = STEP_NONE;
-    td_vmcb_enter(cpu);
 }
 
 static void leave(struct cpu *cpu)
 {
     if (cpu->td_state->step != STEP_NONE)
         step_end(cpu);
-    td_vmcb_leave(cpu);
     td_vmcb_store(cpu);
 }
 

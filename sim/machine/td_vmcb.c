@@ -7,6 +7,7 @@
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/td.h"
 #include "sim/machine/td_internal.h"
 
 #define MSR_TSC_AUX 0xc0000103u
@@ -75,7 +76,7 @@ void td_vmcb_init(struct cpu *cpu)
     b->nested_control = VMCB_NESTED_PAGING;
 }
 
-/* --- segments ---------------------------------------------------------------------------------------------------------- */
+/* --- segments ------------------------------------------------------------------------------------------------------- */
 
 static struct vmcb_seg to_vmcb(const struct seam_seg *seg)
 {
@@ -101,10 +102,6 @@ static void load_segments(struct vmcb *b, const struct td_vmcs *v)
     b->cs = to_vmcb(&v->cs);
     b->ss = to_vmcb(&v->ss);
     b->ds = to_vmcb(&v->ds);
-    b->fs = to_vmcb(&v->fs);
-    b->gs = to_vmcb(&v->gs);
-    b->ldtr = to_vmcb(&v->ldtr);
-    b->tr = to_vmcb(&v->tr);
     b->gdtr = (struct vmcb_seg){.limit = v->gdtr_limit, .base = v->gdtr_base};
     b->idtr = (struct vmcb_seg){.limit = v->idtr_limit, .base = v->idtr_base};
     b->cpl = b->ss.attributes >> 5 & 3;
@@ -116,17 +113,13 @@ static void store_segments(struct td_vmcs *v, const struct vmcb *b)
     v->cs = to_vmcs(&b->cs);
     v->ss = to_vmcs(&b->ss);
     v->ds = to_vmcs(&b->ds);
-    v->fs = to_vmcs(&b->fs);
-    v->gs = to_vmcs(&b->gs);
-    v->ldtr = to_vmcs(&b->ldtr);
-    v->tr = to_vmcs(&b->tr);
     v->gdtr_base = b->gdtr.base;
     v->gdtr_limit = b->gdtr.limit;
     v->idtr_base = b->idtr.base;
     v->idtr_limit = b->idtr.limit;
 }
 
-/* --- control registers ------------------------------------------------------------------------------------------------- */
+/* --- control registers ---------------------------------------------------------------------------------------------- */
 
 static u64 visible(u64 real, u64 mask, u64 shadow)
 {
@@ -177,7 +170,7 @@ bool td_vmcb_is_valid(const struct cpu *cpu)
     return !(long_mode && (b->cs.attributes & (ATTR_LONG | ATTR_BIG)) == (ATTR_LONG | ATTR_BIG));
 }
 
-/* --- all of it --------------------------------------------------------------------------------------------------------- */
+/* --- what VMRUN switches -------------------------------------------------------------------------------------------- */
 
 static void load_intercepts(struct vmcb *b, const struct td_vmcs *v)
 {
@@ -214,14 +207,6 @@ void td_vmcb_load(struct cpu *cpu)
     b->dr7 = v->dr7 | DR7_FIXED;
     b->debugctl = v->debugctl;
     b->g_pat = v->pat;
-    b->star = v->star;
-    b->lstar = v->lstar;
-    b->cstar = v->cstar;
-    b->sfmask = v->fmask;
-    b->kernel_gs_base = v->kernel_gs_base;
-    b->sysenter_cs = v->sysenter_cs;
-    b->sysenter_esp = v->sysenter_esp;
-    b->sysenter_eip = v->sysenter_eip;
 }
 
 void td_vmcb_store(struct cpu *cpu)
@@ -243,6 +228,32 @@ void td_vmcb_store(struct cpu *cpu)
     v->cr3 = b->cr3;
     v->dr6 = b->dr6;
     v->dr7 = b->dr7;
+}
+
+/* --- what VMRUN does not switch ------------------------------------------------------------------------------------- */
+
+static void load_hidden(struct vmcb *b, const struct td_vmcs *v)
+{
+    b->fs = to_vmcb(&v->fs);
+    b->gs = to_vmcb(&v->gs);
+    b->ldtr = to_vmcb(&v->ldtr);
+    b->tr = to_vmcb(&v->tr);
+    b->star = v->star;
+    b->lstar = v->lstar;
+    b->cstar = v->cstar;
+    b->sfmask = v->fmask;
+    b->kernel_gs_base = v->kernel_gs_base;
+    b->sysenter_cs = v->sysenter_cs;
+    b->sysenter_esp = v->sysenter_esp;
+    b->sysenter_eip = v->sysenter_eip;
+}
+
+static void store_hidden(struct td_vmcs *v, const struct vmcb *b)
+{
+    v->fs = to_vmcs(&b->fs);
+    v->gs = to_vmcs(&b->gs);
+    v->ldtr = to_vmcs(&b->ldtr);
+    v->tr = to_vmcs(&b->tr);
     v->star = b->star;
     v->lstar = b->lstar;
     v->cstar = b->cstar;
@@ -253,29 +264,29 @@ void td_vmcb_store(struct cpu *cpu)
     v->sysenter_eip = b->sysenter_eip;
 }
 
-void td_vmcb_enter(struct cpu *cpu)
+void td_begin(struct cpu *cpu)
 {
     const struct td_vmcs *v = td_vmcs(cpu);
 
     svm_vmsave(cpu->vmm);
+    load_hidden(cpu->td, v);
     svm_vmload(cpu->td);
     for (unsigned i = 0; i < 4; i++)
         cpu_set_dr(i, v->dr[i]);
     cpu_wrmsr(MSR_TSC_AUX, v->tsc_aux);
 }
 
-void td_vmcb_leave(struct cpu *cpu)
+void td_end(struct cpu *cpu, struct td_vmcs *td)
 {
-    struct td_vmcs *v = td_vmcs(cpu);
-
     svm_vmsave(cpu->td);
     svm_vmload(cpu->vmm);
+    store_hidden(td, cpu->td);
     for (unsigned i = 0; i < 4; i++)
-        v->dr[i] = cpu_dr(i);
-    v->tsc_aux = cpu_rdmsr(MSR_TSC_AUX);
+        td->dr[i] = cpu_dr(i);
+    td->tsc_aux = cpu_rdmsr(MSR_TSC_AUX);
 }
 
-/* --- single registers -------------------------------------------------------------------------------------------------- */
+/* --- single registers ----------------------------------------------------------------------------------------------- */
 
 u64 td_read_gpr(const struct cpu *cpu, unsigned n)
 {
