@@ -24,6 +24,8 @@
 #define ID_TDCX_PA         0x8010000300000010ull
 #define ID_CPUID_VALID     0x9110000000000080ull
 #define ID_CPUID_VALUES    0x9410000300000000ull
+#define ID_SEPT_ROOT       0x2110000300000000ull
+#define RAW_FREE           0x80e0000000000000ull /* a free S-EPT entry as the genuine module stores it */
 #define CLASS_VIRTUAL_MSRS 0x16u
 
 /* clang-format off */
@@ -93,7 +95,7 @@ static const struct md_field rows[] = {
     {0x9810000300000006, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
     {0x9810000300000010, 1, 4, R(0, ALL, 0),   R(0, 0, 0), NOTHING},
     {0x9810000300000014, 1, 4, R(0, ALL, 0),   R(0, 0, 0), NOTHING},
-    {0x9810000300000018, 1, 4, R(0, ALL, 0),   R(0, 0, 0), NOTHING},
+    {0x9810000300000018, 1, 4, R(0, ALL, 0),   R(0, 0, 0), TDCS(mig_enc_key, 8)},
     {0x981000030000001c, 1, 4, R(0, ALL, 0),   R(0, 0, 0), NOTHING},
     {0x9810000100000020, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
     {0x9810000100000021, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
@@ -107,7 +109,7 @@ static const struct md_field rows[] = {
     {0x9910000300000080, 1, 16, R(ALL, ALL, ALL), R(0, 0, 0), NOTHING}, /* SERVTD_BINDINGS_TABLE */
     {0x9a10000300000000, 512, 1, R(ALL, ALL, 0), R(0, 0, 0), PAGE(TDCS_PAGE_MIGSC_LINKS)},
     {0x2010000300000000, 512, 1, R(0, ALL, 0), R(0, 0, 0), PAGE(TDCS_PAGE_MSR_BITMAPS)},
-    {0x2110000300000000, 512, 1, R(0, ALL, 0), R(0, 0, 0), PAGE(TDCS_PAGE_SEPT_ROOT)},
+    {ID_SEPT_ROOT,     512, 1, R(0, ALL, 0), R(0, 0, 0), COMPUTED},
 };
 /* clang-format on */
 
@@ -117,6 +119,13 @@ const struct md_table md_td_table = {rows, sizeof(rows) / sizeof(rows[0])};
 #define TIMEOUT_FIRST 10000ull
 #define TIMEOUT_LAST  100000000ull
 
+/* An entry of the S-EPT root, in the form that the genuine module has in memory, as far as that is known. */
+static u64 root_entry(const struct tdr *tdr, u32 number)
+{
+    u64 entry = ((const u64 *)tdcs_page(tdr, TDCS_PAGE_SEPT_ROOT))[number];
+    return sept_state(entry) == SEPT_FREE ? RAW_FREE : entry & ~SEPT_STATE;
+}
+
 u64 md_td_value(const struct md_context *x, const struct md_element *e)
 {
     const struct tdcs_cpuid *cpuid = tdcs_page(x->tdr, TDCS_PAGE_CPUID);
@@ -124,6 +133,8 @@ u64 md_td_value(const struct md_context *x, const struct md_element *e)
     switch (e->row->id) {
     case ID_TDCX_PA:
         return x->tdr->tdcx_pa[e->number] ? mdl_with_keyid(x->tdr->tdcx_pa[e->number], x->tdr->hkid) : 0;
+    case ID_SEPT_ROOT:
+        return root_entry(x->tdr, e->number);
     case ID_HP_LOCK_TIMEOUT:
         return x->tdcs->hp_lock_timeout * MICROSECOND / plat_info()->tsc_hz;
     case ID_CPUID_VALID:

@@ -194,7 +194,7 @@ u64 md_write(const struct md_context *x, const struct md_element *e, u64 value, 
         return TDX_METADATA_FIELD_VALUE_NOT_VALID;
     u64 next = (current & ~change) | (value & change);
     u64 status = x->no == MD_TD ? md_td_check_write(x, e, change, &next, &stored)
-                                : md_vp_check_write(x, e, change, &next, &stored);
+                                : md_vp_check_write(x, e, current, change, &next, &stored);
     if (status != TDX_SUCCESS)
         return status;
     u8 *at = place_of(x, e);

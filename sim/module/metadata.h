@@ -84,7 +84,11 @@ u64 md_td_value(const struct md_context *x, const struct md_element *e);
 u64 md_vp_value(const struct md_context *x, const struct md_element *e);
 /* `*value` is what goes to memory; *stored tells that it is there already. */
 u64 md_td_check_write(const struct md_context *x, const struct md_element *e, u64 mask, u64 *value, bool *stored);
-u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 mask, u64 *value, bool *stored);
+u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 current, u64 mask, u64 *value,
+                      bool *stored);
+
+/* Start values of VMCS fields that only metadata shows. */
+void md_vmcs_init(struct tdvps_vmcs *vmcs);
 
 /* TDH.SYS.RDALL and TDG.SYS.RDALL: the list of all readable fields from `id` on, into one page; *next is all-ones when that was
  * all. */

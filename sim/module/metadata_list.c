@@ -5,6 +5,7 @@
  */
 #include "sim/module/metadata.h"
 
+#define ID_CPUID_CONFIG_VALUES 0x9900000300000500ull
 #define SEQUENCE_FIELD_SHIFT   38
 #define SEQUENCE_ELEMENT_SHIFT 34
 #define SEQUENCE_FIELDS_MAX    512u
@@ -27,13 +28,21 @@ static bool follows(const struct md_context *x, const struct md_element *e, u64 
            MD_SIZE(e->row->id) == MD_SIZE(n.row->id);
 }
 
+/* The module leaves the second element of CPUID_CONFIG_VALUES rows alone that no CPUID configuration stands behind. */
+static bool is_skipped(const struct md_context *x, const struct md_element *e)
+{
+    return x->no == MD_SYS && e->row->id == ID_CPUID_CONFIG_VALUES && e->number >= 2 * MDL_CPUID_CONFIGS &&
+           (e->number & 1);
+}
+
 static void dump_field(const struct md_context *x, const struct md_element *e, struct list *l)
 {
     struct md_element one = *e;
-    for (unsigned i = 0; i < e->row->elements; i++, one.number++) {
+    for (unsigned i = 0; i < e->row->elements; i++, one.number++, l->used++) {
         u64 value = 0;
         md_read(x, &one, &value);
-        l->words[l->used++] = value;
+        if (!is_skipped(x, &one))
+            l->words[l->used] = value;
     }
 }
 

@@ -198,25 +198,65 @@ static void answer(struct td_vmcs *td, u64 value)
 }
 
 /*
- * What the TD reads of VMX capabilities: those of the L2 VMs that it could run, as constants of the model's platform. Bits 31:0
- * are what must be one, 63:32 what may be.
+ * What the TD reads of VMX capabilities: those of the L2 VMs that it could run. Of a pair of control masks bits 31:0 are what
+ * must be one, 63:32 what may be.
  */
+#define L2_EXIT_CONTROLS  0x1f3c8204ull
+#define L2_ENTRY_CONTROLS 0x003ec004ull
+#define IA32E_GUEST       (1ull << 9)
+#define RDPMC_EXITS       (1ull << 11)
+#define L2_PROCBASED3     0x8eull
+#define L2_CR4_FIXED1     0x373fffull
+
+static u64 l2_control_masks(const struct tdcs *tdcs, u32 msr)
+{
+    bool counters = tdcs->attributes & (ATTR_PERFMON | ATTR_DEBUG), keys = tdcs->attributes & (ATTR_PKS | ATTR_DEBUG);
+    u64 exit = L2_EXIT_CONTROLS | (counters ? 1u << 12 | 1u << 30 : 0);
+    u64 entry = L2_ENTRY_CONTROLS | (counters ? 1u << 13 : 0) | (keys ? 1u << 22 : 0);
+    switch (msr - MSR_VMX_FIRST) {
+    case 0x0b:
+        return 0x1379bffe132881f2 | (tdcs->cpuid_waitpkg ? 1ull << 58 : 0) | (tdcs->cpuid_mktme ? 1ull << 59 : 0);
+    case 0x0d:
+        return 0x0000002900000029;
+    case 0x0e:
+        return 0xf9fb9e8cb1220c88 & ~(tdcs->attributes & ATTR_PERFMON ? RDPMC_EXITS : 0);
+    case 0x0f:
+        return exit << 32 | exit;
+    case 0x10:
+        return (entry | IA32E_GUEST) << 32 | entry;
+    case 0x12:
+        return L2_PROCBASED3;
+    default:
+        return 0;
+    }
+}
+
+static u64 l2_cr4_fixed1(const struct tdcs *tdcs)
+{
+    u64 optional = (1ull << 22 | 1ull << 23 | 1ull << 24 | 1ull << 25) & ~mdl_cr4_mask(tdcs);
+    return L2_CR4_FIXED1 | optional;
+}
+
 u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr)
 {
-    static const u64 values[] = {
-        [0x00] = 0x01c0000000000000, /* BASIC: true controls, I/O information, event without error code */
-        [0x05] = 0x00000000600440e0, /* MISC */
-        [0x06] = 0x0000000000000020, /* CR0_FIXED0 */
-        [0x07] = 0x00000000e005003f, /* CR0_FIXED1 */
-        [0x08] = 0x0000000000002040, /* CR4_FIXED0 */
-        [0x0b] = 0x1379bffe132881f2, /* PROCBASED_CTLS2 */
-        [0x0c] = 0x0000000000430001, /* EPT_VPID_CAP */
-        [0x0d] = 0x0000002900000029, /* TRUE_PINBASED_CTLS */
-    };
-    unsigned i = msr - MSR_VMX_FIRST;
-    if (msr == MSR_VMX_FIRST + 9)
-        return CR4_FIXED1 & ~(mdl_cr4_mask(tdcs) & ~CR4_FIXED0 & ~(1ull << 6));
-    return i < sizeof(values) / sizeof(values[0]) ? values[i] : 0;
+    switch (msr - MSR_VMX_FIRST) {
+    case 0x00: /* BASIC: true controls, I/O information, event without error code */
+        return 0x01c0000000000000;
+    case 0x05: /* MISC */
+        return 0x00000000600440e0;
+    case 0x06: /* CR0_FIXED0, FIXED1, CR4_FIXED0, FIXED1 */
+        return 0x20;
+    case 0x07:
+        return 0x8005003f;
+    case 0x08:
+        return 0x2040;
+    case 0x09:
+        return l2_cr4_fixed1(tdcs);
+    case 0x0c: /* EPT_VPID_CAP */
+        return 0x430001 | (tdcs->xfam >> 12 & 1) << 23;
+    default:
+        return l2_control_masks(tdcs, msr);
+    }
 }
 
 #define DEBUGCTL_UNCORE_PMI (1ull << 13)

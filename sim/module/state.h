@@ -151,20 +151,24 @@ struct tdvps {
     /* host priority: since when the TD has been failing to take an entry that the host wants */
     bool hp_lock_busy;
     u64 hp_lock_busy_start;
-    u64 l2_ctls[VMS_MAX], tsc_deadline[VMS_MAX];
+    u64 l2_ctls[VMS_MAX], l2_debug_ctls[VMS_MAX], tsc_deadline[VMS_MAX];
+    u64 l2_cr_base[4]; /* CR0 mask and shadow, CR4 mask and shadow of L2 VMs */
     u8 cpuid_control[CPUID_CONTROLS];
     u64 vcpu_state_details;
     u64 msrs[GUEST_MSRS_MAX]; /* in the order of the module's table of guest MSRs */
 };
 _Static_assert(sizeof(struct tdvps) <= PAGE_4K, "TDVPS fields fit the TDVPR");
 
+#define VMCS_OTHERS 80
+
 /* The TD VMCS: what machine and module exchange, and execution controls that only the metadata leafs show. */
 struct tdvps_vmcs {
     struct td_vmcs run;
     u16 posted_interrupt_vector;
     u64 posted_interrupt_descriptor;
-    bool vector_written, descriptor_written;
+    bool shared_eptp_written;
     u64 shared_eptp; /* as the VMM wrote it, KeyID bits included */
+    u64 other[VMCS_OTHERS]; /* fields that only a debug TD's VMM sees, in the order of md_vmcs.c */
     u32 pinbased, procbased, procbased2, exit_controls, entry_controls;
     u64 procbased3;
     u32 ple_gap, ple_window, instruction_timeout;

@@ -1,7 +1,7 @@
 /*
  * TDCALL: the table of leafs, and how their statuses reach the TD (Intel TDX Module v1.5 ABI Specification, "TDCALL Instruction
- * (Guest-Side Interfaces)"). Not there: TDG.VP.ENTER, INVEPT, INVVPID (no L2 VMs), TDG.SERVTD.* (no service TDs); they answer
- * as what a TD without L2 VMs or bindings meets.
+ * (Guest-Side Interfaces)"). TDG.VP.ENTER, INVEPT, INVVPID and TDG.SERVTD.* answer as
+ * a TD without L2 VMs and without bindings meets them.
  */
 #include "sim/module/tdcall.h"
 
@@ -67,6 +67,24 @@ static u64 tdg_vp_vmcall(struct tdcall *t)
     return TDX_SUCCESS;
 }
 
+/* Leafs about L2 VMs and service TDs: no VM and no binding has the number that the operand names. */
+static u64 tdg_vp_no_vm(struct tdcall *t)
+{
+    return status_operand(TDX_OPERAND_INVALID, RCX);
+}
+
+static u64 tdg_vp_invept(struct tdcall *t)
+{
+    return t->call.in[RCX] ? status_operand(TDX_OPERAND_INVALID, RCX) : TDX_SUCCESS;
+}
+
+static u64 tdg_servtd_rd(struct tdcall *t)
+{
+    t->call.out[RDX] = NULL_ID;
+    t->call.out[R8] = 0;
+    return status_operand(TDX_OPERAND_INVALID, RCX);
+}
+
 static const struct {
     u64 (*handler)(struct tdcall *t);
     u8 versions;
@@ -84,6 +102,11 @@ static const struct {
     [TDG_VP_WR] = {mdl_tdg_vp_wr, 0},
     [TDG_SYS_RD] = {mdl_tdg_sys_rd, 0},
     [TDG_SYS_RDALL] = {mdl_tdg_sys_rdall, 0},
+    [TDG_SERVTD_RD] = {tdg_servtd_rd, 0},
+    [TDG_SERVTD_WR] = {tdg_vp_no_vm, 0},
+    [TDG_VP_ENTER] = {tdg_vp_no_vm, 0},
+    [TDG_VP_INVEPT] = {tdg_vp_invept, 0},
+    [TDG_VP_INVVPID] = {tdg_vp_no_vm, 0},
     [TDG_MR_VERIFYREPORT] = {mdl_tdg_mr_verifyreport, 0},
     [TDG_MEM_PAGE_ATTR_RD] = {mdl_tdg_page_attr_rd, 0},
     [TDG_MEM_PAGE_ATTR_WR] = {mdl_tdg_page_attr_wr, 0},
