@@ -318,7 +318,12 @@ static struct tdx_init_fault step_config(const struct setup *s)
     do
         a = tdh_sys_config(list, layout.count, tdx_module.hkid_first);
     while (tdx_again(&again, a.status));
-    return tdx_ok(a.status) ? fine : refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
+    if (tdx_ok(a.status))
+        return fine;
+    u32 details = (u32)a.status.raw;
+    log_msg(LOG_ERROR, "TDH.SYS.CONFIG: %s: TDMR %u, PAMT level or reserved area %u, other TDMR %u",
+            tdx_status_name(a.status), details & 0xff, details >> 8 & 0xff, details >> 16 & 0xff);
+    return refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
 }
 
 /* Once a package. Which CPU shares one with another is not asked: the module says KEY_CONFIGURED where the work is

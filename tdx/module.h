@@ -40,8 +40,10 @@ extern struct tdx_module tdx_module;
 /* `page` as the module names it under `hkid`: the KeyID in the upper address bits. Valid after tdx_detect(). */
 keyed_hpa_t tdx_keyed(hpa_t page, hkid_t hkid);
 
-/* The platform checks of a TDX host, without changing anything: ERR_PLATFORM with `*missing` saying in words what is
- * not there (CPU vendor, VMX, SEAM, KeyIDs, BIOS setting, ...), or ERR_OK. */
+/* The platform checks of a TDX host: ERR_PLATFORM with `*missing` saying in words what is not there (CPU vendor, VMX,
+ * SEAM, KeyIDs, firmware setting, ...), or ERR_OK. Changes nothing that lasts, but where the firmware left
+ * IA32_FEATURE_CONTROL open, VMX is allowed there and the register locked until the next reset. The exception handler
+ * must know of lib/hw/fixup.h by then. */
 MUST_CHECK enum err tdx_detect(const char **missing);
 
 /*

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tdx/count.h"
+#include "tdx/retry.h"
 #include "tdx/status.h"
 
 static const struct {
@@ -203,6 +204,26 @@ static void counters(void **state)
     assert_int_equal(tdx_counts_seamcalls(), 0);
 }
 
+/* Each kind of REPEAT has its bound; what is no REPEAT is not repeated at all. */
+static void repetition_is_bounded_and_counted(void **state)
+{
+    static const struct {
+        u32 code;
+        unsigned repeated;
+    } kinds[] = {{0x80000200, 512},  {0x80000202, 512}, {0x80000204, 512}, {0x80000003, 4096},
+                 {0x80000004, 4096}, {0x80000203, 64},  {0x80000800, 64},  {0, 0},
+                 {0xc0000100, 0},    {0x80000201, 0},   {0x40000001, 0},   {0x12345678, 0}};
+    for (unsigned i = 0; i < ARRAY_COUNT(kinds); i++) {
+        struct tdx_retry retry = tdx_retry(TDH_MEM_PAGE_AUG, 0x1000);
+        unsigned repeated = 0;
+        tdx_counts_reset();
+        while (tdx_again(&retry, status(kinds[i].code, 1)))
+            repeated++;
+        assert_int_equal(repeated, kinds[i].repeated);
+        assert_int_equal(tdx_counts.retries, kinds[i].repeated);
+    }
+}
+
 static void leaf_names(void **state)
 {
     assert_string_equal(tdx_leaf_name(0), "TDH.VP.ENTER");
@@ -222,6 +243,7 @@ int main(void)
         cmocka_unit_test(operands),
         cmocka_unit_test(counters),
         cmocka_unit_test(leaf_names),
+        cmocka_unit_test(repetition_is_bounded_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -382,6 +382,7 @@ static void each_missing_thing_has_its_sentence(void **state)
         seen[i] = missing_now();
         assert_non_null(seen[i]);
         assert_non_null(strstr(seen[i], words[i]));
+        assert_int_equal(tdx_counts_seamcalls(), 0); /* asking is not counted as work */
         for (unsigned j = 0; j < i && i < 8; j++)
             assert_string_not_equal(seen[i], seen[j]);
         assert_int_equal(init_module().err, ERR_PLATFORM);
@@ -636,6 +637,25 @@ static void refused_creation_is_undone(void **state)
     tear_down();
 }
 
+/* One BUSY at each leaf of a whole life: it is repeated there and nowhere else, and the life is as without it. */
+static void one_busy_answer_is_repeated(void **state)
+{
+    static const unsigned leaves[] = {L_CREATE,      L_KEY_CONFIG, L_ADDCX,    L_MNG_INIT, L_MNG_RD,   L_VP_CREATE,
+                                      L_VP_ADDCX,    L_VP_INIT,    L_PAGE_ADD, L_EXTEND,   L_FINALIZE, L_VP_FLUSH,
+                                      L_VPFLUSHDONE, L_CACHE_WB,   L_FREEID,   L_RECLAIM};
+    u8 digest[48];
+    expected_mrtd(digest);
+    for (unsigned i = 0; i < ARRAY_COUNT(leaves); i++) {
+        u64 retries = tdx_counts.retries;
+        seamcall_host_inject(leaves[i], 0, BUSY_RCX);
+        build();
+        assert_memory_equal(td.mrtd, digest, sizeof(digest));
+        tear_down();
+        assert_int_equal(seamcall_host_injections_left(), 0);
+        assert_int_equal(tdx_counts.retries, retries + 1);
+    }
+}
+
 static void refused_vcpu_gives_its_pages_back(void **state)
 {
     static const unsigned leaves[] = {L_VP_CREATE, L_VP_ADDCX, L_VP_INIT};
@@ -761,6 +781,7 @@ int main(void)
         LIFE(held_td_is_not_entered),
         LIFE(busy_entry_is_repeated_and_bounded),
         LIFE(refused_creation_is_undone),
+        LIFE(one_busy_answer_is_repeated),
         LIFE(refused_vcpu_gives_its_pages_back),
         LIFE(refused_measurement_leaves_a_dead_td),
         LIFE(refused_tear_down_goes_on),
