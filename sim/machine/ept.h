@@ -1,10 +1,10 @@
 /*
- * The hardware's walk of extended page tables: the Secure EPT of a TD for private guest-physical addresses, the VMM's shared
- * EPT for those with the shared bit. SDM volume 3, "The extended page table mechanism"; Intel TDX CPU architectural extensions,
- * "Shared EPT". Pure logic over plat_page() and plat_info().
+ * The hardware's walk of extended page tables: the Secure EPT of a TD for private guest-physical addresses, the VMM's
+ * shared EPT for those with the shared bit. SDM volume 3, "The extended page table mechanism"; Intel TDX CPU
+ * architectural extensions, "Shared EPT". Pure logic over plat_page() and plat_info().
  *
- * Not here: accessed and dirty flags and page-modification logging (TDX uses neither), mode-based execute control, HLAT,
- * supervisor shadow-stack bits, sub-page permissions.
+ * Not here: accessed and dirty flags and page-modification logging (TDX uses neither), mode-based execute control,
+ * HLAT, supervisor shadow-stack bits, sub-page permissions.
  */
 #ifndef SIM_MACHINE_EPT_H
 #define SIM_MACHINE_EPT_H
@@ -28,9 +28,9 @@ struct ept_space {
 
 enum ept_outcome {
     EPT_OK,
-    EPT_VIOLATION,   /* exit reason 48, or #VE where suppress_ve is false */
-    EPT_MISCONFIG,   /* exit reason 49 */
-    EPT_NO_MEMORY,   /* a table lies where the platform has no memory */
+    EPT_VIOLATION, /* exit reason 48, or #VE where suppress_ve is false */
+    EPT_MISCONFIG, /* exit reason 49 */
+    EPT_NO_MEMORY, /* a table lies where the platform has no memory */
 };
 
 struct ept_walk {

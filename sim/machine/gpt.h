@@ -1,6 +1,6 @@
 /*
- * A walk of the guest's own page tables, one entry at a time: SDM volume 3, chapter "Paging". The caller reads the entries, for
- * only it knows how guest-physical memory is reached. Pure logic.
+ * A walk of the guest's own page tables, one entry at a time: SDM volume 3, chapter "Paging". The caller reads the
+ * entries, for only it knows how guest-physical memory is reached. Pure logic.
  *
  *     struct gpt_walk walk = gpt_begin(&mode, linear);
  *     while (!walk.done)
@@ -15,7 +15,7 @@ enum gpt_paging { GPT_OFF, GPT_32, GPT_PAE, GPT_4_LEVEL, GPT_5_LEVEL };
 
 struct gpt_mode {
     enum gpt_paging paging;
-    bool no_execute;        /* EFER.NXE */
+    bool no_execute; /* EFER.NXE */
     u64 cr3;
     unsigned physical_bits; /* of a GPA: higher bits of an entry are reserved */
 };
@@ -23,7 +23,7 @@ struct gpt_mode {
 struct gpt_walk {
     struct gpt_mode mode;
     u64 linear;
-    unsigned level;       /* of the entry to read next */
+    unsigned level; /* of the entry to read next */
     u64 entry_gpa;
     unsigned entry_bytes; /* 4 or 8 */
     bool done;

@@ -1,7 +1,8 @@
 /*
- * The software TLB of one TD vCPU on one CPU: nested page tables that hold what EPT walks found, and nothing else. An entry
- * stays until it is replaced, until a violation at its address makes the CPU walk again, or until an INVEPT: changes of the
- * Secure EPT do not touch it. A TLB holds a bounded number of entries for each page size and replaces the oldest.
+ * The software TLB of one TD vCPU on one CPU: nested page tables that hold what EPT walks found, and nothing else. An
+ * entry stays until it is replaced, until a violation at its address makes the CPU walk again, or until an INVEPT:
+ * changes of the Secure EPT do not touch it. A TLB holds a bounded number of entries for each page size and replaces
+ * the oldest.
  *
  * Unlike in a CPU, an entry is as large as the EPT leaf, whatever the size of the guest's own page; and guest-linear
  * translations are not cached (the emulator drops those at each VM entry).
@@ -18,19 +19,24 @@
 #define STLB_TABLES_MAX  (1u << 14)
 
 /*
- * The entries of one page size in the order in which they came: slot -> GPA, STLB_FREE for an empty slot. The NPT leaf names
- * its slot, so the two always agree. Slots from `used` on were not written since the last flush.
+ * The entries of one page size in the order in which they came: slot -> GPA, STLB_FREE for an empty slot. The NPT
+ * leaf names its slot, so the two always agree. Slots from `used` on were not written since the last flush.
  */
-struct stlb_ring { u64 *gpa; u32 capacity, hand, used; };
+struct stlb_ring {
+    u64 *gpa;
+    u32 capacity, hand, used;
+};
 
-struct stlb_stats { u64 fills[STLB_SIZES], walk_steps[STLB_SIZES], evictions[STLB_SIZES], flushes; };
+struct stlb_stats {
+    u64 fills[STLB_SIZES], walk_steps[STLB_SIZES], evictions[STLB_SIZES], flushes;
+};
 
 struct stlb {
     u64 *root;
-    unsigned top;      /* level of the root's entries: 3, or 4 where the CPU walks five levels */
-    u64 **tables;      /* all tables taken from the pool so far, STLB_TABLES_MAX pointers */
-    u32 taken, next;   /* of them, tables[next..taken) were not used since the last flush */
-    u64 *empty;        /* emptied since the last flush, linked through entry 0 */
+    unsigned top;    /* level of the root's entries: 3, or 4 where the CPU walks five levels */
+    u64 **tables;    /* all tables taken from the pool so far, STLB_TABLES_MAX pointers */
+    u32 taken, next; /* of them, tables[next..taken) were not used since the last flush */
+    u64 *empty;      /* emptied since the last flush, linked through entry 0 */
     struct stlb_ring ring[STLB_SIZES];
     struct stlb_stats stats;
 };
@@ -48,13 +54,18 @@ void stlb_flush(struct stlb *tlb);
 void stlb_drop(struct stlb *tlb, u64 gpa);
 
 /*
- * Enters the translation of the page of `level` around `gpa`; `hpa` is of the same byte. `permissions`: EPT_*; NPT knows no
- * execute-only page, so such a page is readable too. False when there is no memory for tables even in an empty TLB.
+ * Enters the translation of the page of `level` around `gpa`; `hpa` is of the same byte. `permissions`: EPT_*; NPT
+ * knows no execute-only page, so such a page is readable too. False when there is no memory for tables even in an
+ * empty TLB.
  */
 bool stlb_fill(struct stlb *tlb, u64 gpa, u64 hpa, unsigned level, u32 permissions);
 
 /* What the TLB holds for `gpa` now: HPA of that byte, level and permissions; false: nothing. */
-struct stlb_entry { u64 hpa; unsigned level; u32 permissions; };
+struct stlb_entry {
+    u64 hpa;
+    unsigned level;
+    u32 permissions;
+};
 bool stlb_find(const struct stlb *tlb, u64 gpa, struct stlb_entry *entry);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Accesses of a TD to CR0 and CR4: the guest/host masks and read shadows decide whether the module sees them, the rest of a write
- * is the processor's own. SDM volume 3, sections 26.1.3 and 26.3 ("Changes to instruction behavior"), table 28-3
- * (qualification). CR3 and CR8 are not intercepted.
+ * Accesses of a TD to CR0 and CR4: the guest/host masks and read shadows decide whether the module sees them, the
+ * rest of a write is the processor's own. SDM volume 3, sections 26.1.3 and 26.3 ("Changes to instruction behavior"),
+ * table 28-3 (qualification). CR3 and CR8 are not intercepted.
  *
  * PDPTE loads of PAE paging are left to the CPU, which reads them at each walk.
  */

@@ -1,6 +1,6 @@
 /*
- * Events of a TD: from VM-entry injection to EVENTINJ, from EXITINTINFO to IDT vectoring, and the fields that every VM exit
- * fills. SDM volume 3, sections 25.8.3 (event injection) and 25.9 (VM-exit information).
+ * Events of a TD: from VM-entry injection to EVENTINJ, from EXITINTINFO to IDT vectoring, and the fields that every
+ * VM exit fills. SDM volume 3, sections 25.8.3 (event injection) and 25.9 (VM-exit information).
  */
 #include "sim/machine/td_internal.h"
 

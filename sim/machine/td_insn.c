@@ -1,12 +1,12 @@
 /*
- * Instructions of a TD that the real CPU refuses: VMX and SEAM instructions become VM exits, and what a TDX CPU has but this one
- * may lack (MOVDIR64B, MOVDIRI, INVPCID, RDPID, SERIALIZE) is done here. SDM volume 3, section 26.1 ("Instructions that cause VM
- * exits"); Intel TDX CPU architectural extensions, "TDCALL".
+ * Instructions of a TD that the real CPU refuses: VMX and SEAM instructions become VM exits, and what a TDX CPU has
+ * but this one may lack (MOVDIR64B, MOVDIRI, INVPCID, RDPID, SERIALIZE) is done here. SDM volume 3, section 26.1
+ * ("Instructions that cause VM exits"); Intel TDX CPU architectural extensions, "TDCALL".
  */
 #include "sim/machine/td_internal.h"
 #include "sim/machine/hw/cpu.h"
 
-/* --- which exit -------------------------------------------------------------------------------------------------------- */
+/* --- which exit --------------------------------------------------------------------------------------------------- */
 
 #define NO_EXIT (~0u)
 
@@ -85,7 +85,7 @@ static u32 exit_reason(const struct insn *insn)
     }
 }
 
-/* --- what this CPU may lack -------------------------------------------------------------------------------------------- */
+/* --- what this CPU may lack --------------------------------------------------------------------------------------- */
 
 static unsigned operand_bytes(const struct insn *insn)
 {
@@ -188,7 +188,7 @@ enum td_next td_undefined(struct cpu *cpu)
     return emulate(cpu, &insn);
 }
 
-/* --- port I/O ---------------------------------------------------------------------------------------------------------- */
+/* --- port I/O ----------------------------------------------------------------------------------------------------- */
 
 /* EXITINFO1 of an I/O exit, APM volume 2, figure 15-2, and the VMX qualification, SDM volume 3, table 28-5. */
 #define SVM_IO_IN         (1u << 0)
@@ -226,7 +226,7 @@ enum td_next td_io(struct cpu *cpu)
     return TD_LEAVE;
 }
 
-/* --- time -------------------------------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 u64 td_tsc(const struct cpu *cpu)
 {

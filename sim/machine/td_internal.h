@@ -11,23 +11,27 @@
 /* TLBs of one CPU: a vCPU that finds none takes the one that was given away longest ago. */
 #define TD_TLBS 8
 
-struct td_tlb { const struct td_vmcs *vcpu; u64 eptp; struct stlb tlb; };
+struct td_tlb {
+    const struct td_vmcs *vcpu;
+    u64 eptp;
+    struct stlb tlb;
+};
 
 /* Why the TD runs one instruction at a time, with RFLAGS.TF set behind its back. */
 enum td_step { STEP_NONE, STEP_MONITOR_TRAP, STEP_OVER_IRET };
 
 struct td_cpu {
     struct td_tlb tlbs[TD_TLBS];
-    struct td_tlb *current;    /* of the vCPU that runs */
+    struct td_tlb *current; /* of the vCPU that runs */
     unsigned next_tlb;
-    struct ept_space space;    /* of the vCPU that runs */
-    u64 cr4_native;            /* CR4 bits that the real CPU lets a guest have */
-    u64 msrpm, iopm;           /* all ones: every access exits */
-    u64 absent_page;           /* what a TD sees at memory that is not for it: one page of scribble paper */
-    u32 soft_event_length;     /* RIP was moved by so much for a software event that this entry injects, of this type */
+    struct ept_space space; /* of the vCPU that runs */
+    u64 cr4_native;         /* CR4 bits that the real CPU lets a guest have */
+    u64 msrpm, iopm;        /* all ones: every access exits */
+    u64 absent_page;        /* what a TD sees at memory that is not for it: one page of scribble paper */
+    u32 soft_event_length;  /* RIP was moved by so much for a software event that this entry injects, of this type */
     u32 soft_event_type;
     enum td_step step;
-    bool step_tf;              /* the TD's own RFLAGS.TF meanwhile */
+    bool step_tf; /* the TD's own RFLAGS.TF meanwhile */
 };
 
 /* After an exit was handled: the TD runs on, or the module has to see it (exit information is filled in). */
@@ -86,25 +90,42 @@ enum vmx_reason {
 #define INTR_VALID      (1u << 31)
 #define INTR_HAS_ERROR  (1u << 11)
 #define INTR_TYPE(type) ((u32)(type) << 8)
-enum intr_type { INTR_EXTERNAL = 0, INTR_NMI = 2, INTR_EXCEPTION = 3, INTR_SOFT_INT = 4, INTR_PRIV_SOFT = 5, INTR_SOFT_EXC = 6 };
+enum intr_type {
+    INTR_EXTERNAL = 0,
+    INTR_NMI = 2,
+    INTR_EXCEPTION = 3,
+    INTR_SOFT_INT = 4,
+    INTR_PRIV_SOFT = 5,
+    INTR_SOFT_EXC = 6
+};
 
-enum vector { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_UD = 6, VECTOR_DF = 8, VECTOR_GP = 13,
-              VECTOR_PF = 14, VECTOR_MC = 18, VECTOR_VE = 20 };
+enum vector {
+    VECTOR_DB = 1,
+    VECTOR_NMI = 2,
+    VECTOR_BP = 3,
+    VECTOR_OF = 4,
+    VECTOR_UD = 6,
+    VECTOR_DF = 8,
+    VECTOR_GP = 13,
+    VECTOR_PF = 14,
+    VECTOR_MC = 18,
+    VECTOR_VE = 20
+};
 
 /* Guest interruptibility: SDM volume 3, table 25-3. */
 #define BLOCKED_BY_STI    (1u << 0)
 #define BLOCKED_BY_MOV_SS (1u << 1)
 #define BLOCKED_BY_NMI    (1u << 3)
 
-#define CR0_PE (1ull << 0)
-#define CR0_MP (1ull << 1)
-#define CR0_EM (1ull << 2)
-#define CR0_TS (1ull << 3)
-#define CR0_ET (1ull << 4)
-#define CR0_NW (1ull << 29)
-#define CR0_CD (1ull << 30)
-#define CR0_WP (1ull << 16)
-#define CR0_PG (1ull << 31)
+#define CR0_PE      (1ull << 0)
+#define CR0_MP      (1ull << 1)
+#define CR0_EM      (1ull << 2)
+#define CR0_TS      (1ull << 3)
+#define CR0_ET      (1ull << 4)
+#define CR0_NW      (1ull << 29)
+#define CR0_CD      (1ull << 30)
+#define CR0_WP      (1ull << 16)
+#define CR0_PG      (1ull << 31)
 #define CR4_PAE     (1ull << 5)
 #define CR4_UMIP    (1ull << 11)
 #define CR4_LA57    (1ull << 12)
@@ -112,18 +133,21 @@ enum vector { VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_BP = 3, VECTOR_OF = 4, VECTO
 #define CR4_OSXSAVE (1ull << 18)
 #define CR4_SMEP    (1ull << 20)
 #define CR4_SMAP    (1ull << 21)
-#define EFER_SCE (1ull << 0)
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-#define EFER_NXE (1ull << 11)
-#define RFLAGS_TF (1ull << 8)
-#define DR6_BS    (1ull << 14)
-#define RFLAGS_AC (1ull << 18)
-#define RFLAGS_VM (1ull << 17)
+#define EFER_SCE    (1ull << 0)
+#define EFER_LME    (1ull << 8)
+#define EFER_LMA    (1ull << 10)
+#define EFER_NXE    (1ull << 11)
+#define RFLAGS_TF   (1ull << 8)
+#define DR6_BS      (1ull << 14)
+#define RFLAGS_AC   (1ull << 18)
+#define RFLAGS_VM   (1ull << 17)
 
-static inline struct td_vmcs *td_vmcs(const struct cpu *cpu) { return cpu->lp.td; }
+static inline struct td_vmcs *td_vmcs(const struct cpu *cpu)
+{
+    return cpu->lp.td;
+}
 
-/* --- td_vmcb.c: the VMCS as a VMCB and back ----------------------------------------------------------------------------- */
+/* --- td_vmcb.c: the VMCS as a VMCB and back ----------------------------------------------------------------------- */
 void td_vmcb_init(struct cpu *cpu);
 void td_vmcb_load(struct cpu *cpu);
 void td_vmcb_store(struct cpu *cpu);
@@ -137,7 +161,7 @@ enum insn_mode td_code_mode(const struct cpu *cpu);
 unsigned td_cpl(const struct cpu *cpu);
 void td_insn_registers(struct cpu *cpu, struct insn_registers *out);
 
-/* --- td_event.c: events into the TD and reports out of it --------------------------------------------------------------- */
+/* --- td_event.c: events into the TD and reports out of it --------------------------------------------------------- */
 /* entry_intr_info into the VMCB. */
 void td_event_load(struct cpu *cpu);
 /* A fault of the running instruction; #PF's address goes to CR2 before. */
@@ -152,23 +176,29 @@ enum td_next td_leave_exception(struct cpu *cpu, enum vector vector, u64 qualifi
 /* The instruction at RIP is done. */
 enum td_next td_skip(struct cpu *cpu, const struct insn *insn);
 
-/* --- td_mem.c: the TD's memory as the TD sees it ------------------------------------------------------------------------ */
+/* --- td_mem.c: the TD's memory as the TD sees it ------------------------------------------------------------------ */
 /* Takes the TLB of this vCPU on this CPU. */
 void td_mem_enter(struct cpu *cpu);
 /* A nested page fault: TLB miss, #VE, or exit. */
 enum td_next td_nested_fault(struct cpu *cpu);
-/* The instruction at RIP; false when its bytes are out of the TLB's reach by now. Then TD_RESUME: the CPU meets that itself. */
+/*
+ * The instruction at RIP; false when its bytes are out of the TLB's reach by now. Then TD_RESUME: the CPU meets that
+ * itself.
+ */
 bool td_fetch(struct cpu *cpu, struct insn *insn);
 /*
- * Data access of an emulated instruction at a linear address with all checks; false when it faulted: *next says how to go on
- * (the instruction is not done).
+ * Data access of an emulated instruction at a linear address with all checks; false when it faulted: *next says how
+ * to go on (the instruction is not done).
  */
 bool td_read(struct cpu *cpu, u64 linear, void *data, unsigned bytes, enum td_next *next);
 bool td_write(struct cpu *cpu, u64 linear, const void *data, unsigned bytes, enum td_next *next);
-/* Guest-physical to real memory as the TLB or the EPT has it now, without entering it in the TLB; NULL: no such access. */
+/*
+ * Guest-physical to real memory as the TLB or the EPT has it now, without entering it in the TLB; NULL: no such
+ * access.
+ */
 void *td_gpa_pointer(struct cpu *cpu, u64 gpa, u32 access);
 
-/* --- td_insn.c, td_cr.c, td_msr.c: instructions ------------------------------------------------------------------------- */
+/* --- td_insn.c, td_cr.c, td_msr.c: instructions ------------------------------------------------------------------- */
 enum td_next td_undefined(struct cpu *cpu); /* #UD: instructions that this CPU lacks and a TDX CPU has, VMX and SEAM */
 enum td_next td_io(struct cpu *cpu);
 enum td_next td_rdtsc(struct cpu *cpu);

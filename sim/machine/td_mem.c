@@ -1,9 +1,10 @@
 /*
- * The TD's memory: its software TLB on this CPU, nested page faults (a TLB miss, a virtualization exception, or an exit), and
- * accesses by the machine on behalf of an instruction. SDM volume 3, sections 26.5.7 ("Virtualization exceptions"), 29.3.3 ("EPT
- * violations"), 29.4.3 ("Guidelines for use of INVEPT").
+ * The TD's memory: its software TLB on this CPU, nested page faults (a TLB miss, a virtualization exception, or an
+ * exit), and accesses by the machine on behalf of an instruction. SDM volume 3, sections 26.5.7 ("Virtualization
+ * exceptions"), 29.3.3 ("EPT violations"), 29.4.3 ("Guidelines for use of INVEPT").
  *
- * Instruction fetches from shared memory and page tables in it are page faults with the reserved bit, as for a TD on a server.
+ * Instruction fetches from shared memory and page tables in it are page faults with the reserved bit, as for a TD on
+ * a server.
  */
 #include "sim/machine/config.h"
 #include "sim/machine/hw/svm.h"
@@ -31,7 +32,7 @@
 #define PTE_ACCESSED (1u << 5)
 #define PTE_DIRTY    (1u << 6)
 
-/* --- which TLB --------------------------------------------------------------------------------------------------------- */
+/* --- which TLB ---------------------------------------------------------------------------------------------------- */
 
 static struct td_tlb *find_tlb(struct td_cpu *td, const struct td_vmcs *v)
 {
@@ -92,7 +93,7 @@ void td_tlb_stats(struct cpu *cpu, struct td_tlb_stats *out)
     }
 }
 
-/* --- TLB misses -------------------------------------------------------------------------------------------------------- */
+/* --- TLB misses --------------------------------------------------------------------------------------------------- */
 
 /* May the TD see all of this memory through a private (else shared) entry? */
 static bool is_sound(u64 hpa, u64 bytes, bool shared)
@@ -134,7 +135,7 @@ static enum td_next fill(struct cpu *cpu, u64 gpa, const struct ept_walk *walk)
     return TD_RESUME;
 }
 
-/* --- the linear address of a violation --------------------------------------------------------------------------------- */
+/* --- the linear address of a violation ---------------------------------------------------------------------------- */
 
 static struct gpt_mode gpt_mode(const struct cpu *cpu)
 {
@@ -159,7 +160,10 @@ static u64 read_pte(const void *pte, unsigned bytes)
     return bytes == 4 ? *(const volatile u32 *)pte : *(const volatile u64 *)pte;
 }
 
-/* Walks without side effects as far as the tables can be read. True: the walk of `linear` meets `gpa`, at its end or (`table`) as an entry. */
+/*
+ * Walks without side effects as far as the tables can be read. True: the walk of `linear` meets `gpa`, at its end or
+ * (`table`) as an entry.
+ */
 static bool walk_meets(struct cpu *cpu, u64 linear, u64 gpa, bool table)
 {
     struct gpt_mode mode = gpt_mode(cpu);
@@ -235,7 +239,7 @@ static bool find_linear(struct cpu *cpu, const struct violation *what, u64 *foun
     return false;
 }
 
-/* --- violations -------------------------------------------------------------------------------------------------------- */
+/* --- violations --------------------------------------------------------------------------------------------------- */
 
 /* The virtualization-exception information area: SDM volume 3, table 26-1. */
 struct ve_info {
@@ -248,10 +252,9 @@ _Static_assert(offsetof(struct ve_info, eptp_index) == 32, "SDM volume 3, table 
 static bool deliver_ve(struct cpu *cpu, u64 qualification, u64 linear, u64 gpa)
 {
     const struct td_vmcs *v = td_vmcs(cpu);
-    u8 *page = plat_page(ept_strip_keyid(v->ve_info_hpa));
-    struct ve_info *info = (struct ve_info *)(page + (v->ve_info_hpa & (PAGE - 1)));
+    struct ve_info *info = plat_page(ept_strip_keyid(v->ve_info_hpa));
 
-    if (!page || !(cpu->td->cr0 & CR0_PE) || (cpu->td->exit_int_info & VMCB_EVENT_VALID) || info->busy)
+    if (!info || !(cpu->td->cr0 & CR0_PE) || (cpu->td->exit_int_info & VMCB_EVENT_VALID) || info->busy)
         return false;
     *info = (struct ve_info){REASON_EPT_VIOLATION, ~0u, qualification, linear, gpa, 0};
     if (v->exception_bitmap >> VECTOR_VE & 1)
@@ -304,7 +307,10 @@ static enum td_next shared_fault(struct cpu *cpu, const struct violation *what)
     return page_fault(cpu, linear, error);
 }
 
-/* A translation that the TLB lacks, or has with too few permissions. TD_RESUME: try again (or an event is on its way). */
+/*
+ * A translation that the TLB lacks, or has with too few permissions. TD_RESUME: try again (or an event is on its
+ * way).
+ */
 static enum td_next translate(struct cpu *cpu, struct violation *what)
 {
     struct td_cpu *td = cpu->td_state;
@@ -337,7 +343,7 @@ enum td_next td_nested_fault(struct cpu *cpu)
     return translate(cpu, &what);
 }
 
-/* --- accesses on behalf of an instruction ------------------------------------------------------------------------------ */
+/* --- accesses on behalf of an instruction ------------------------------------------------------------------------- */
 
 void *td_gpa_pointer(struct cpu *cpu, u64 gpa, u32 access)
 {
@@ -390,7 +396,10 @@ bool td_fetch(struct cpu *cpu, struct insn *insn)
     return insn_decode(bytes, count, td_code_mode(cpu), insn);
 }
 
-/* A real pointer to guest-physical memory by way of the TLB. NULL: it faulted, or was missing and is there at the next try. */
+/*
+ * A real pointer to guest-physical memory by way of the TLB. NULL: it faulted, or was missing and is there at the
+ * next try.
+ */
 static void *reach(struct cpu *cpu, u64 gpa, u32 access, bool table, enum td_next *next)
 {
     struct violation what = {gpa, access, table};

@@ -1,9 +1,9 @@
 /*
- * RDMSR and WRMSR of a TD: the VMX MSR bitmap says which the module sees; the others reach MSRs that each vCPU has of its own.
- * SDM volume 3, section 25.6.9; volume 4 for the MSRs.
+ * RDMSR and WRMSR of a TD: the VMX MSR bitmap says which the module sees; the others reach MSRs that each vCPU has of
+ * its own. SDM volume 3, section 25.6.9; volume 4 for the MSRs.
  *
- * Left out: a virtual APIC (the TD's x2APIC registers but TPR read 0 and ignore writes), performance monitoring, and MSRs that
- * the real CPU lacks (they read 0 and ignore writes).
+ * Left out: a virtual APIC (the TD's x2APIC registers but TPR read 0 and ignore writes), performance monitoring, and
+ * MSRs that the real CPU lacks (they read 0 and ignore writes).
  */
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/cpu.h"

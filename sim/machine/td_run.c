@@ -1,9 +1,9 @@
 /*
  * The run loop of a TD vCPU: VM entry, the processor's own business, VM exit. See td.h.
  *
- * Left out: MOV DR exiting, PAUSE-loop exiting, the VMX-preemption timer, posted interrupts and the virtual APIC, and VM exits at
- * XSETBV (which SVM in QEMU cannot intercept). An INTR exit while an event is being injected under the monitor trap stands in
- * for the trap.
+ * Left out: MOV DR exiting, PAUSE-loop exiting, the VMX-preemption timer, posted interrupts and the virtual APIC, and
+ * VM exits at XSETBV (which SVM in QEMU cannot intercept). An INTR exit while an event is being injected under the
+ * monitor trap stands in for the trap.
  */
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
@@ -18,7 +18,7 @@ void td_init(struct cpu *cpu)
     td_vmcb_init(cpu);
 }
 
-/* --- single steps ------------------------------------------------------------------------------------------------------ */
+/* --- single steps ------------------------------------------------------------------------------------------------- */
 
 /* One instruction, then #DB. Not under event injection: the handler's frame would show TF. */
 static void step_begin(struct cpu *cpu, enum td_step step)
@@ -68,7 +68,7 @@ static enum td_next unblock_nmi(struct cpu *cpu)
     return TD_RESUME;
 }
 
-/* --- exits ------------------------------------------------------------------------------------------------------------- */
+/* --- exits -------------------------------------------------------------------------------------------------------- */
 
 static bool pushes_error_code(unsigned vector)
 {
@@ -187,7 +187,7 @@ static enum td_next handle(struct cpu *cpu)
     }
 }
 
-/* --- the loop ---------------------------------------------------------------------------------------------------------- */
+/* --- the loop ----------------------------------------------------------------------------------------------------- */
 
 static bool nmi_window_is_open(const struct td_vmcs *v)
 {

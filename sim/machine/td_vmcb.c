@@ -1,8 +1,8 @@
 /*
  * A TD vCPU's VMCS in the format of a VMCB. SDM volume 3, "Guest-state area"; APM volume 2, appendix B.
  *
- * CR0, CR4 and EFER live in the VMCS while the TD runs; the VMCB has what the real CPU must see for them. General registers
- * but RAX and RSP live in the VMCS too; all else is in the VMCB and the real CPU until td_vmcb_store().
+ * CR0, CR4 and EFER live in the VMCS while the TD runs; the VMCB has what the real CPU must see for them. General
+ * registers but RAX and RSP live in the VMCS too; all else is in the VMCB and the real CPU until td_vmcb_store().
  */
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
@@ -76,7 +76,7 @@ void td_vmcb_init(struct cpu *cpu)
     b->nested_control = VMCB_NESTED_PAGING;
 }
 
-/* --- segments ------------------------------------------------------------------------------------------------------- */
+/* --- segments ----------------------------------------------------------------------------------------------------- */
 
 static struct vmcb_seg to_vmcb(const struct seam_seg *seg)
 {
@@ -119,7 +119,7 @@ static void store_segments(struct td_vmcs *v, const struct vmcb *b)
     v->idtr_limit = b->idtr.limit;
 }
 
-/* --- control registers ---------------------------------------------------------------------------------------------- */
+/* --- control registers -------------------------------------------------------------------------------------------- */
 
 static u64 visible(u64 real, u64 mask, u64 shadow)
 {
@@ -127,8 +127,8 @@ static u64 visible(u64 real, u64 mask, u64 shadow)
 }
 
 /*
- * CR4 as the real CPU takes it. PAE stays on while paging is off: paging is what it would act on, and QEMU forgets to restore
- * the host's CR0 at an exit with PG = 0, LME = 1, PAE = 0.
+ * CR4 as the real CPU takes it. PAE stays on while paging is off: paging is what it would act on, and QEMU forgets to
+ * restore the host's CR0 at an exit with PG = 0, LME = 1, PAE = 0.
  */
 static u64 real_cr4(const struct td_cpu *td, const struct td_vmcs *v)
 {
@@ -170,7 +170,7 @@ bool td_vmcb_is_valid(const struct cpu *cpu)
     return !(long_mode && (b->cs.attributes & (ATTR_LONG | ATTR_BIG)) == (ATTR_LONG | ATTR_BIG));
 }
 
-/* --- what VMRUN switches -------------------------------------------------------------------------------------------- */
+/* --- what VMRUN switches ------------------------------------------------------------------------------------------ */
 
 static void load_intercepts(struct vmcb *b, const struct td_vmcs *v)
 {
@@ -230,7 +230,7 @@ void td_vmcb_store(struct cpu *cpu)
     v->dr7 = b->dr7;
 }
 
-/* --- what VMRUN does not switch ------------------------------------------------------------------------------------- */
+/* --- what VMRUN does not switch ----------------------------------------------------------------------------------- */
 
 static void load_hidden(struct vmcb *b, const struct td_vmcs *v)
 {
@@ -286,7 +286,7 @@ void td_end(struct cpu *cpu, struct td_vmcs *td)
     td->tsc_aux = cpu_rdmsr(MSR_TSC_AUX);
 }
 
-/* --- single registers ----------------------------------------------------------------------------------------------- */
+/* --- single registers --------------------------------------------------------------------------------------------- */
 
 u64 td_read_gpr(const struct cpu *cpu, unsigned n)
 {

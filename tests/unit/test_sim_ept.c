@@ -1,6 +1,6 @@
 /*
- * The machine's EPT walk and guest page-table walk. EPT entries are built here by hand from the SDM's tables, over the sparse
- * memory of the host platform (MAXPA 52, KeyIDs in 51:46, private from 32 on).
+ * The machine's EPT walk and guest page-table walk. EPT entries are built here by hand from the SDM's tables, over
+ * the sparse memory of the host platform (MAXPA 52, KeyIDs in 51:46, private from 32 on).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -225,7 +225,7 @@ static void table_outside_memory(void **state)
     assert_int_equal(ept_translate(&space, 0x1000, EPT_READ).outcome, EPT_NO_MEMORY);
 }
 
-/* --- guest page tables --- */
+/* --- guest page tables -------------------------------------------------------------------------------------------- */
 
 static struct gpt_walk guest_walk(enum gpt_paging paging, u64 cr3, bool nx, u64 linear)
 {

@@ -1,5 +1,6 @@
 /*
- * The machine's instruction decoder: lengths against encodings typed from the SDM, operands against hand-computed addresses.
+ * The machine's instruction decoder: lengths against encodings typed from the SDM, operands against hand-computed
+ * addresses.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +63,8 @@ static const struct sample samples[] = {
     {"vzeroupper",                       INSN_64, 3, {0xc5, 0xf8, 0x77}},
     {"vmovdqu64 zmm0, [rdi], EVEX",      INSN_64, 6, {0x62, 0xf1, 0xfe, 0x48, 0x6f, 0x07}},
     {"lock cmpxchg16b [rdi]",            INSN_64, 5, {0xf0, 0x48, 0x0f, 0xc7, 0x0f}},
-    {"fifteen bytes of prefixes",        INSN_64, 15, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90}},
+    {"fourteen prefixes and a nop",      INSN_64, 15, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
+                                                    0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90}},
 };
 /* clang-format on */
 

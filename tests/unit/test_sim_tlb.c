@@ -1,6 +1,6 @@
 /*
- * The software TLB against a plain list of what it should hold: random fills, drops and flushes at all page sizes, with few
- * entries so that replacement happens all the time, and with a pool of pages that runs out.
+ * The software TLB against a plain list of what it should hold: random fills, drops and flushes at all page sizes,
+ * with few entries so that replacement happens all the time, and with a pool of pages that runs out.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +83,10 @@ static void holds_what_was_filled(void **state)
     expect_nothing(0xc0000000);
 }
 
-/* SVM's rules for the entries themselves: present, user, and no execute-disable where code may run. APM vol. 2, 15.25. */
+/*
+ * SVM's rules for the entries themselves: present, user, and no execute-disable where code may run. APM vol. 2,
+ * 15.25.
+ */
 static void entries_are_nested_page_table_entries(void **state)
 {
     u64 *table, entry;
@@ -170,7 +173,7 @@ static void pool_runs_out(void **state)
     expect_nothing(0);
 }
 
-/* --- random work against a list ---------------------------------------------------------------------------------------- */
+/* --- random work against a list ----------------------------------------------------------------------------------- */
 
 static u64 seed;
 
