@@ -281,6 +281,17 @@ static void module_starts_on_all_cpus(void **state)
     tear_down();
 }
 
+/* A CPU that the VMM does not run keeps the module from starting; the message says so instead of blaming the memory. */
+static void idle_cpu_is_named(void **state)
+{
+    start_machine(2, 1);
+    tdx_set_each_cpu(NULL);
+    struct tdx_init_fault f = init_module();
+    assert_int_equal(f.err, ERR_TDX);
+    assert_string_equal(f.leaf, "TDH.SYS.CONFIG");
+    assert_non_null(strstr(f.what, "logical processor"));
+}
+
 /* A refusal at each kind of step is reported with leaf and status, and the next try goes on from there. */
 static void module_start_resumes_where_it_failed(void **state)
 {
@@ -768,6 +779,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(module_starts_on_all_cpus),
+        cmocka_unit_test(idle_cpu_is_named),
         cmocka_unit_test(module_start_resumes_where_it_failed),
         cmocka_unit_test(busy_module_start_is_repeated_and_bounded),
         cmocka_unit_test(each_missing_thing_has_its_sentence),
