@@ -323,8 +323,9 @@ static struct tdx_init_fault step_config(const struct setup *s)
     if (tdx_is(a.status, TDX_SYS_CONFIG_NOT_PENDING))
         return refused(TDH_SYS_CONFIG, a.status, "a logical processor of this machine has not run TDH.SYS.LP.INIT");
     u32 details = (u32)a.status.raw;
-    log_msg(LOG_ERROR, "TDH.SYS.CONFIG: %s: TDMR %u, PAMT level or reserved area %u, other TDMR %u",
-            tdx_status_name(a.status), details & 0xff, details >> 8 & 0xff, details >> 16 & 0xff);
+    if (!*tdx_operand_name(a.status))
+        log_msg(LOG_ERROR, "TDH.SYS.CONFIG: %s: TDMR %u, PAMT level or reserved area %u, other TDMR %u",
+                tdx_status_name(a.status), details & 0xff, details >> 8 & 0xff, details >> 16 & 0xff);
     return refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
 }
 
