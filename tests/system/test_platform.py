@@ -73,3 +73,51 @@ def test_unfit_cpu_is_told(boot, cpu, words):
     text = boot("first", cpu=cpu)
     assert words in text
     assert "first:" not in text
+
+
+UD, GP = 6, 13
+# By SDM vol. 2 and 3 for an Intel CPU with VMX and SEAM; what is not here has to run without a fault.
+FAULTS = {
+    "SEAMCALL outside VMX": UD,
+    "VMXOFF outside VMX": UD,
+    "VMXON without VMXE": UD,
+    "TDCALL": UD,
+    "SEAMRET": UD,
+    "VMRUN": UD,
+    "VMMCALL": UD,
+    "VMSAVE": UD,
+    "CLGI": UD,
+    "STGI": UD,
+    "VMXE reads back": 1,
+    "VMXON of a bad revision, carry": 1,
+    "second VMXON, carry": 1,
+    "clear VMXE in VMX": GP,
+    "SEAMCALL, status": 0xC000010000000000,
+    "SEAMCALL of P-SEAMLDR, carry": 1,
+    "INVEPT of type 3, carry": 1,
+    "VMPTRLD, carry": 1,
+    "SEAMCALL after VMXOFF": UD,
+    "set PCIDE": GP,
+    "read AMD MSR": GP,
+    "write KeyID partitioning": GP,
+    "write feature control": GP,
+    "set EFER.SVME": GP,
+    "read x2APIC register in xAPIC mode": GP,
+    "read x2APIC EOI": GP,
+    "write x2APIC version": GP,
+    "back to xAPIC mode at once": GP,
+    "RDPID, value": 0x1234,
+    "MOVDIR64B misaligned": GP,
+    "CPUID VMX SMX x2APIC": 7,
+    "CPUID MOVDIR64B": 1,
+    "CPUID address bits": 48,
+}
+RUN_WITHOUT_FAULT = 53
+
+
+def test_exceptions_are_those_of_an_intel_cpu(boot):
+    text = boot("faults")
+    seen = numbers(text, "faults")
+    assert {name: value for name, value in seen.items() if value} == FAULTS
+    assert len(seen) == RUN_WITHOUT_FAULT
+    assert "the VMM met a triple fault" in text
