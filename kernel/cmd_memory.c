@@ -33,6 +33,17 @@ static bool need_td(struct command_call *c)
     return false;
 }
 
+/* A larger page than the TD may have is refused here, in words that say why. */
+static bool fits_td(struct command_call *c, const struct op *op)
+{
+    if (!need_td(c))
+        return false;
+    if (op->kind != OP_MERGE || op->level.raw <= vm.level.raw)
+        return true;
+    reply_fail(c, "the TD was created with level=%s: it gets no %s pages", level_name(vm.level), level_name(op->level));
+    return false;
+}
+
 /* --- arguments; word `n` is the first behind the operation's name --- */
 
 static bool parse_map(struct command_call *c, unsigned n, struct op *op)
@@ -154,7 +165,7 @@ static void run_op(struct command_call *c, enum op_kind kind)
 {
     struct op op;
 
-    if (parse_op(c, kind, 0, &op) && need_td(c))
+    if (parse_op(c, kind, 0, &op) && fits_td(c, &op))
         do_op(c, &op);
 }
 
@@ -242,7 +253,7 @@ void cmd_plan(struct command_call *c)
         reply_fail(c, "'%s' cannot be planned: map, convert, split, merge, block and unblock can", name);
         return;
     }
-    if (!parse_op(c, kind, 1, &op) || !need_td(c))
+    if (!parse_op(c, kind, 1, &op) || !fits_td(c, &op))
         return;
     struct plan *plan = plan_new();
     if (plan == NULL) {

@@ -88,9 +88,7 @@ static void work(struct command_call *c, const struct probe_work *w)
     u64 from = cpu_tsc();
     o.err = vm_work((unsigned)cpu, w, &o.result, &o.fault);
     o.tsc = cpu_tsc() - from;
-    if (o.err == ERR_OK || (o.err == ERR_INTERRUPTED && o.result.status != PROBE_OK))
-        answer_result(c, &o);
-    else if (o.err == ERR_INTERRUPTED) /* it was done before it saw the ^C */
+    if (o.err == ERR_OK || o.err == ERR_INTERRUPTED) /* after ^C the payload may have been done before it saw it */
         answer_result(c, &o);
     else
         reply_fail(c, "%s", o.fault.text);
@@ -155,7 +153,7 @@ void cmd_probe_accept(struct command_call *c)
     if (!read_range(c, PAGE_BYTES, &w) || !arg_level(c, 2, &level))
         return;
     if (level.raw > LEVEL_2M.raw) {
-        reply_fail(c, "accept takes 4k or 2m: the TDX module accepts no larger pages");
+        reply_fail(c, "accept takes 4k or 2m, not %s: the TDX module accepts no larger pages", level_name(level));
         return;
     }
     w.level = level.raw;

@@ -73,6 +73,8 @@ void cmd_tdx_init(struct command_call *c)
     }
     struct tdx_init_fault f = tdx_module_init(boot->memory, boot->memory_count, boot->options.tdmem_bytes, take_memory);
     if (f.err == ERR_OK) {
+        /* The allocator serves TDs and the VMM alike, so what no TD may have leaves it. */
+        tdx_each_left_out(boot->memory, boot->memory_count, page_withdraw);
         describe_module(c);
         return;
     }

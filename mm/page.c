@@ -273,6 +273,28 @@ void page_add_range(hpa_t base, u64 bytes)
     pages_free += r->count;
 }
 
+static void withdraw_from(struct range *r, u64 pfn, u64 end)
+{
+    pfn = max_u64(pfn, r->first);
+    end = min_u64(end, r->first + r->count);
+    while (pfn < end) {
+        u64 free = r->first + bitmap_find(r->used, pfn - r->first, end - r->first, false);
+        if (free >= end)
+            return;
+        pfn = r->first + bitmap_find(r->used, free - r->first, end - r->first, true);
+        take_run(r, free, pfn - free);
+        pages_total -= pfn - free;
+    }
+}
+
+void page_withdraw(hpa_t base, u64 bytes)
+{
+    spin_lock(&lock);
+    for (unsigned i = 0; i < range_count; i++)
+        withdraw_from(&ranges[i], base.raw >> PAGE_SHIFT, align_up(base.raw + bytes, PAGE_BYTES) >> PAGE_SHIFT);
+    spin_unlock(&lock);
+}
+
 enum err page_alloc(level_t level, hpa_t *page)
 {
     ASSERT(level.raw <= 2);

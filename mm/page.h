@@ -15,6 +15,9 @@ void page_init(void);
  * two: no block spans them. */
 void page_add_range(hpa_t base, u64 bytes);
 
+/* What is free of [base, base + bytes) is not given out any more and counts no longer: memory that no TD may have. */
+void page_withdraw(hpa_t base, u64 bytes);
+
 /* One page of `level`, the caller's until page_free(). ERR_NO_MEMORY. Freeing what is free already is a panic. */
 MUST_CHECK enum err page_alloc(level_t level, hpa_t *page);
 MUST_CHECK enum err page_alloc_zeroed(hpa_t *page); /* 4K, by cpu_reset_pages */

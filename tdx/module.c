@@ -261,6 +261,11 @@ static struct tdx_init_fault step_read_cmrs(const struct setup *s)
     return f;
 }
 
+const struct tdmr_layout *tdx_module_layout(void)
+{
+    return &layout;
+}
+
 static struct tdmr_limits limits_of_module(void)
 {
     struct tdmr_limits l = {.tdmrs_max = tdx_module.tdmrs_max, .reserved_max = tdx_module.reserved_per_tdmr};

@@ -47,6 +47,9 @@ MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limi
                               const struct phys_range *memory, unsigned memory_count, const struct phys_range *cmrs,
                               unsigned cmr_count, u64 limit_bytes);
 
+/* The layout that SYS.CONFIG was given; empty before it was planned. */
+const struct tdmr_layout *tdx_module_layout(void);
+
 /* Bytes of one PAMT of `tdmr_bytes`, a multiple of 4K. */
 u64 tdmr_pamt_bytes(u64 tdmr_bytes, level_t level, unsigned entry_bytes);
 
