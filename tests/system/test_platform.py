@@ -13,14 +13,14 @@ REFUSED = "the platform did not start[^\\n]*\\n"
 
 @pytest.fixture
 def boot(tmp_path):
-    """Returns boot(guest, knobs, cpu): the console's text until the guest ends or the platform refuses to start."""
+    """Returns boot(guest, knobs, cpu, mem): the console's text until the guest ends or the platform refuses to start."""
 
-    def start(guest, knobs="", cpu=None):
+    def start(guest, knobs="", cpu=None, mem="1G"):
         shutil.copy(BUILD / "simtdx.efi", tmp_path / "simtdx.efi")
         shutil.copy(BUILD / f"testguest-{guest}.efi", tmp_path / "septum.efi")
         config = tmp_path / "knobs"
         config.write_bytes(knobs if isinstance(knobs, bytes) else knobs.encode())
-        options = ["--build", str(tmp_path), "--mem", "1G", "--timeout", str(LIMIT_S), "--sim-config", str(config)]
+        options = ["--build", str(tmp_path), "--mem", mem, "--timeout", str(LIMIT_S), "--sim-config", str(config)]
         options += ["--cpu", cpu] if cpu else []
         child = pexpect.spawn(str(RUN), options, timeout=LIMIT_S, encoding="latin-1", echo=False)
         try:
@@ -49,11 +49,17 @@ def test_knob_changes_the_keyids(boot):
 
 
 def test_violations_are_reported_and_survived(boot):
-    text = boot("guard")
-    assert numbers(text, "guard-test") == {"noise differs": 1, "write is gone": 1}
-    assert text.count("guard: the VMM at") >= 7
-    assert re.search(r"wrote to [0-9a-f]+008, the TDX module's reserved range", text)
+    text = boot("guard", mem="5G")
     assert "guard-test: end" in text
+    assert numbers(text, "guard-test") == {
+        "noise differs": 1, "write is gone": 1, "module statuses": 0, "create statuses": 0, "PAMT is hidden": 1,
+        "end statuses": 0, "old bytes are gone": 1, "plain again": 1}
+    seamrr, pamt, tdr, reclaimed = re.split("guard-test: now the", text)
+    assert seamrr.count("the TDX module's reserved range") >= 7
+    assert re.search(r"wrote to [0-9a-f]+008, the TDX module's reserved range", seamrr)
+    assert re.search(r"the VMM at [0-9a-f]+ read from [0-9a-f]+, TDX private memory", pamt)
+    assert "wrote to 100005010, TDX private memory" in tdr
+    assert "guard:" not in reclaimed
 
 
 def test_strict_stops_at_the_first_violation(boot):
