@@ -62,7 +62,7 @@ class Septum:
 
     def answer(self, limit=COMMAND_S):
         """The next `@` line, and the prompt after it."""
-        self.child.expect(r"@(\{[^\r\n]*\})\r?\n", timeout=limit)
+        self.child.expect(r"\n@(\{[^\r\n]*\})\r?\n", timeout=limit)
         answer = Answer(json.loads(self.child.match.group(1)))
         answer.text = self.child.before
         self.child.expect_exact(PROMPT, timeout=limit)
@@ -112,5 +112,5 @@ def run_script(text, *options, limit=300):
         [str(RUN), "--build", str(BUILD), "--timeout", str(limit), "--script", "-", *options],
         input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit + 30, check=False)
     out = done.stdout.decode("latin-1")
-    records = [json.loads(match) for match in re.findall(r"^.*?@(\{.*\})\s*$", out, re.MULTILINE)]
+    records = [json.loads(match) for match in re.findall(r"^@(\{.*\})\s*$", out, re.MULTILINE)]
     return done.returncode, out, records

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, RUN
+from conftest import BOOT_S, BUILD, PROMPT, RUN, Septum, run_script
 
 # TDX module ABI: OPERAND_INVALID, operand RAX; SDM vol. 3: IA32_FEATURE_CONTROL lock and VMX outside SMX.
 OPERAND_INVALID = 0xC000010000000000
@@ -44,23 +44,26 @@ def test_movdir64b_clears_the_page(first):
 
 
 def run_to_the_shell(*options):
-    done = subprocess.run([str(RUN), "--build", str(BUILD), "--timeout", "120", *options], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=150)
-    return done.returncode, done.stdout.decode("latin-1")
+    """What was said until the firmware's shell came."""
+    machine = Septum(*options)
+    try:
+        machine.child.expect_exact("UEFI Interactive Shell", timeout=BOOT_S)
+        return machine.child.before
+    finally:
+        machine.stop()
 
 
 def test_cpu_without_svm_is_named():
-    status, text = run_to_the_shell("--cpu", "max,phys-bits=48,-svm")
+    text = run_to_the_shell("--cpu", "max,phys-bits=48,-svm")
     assert "SVM" in text, text[-2000:]
-    assert "septum>" not in text
-    assert status == 125
+    assert PROMPT not in text
 
 
 def test_bare_start_without_tdx_says_what_is_missing_and_returns():
-    status, text = run_to_the_shell("--bare")
+    status, text, _ = run_script("version\n", "--bare")
     assert "not ready for TDX" in text, text[-2000:]
     assert "Back in the UEFI shell" in text
-    assert "septum>" not in text
+    assert PROMPT not in text
     assert status == 125
 
 
@@ -68,8 +71,7 @@ def test_bare_start_without_tdx_says_what_is_missing_and_returns():
 def test_bad_knob_stops_the_boot_with_file_line_and_reason(tmp_path, line, words):
     config = tmp_path / "knobs.cfg"
     config.write_text(f"# a comment\n{line}\n")
-    status, text = run_to_the_shell("--sim-config", str(config))
-    assert "septum>" not in text
+    text = run_to_the_shell("--sim-config", str(config))
+    assert PROMPT not in text
     for word in words:
         assert word in text, text[-2000:]
-    assert status == 125

@@ -62,6 +62,11 @@ def test_last_poweroff_line_counts_and_failed_ones_do_not(fake):
     assert finish(fake([POWEROFF % 1, POWEROFF % 7, failed]))[0] == 7
 
 
+def test_records_begin_their_line(fake):
+    typed = r"""b'septum> @{"cmd":"poweroff","ok":true,"status":9}\r\n'"""
+    assert finish(fake([POWEROFF % 2, typed]))[0] == 2
+
+
 def test_no_poweroff_line_is_125(fake):
     status, _, err = finish(fake([r"b'@{not json}\r\n@[1]\r\nsome text \xff\xfe'"]))
     assert status == 125
@@ -99,7 +104,7 @@ def test_closed_output_takes_qemu_along(fake):
 
 
 def test_piped_commands_wait_for_the_prompt_and_end_in_poweroff(fake):
-    steps = [r"b'firmware\r\n'", "0.3", r"b'septum> '", "'echo'", "'echo'", "'echo'", POWEROFF % 0]
+    steps = [r"b'firmware\r\n'", "0.3", r"b'septum> '", "'echo'", "'echo'", "'echo'", r"b'\r\n'", POWEROFF % 0]
     status, out, _ = finish(fake(steps, stdin=subprocess.PIPE), input=b"version\nmem\n")
     assert status == 0
     assert out.index(b"septum> ") < out.index(b"[version\r]") < out.index(b"[mem\r]") < out.index(b"[poweroff\r]")
@@ -152,6 +157,7 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
     subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", str(fake.build / "septum.so"), str(source)], check=True)
     names = subprocess.run(["nm", str(fake.build / "septum.so")], capture_output=True, text=True, check=True).stdout
     address = next(int(line.split()[0], 16) for line in names.splitlines() if line.endswith("broken_on_purpose"))
+    address += 5  # behind the function's first instructions, as if one of them had been a call
     steps = [
         r"b'delta +0x%x is not for symbols\r\n'" % address,
         r"b'\r\npanic on CPU 0: test\r\nreturn addresses:\r\n  +0x%x\r\n'" % address,
@@ -161,6 +167,7 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
     status, out, err = finish(fake(steps))
     assert status == 125 and b"panicked" in err
     assert out.count(b"broken_on_purpose at tiny.c:") == 1
+    assert out.index(b"return addresses") < out.index(b"broken_on_purpose at tiny.c:") < out.index(b"halted")
 
 
 @pytest.mark.parametrize(

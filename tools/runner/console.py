@@ -8,6 +8,8 @@ import termios
 import time
 import tty
 
+from runner.symbols import OFFSET
+
 PROMPT = b"septum> "
 PANIC = re.compile(rb"^\W*panic\b", re.IGNORECASE)
 LINE_LIMIT = 65536
@@ -46,31 +48,36 @@ class Watcher:
         self.is_reboot = False
         self.panicked_at = None
         self.is_halted = False
+        self.is_trap = False
         self.has_prompt = False
 
     def feed(self, data):
-        """Takes console bytes; returns what to print after them."""
-        extra = b""
+        """Takes console bytes; returns them with names behind the addresses of a panic."""
+        shown = b""
         for piece in data.splitlines(keepends=True):
             self.line = (self.line + piece)[-LINE_LIMIT:]
+            shown += piece
             if piece.endswith(b"\n"):
-                extra += self._take(self.line.strip())
+                shown += self._take(self.line.strip())
                 self.line = b""
         self.has_prompt = self.has_prompt or self.line.endswith(PROMPT)
-        return extra
+        return shown
 
     def panic_deadline(self):
         return float("inf") if self.panicked_at is None else self.panicked_at + PANIC_GRACE_S
 
     def _take(self, line):
-        at = line.find(b"@{")
-        if at >= 0:
-            self._take_record(line[at + 1 :])
+        if line.startswith(b"@{"):  # not what somebody typed behind the prompt
+            self._take_record(line[1:])
         if PANIC.match(line):
             self.panicked_at = time.monotonic()
         if self.panicked_at is None:
             return b""
-        return b"".join(b"    " + name.encode() + b"\r\n" for name in self.symboliser.names(line))
+        # Registers come with a trap; the first address below them is where it happened, all others are where calls return to.
+        self.is_trap = self.is_trap or line.startswith(b"vector=")
+        names = self.symboliser.names(line, is_return=not self.is_trap)
+        self.is_trap = self.is_trap and not OFFSET.search(line)
+        return b"".join(b"    " + name.encode() + b"\r\n" for name in names)
 
     def _take_record(self, text):
         try:
@@ -145,10 +152,7 @@ class Console:
             return None
         if not data:
             return "ended"
-        self._show(data)
-        extra = self.watcher.feed(data)
-        if extra:
-            self._show(extra)
+        self._show(self.watcher.feed(data))
         return None
 
     def _show(self, data):

@@ -14,12 +14,15 @@ class Symboliser:
         self.image = image
         self.tool = shutil.which("addr2line")
 
-    def names(self, line):
-        """One text for each code offset in `line`: function and source line, inlined callers included."""
-        offsets = [match.decode() for match in OFFSET.findall(line)][:LIMIT]
+    def names(self, line, is_return):
+        """One text for each code offset in `line`: function and source line, inlined callers included.
+
+        A call returns to the instruction behind it, which may belong to another line or function: look one byte earlier.
+        """
+        offsets = [int(match, 16) - is_return for match in OFFSET.findall(line)][:LIMIT]
         if not offsets or not self.tool or not self.image.exists():
             return []
-        ask = [self.tool, "-e", str(self.image), "-f", "-p", "-i", "-s"] + [f"0x{offset}" for offset in offsets]
+        ask = [self.tool, "-e", str(self.image), "-f", "-p", "-i", "-s"] + [f"{offset:#x}" for offset in offsets]
         try:
             answer = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=False).stdout
         except (OSError, subprocess.TimeoutExpired):

@@ -1,0 +1,70 @@
+"""A Septum that breaks says where, and the runner turns its return addresses into names."""
+import re
+import socket
+import time
+
+from conftest import BOOT_S, Septum
+
+RIP = 16  # number of the register in gdb's remote protocol
+NOWHERE = 0x7F00DEAD0000
+
+
+class Remote:
+    """As much of gdb's remote protocol as it takes to stop a CPU and to send it elsewhere."""
+
+    def __init__(self, port):
+        # QEMU listens a moment after the runner has told where.
+        end = time.monotonic() + 20
+        while True:
+            try:
+                self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+                return
+            except ConnectionRefusedError:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+    def send(self, text):
+        checksum = sum(text.encode()) % 256
+        self.socket.sendall(f"${text}#{checksum:02x}".encode())
+
+    def receive(self):
+        data = b""
+        while not re.search(rb"\$[^#]*#..", data):
+            data += self.socket.recv(4096)
+        self.socket.sendall(b"+")
+        return re.search(rb"\$([^#]*)#", data).group(1).decode()
+
+    def interrupt(self):
+        self.socket.sendall(b"\x03")
+        return self.receive()
+
+    def set_register(self, number, value):
+        # QEMU writes single registers only for those who have read which ones there are.
+        self.send("qXfer:features:read:target.xml:0,1000")
+        self.receive()
+        self.send(f"P{number:x}={value.to_bytes(8, 'little').hex()}")
+        return self.receive()
+
+
+def test_panic_names_where_it_was(tmp_path):
+    machine = Septum("--gdb")
+    try:
+        machine.child.expect(r"target remote 127\.0\.0\.1:(\d+)")
+        remote = Remote(int(machine.child.match.group(1)))
+        remote.send("c")
+        machine.wait_for_prompt(BOOT_S)
+        time.sleep(0.3)
+        assert remote.interrupt().startswith(("T", "S"))
+        assert remote.set_register(RIP, NOWHERE) == "OK"
+        remote.send("c")
+        machine.child.expect(r"panic on CPU 0: ([^\r\n]*)", timeout=20)
+        machine.child.expect("halted", timeout=20)
+        report = machine.child.before
+        assert "cr2=0x7f00dead0000" in report
+        # The frames below the wild jump: whatever waited for input, called by kernel_start.
+        assert re.search(r"\n    .*kernel_start at start\.c:\d+", report), report
+        machine.child.expect("Septum panicked", timeout=20)
+        machine.child.wait()
+        assert machine.child.exitstatus == 125
+    finally:
+        machine.stop()
