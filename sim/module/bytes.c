@@ -8,10 +8,20 @@ void mdl_fill(void *to, u64 value, size_t count)
         word[i] = value;
 }
 
+static bool in_words(const void *a, const void *b, size_t bytes)
+{
+    return (((uintptr_t)a | (uintptr_t)b | bytes) & 7) == 0;
+}
+
 void mdl_copy(void *to, const void *from, size_t bytes)
 {
     u8 *target = to;
     const u8 *source = from;
+    if (in_words(to, from, bytes)) {
+        for (size_t i = 0; i < bytes / 8; i++)
+            ((u64 *)to)[i] = ((const u64 *)from)[i];
+        return;
+    }
     for (size_t i = 0; i < bytes; i++)
         target[i] = source[i];
 }
@@ -19,10 +29,15 @@ void mdl_copy(void *to, const void *from, size_t bytes)
 bool mdl_is_zero(const void *at, size_t bytes)
 {
     const u8 *byte = at;
+    u64 any = 0;
+    if (in_words(at, at, bytes)) {
+        for (size_t i = 0; i < bytes / 8; i++)
+            any |= ((const u64 *)at)[i];
+        return any == 0;
+    }
     for (size_t i = 0; i < bytes; i++)
-        if (byte[i])
-            return false;
-    return true;
+        any |= byte[i];
+    return any == 0;
 }
 
 u64 mdl_divide(unsigned __int128 dividend, u64 divisor)

@@ -59,6 +59,9 @@ u64 leaf_phymem_cache_wb(struct call *c)
     if (c->in[RCX] == WB_RESUME && !mdl_sys.wb_interrupted[package])
         return TDX_WBCACHE_RESUME_ERROR;
     if (c->in[RCX] == WB_START) {
+        /* A new start takes all blocks again; the platform goes on where it was interrupted. */
+        while (mdl_sys.wb_interrupted[package] && plat_flush_cache_block(c->lp))
+            ;
         mdl_sys.wb_interrupted[package] = false;
         u64 covered[HKIDS_MAX / 64] = {0};
         if (!note_flushed_hkids(covered))

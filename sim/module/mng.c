@@ -7,10 +7,10 @@
 #include "sim/module/leaves.h"
 #include "sim/module/sept.h"
 
-static u64 draw_uuid(u64 uuid[4])
+static u64 draw_256_bits(u64 bits[4])
 {
     for (unsigned i = 0; i < 4; i++)
-        if (!plat_random(&uuid[i]))
+        if (!plat_random(&bits[i]))
             return TDX_RND_NO_ENTROPY;
     return TDX_SUCCESS;
 }
@@ -32,7 +32,7 @@ u64 leaf_mng_create(struct call *c)
     struct tdr *tdr = plat_page(hpa);
     plat_own(hpa, PAGE_4K);
     mdl_fill(tdr, 0, PAGE_4K / 8);
-    status = draw_uuid(uuid);
+    status = draw_256_bits(uuid);
     if (status)
         return status;
     mdl_copy(tdr->td_uuid, uuid, sizeof(uuid));
@@ -103,6 +103,9 @@ u64 leaf_mng_addcx(struct call *c)
         return status;
     plat_own(hpa, PAGE_4K);
     mdl_fill(plat_page(hpa), initial_tdcs_word(count), PAGE_4K / 8);
+    u64 unused[4]; /* a genuine module draws its migration key with the last page that a TD needs */
+    if (count + 1 == TDCS_PAGES_MIN && draw_256_bits(unused))
+        return TDX_RND_NO_ENTROPY;
     if (count >= TDCS_PAGES_MIN && !tdcs_leaf_allowed(tdcs_page(td.tdr, TDCS_PAGE_FIELDS), c->leaf))
         return TDX_OP_STATE_INCORRECT;
     if (count + 1 == TDCS_PAGES_MIN && !random_key(td.tdr))

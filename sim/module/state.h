@@ -218,6 +218,7 @@ enum sys_state { SYS_INIT_PENDING, SYS_INIT_DONE, SYS_CONFIG_DONE, SYS_READY, SY
 /* What the module knows of a logical processor. Only that LP touches it. */
 struct lp_local {
     bool initialized;
+    bool in_seamcall; /* TDH.SYS.SHUTDOWN of another LP looks at this and at `inside` */
     bool bus_lock;      /* an exit reported one and did not leave the TD */
     u32 random_steps;   /* state of the single-step filter's generator, seeded by TDH.SYS.LP.INIT */
     u64 last_tdvpr_hpa; /* the vCPU that ran here last */

@@ -174,6 +174,14 @@ u64 leaf_sys_lp_shutdown(struct call *c)
     return TDX_SUCCESS;
 }
 
+static bool others_are_in_seam(const struct seam_lp *self)
+{
+    for (unsigned i = 0; i < plat_info()->lp_count && i < LPS_MAX; i++)
+        if (i != self->index && (mdl_sys.lps[i].in_seamcall || mdl_sys.lps[i].inside.count))
+            return true;
+    return false;
+}
+
 /* There is no other module to hand state to; what is left is that no leaf runs any more. */
 u64 leaf_sys_shutdown(struct call *c)
 {
@@ -182,6 +190,8 @@ u64 leaf_sys_shutdown(struct call *c)
     u64 status = lock_sys(c, LOCK_EXCLUSIVE);
     if (status)
         return status;
+    if (others_are_in_seam(c->lp))
+        return TDX_SYS_BUSY;
     mdl_sys.state = SYS_SHUTDOWN;
     return TDX_SUCCESS;
 }
