@@ -73,16 +73,6 @@ static u64 initial_tdcs_word(u32 page_no)
     return page_no == TDCS_PAGE_SEPT_ROOT ? SEPT_FREE_ENTRY : 0;
 }
 
-/* A key for the next migration session is drawn as soon as the TDCS is complete. */
-static bool random_key(struct tdr *tdr)
-{
-    struct tdcs *tdcs = tdcs_page(tdr, TDCS_PAGE_FIELDS);
-    for (unsigned i = 0; i < 4; i++)
-        if (!plat_random(&tdcs->mig_enc_key[i]))
-            return false;
-    return true;
-}
-
 u64 leaf_mng_addcx(struct call *c)
 {
     struct td td;
@@ -103,12 +93,11 @@ u64 leaf_mng_addcx(struct call *c)
         return status;
     plat_own(hpa, PAGE_4K);
     mdl_fill(plat_page(hpa), initial_tdcs_word(count), PAGE_4K / 8);
-    u64 unused[4]; /* a genuine module draws its migration key with the last page that a TD needs */
-    if (count + 1 == TDCS_PAGES_MIN && draw_256_bits(unused))
-        return TDX_RND_NO_ENTROPY;
-    if (count >= TDCS_PAGES_MIN && !tdcs_leaf_allowed(tdcs_page(td.tdr, TDCS_PAGE_FIELDS), c->leaf))
+    struct tdcs *tdcs = count ? tdcs_page(td.tdr, TDCS_PAGE_FIELDS) : NULL;
+    if (count >= TDCS_PAGES_MIN && !tdcs_leaf_allowed(tdcs, c->leaf))
         return TDX_OP_STATE_INCORRECT;
-    if (count + 1 == TDCS_PAGES_MIN && !random_key(td.tdr))
+    /* A key for the next migration session is drawn as soon as the TDCS is complete. */
+    if (count + 1 == TDCS_PAGES_MIN && draw_256_bits(tdcs->mig_enc_key))
         return TDX_RND_NO_ENTROPY;
     td.tdr->tdcx_pa[count] = hpa;
     td.tdr->num_tdcx = count + 1;
