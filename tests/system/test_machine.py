@@ -75,3 +75,11 @@ def test_bad_knob_stops_the_boot_with_file_line_and_reason(tmp_path, line, words
     assert PROMPT not in text
     for word in words:
         assert word in text, text[-2000:]
+
+
+def test_absent_module_is_named(tmp_path):
+    config = tmp_path / "knobs.cfg"
+    config.write_text("module = absent\n")
+    text = run_to_the_shell("--sim-config", str(config))
+    assert "not ready for TDX" in text and "module" in text, text[-2000:]
+    assert PROMPT not in text
