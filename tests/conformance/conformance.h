@@ -10,7 +10,7 @@
 
 #include "tests/host/platform.h"
 
-#define CONF_LPS        2
+#define CONF_LPS        PLATFORM_HOST_LPS
 #define CONF_SHOWN_MAX  50
 #define CONF_TEXT_BYTES 400
 
@@ -29,6 +29,7 @@ struct conf {
     const char *file, *seq; /* being replayed */
     bool quiet;             /* in a setup: disagreements count only as a broken setup */
     bool setup_broken;
+    bool interleaved; /* packages, see conf_env_start() */
     struct conf_lp lps[CONF_LPS];
     bool long_mode; /* the TD's code segment is a 64-bit one */
     unsigned cpl;
@@ -46,8 +47,12 @@ __attribute__((format(printf, 2, 3))) void conf_differ(struct conf_diff *d, cons
 
 /* env.c: the platform of env.json, and the changes that PLATFORM records make. */
 bool conf_env_load(const char *folder);
-void conf_env_start(const json_t *env);
+/* `interleaved`: neighbouring LPs are in different packages (the records do not say which LP is where). */
+void conf_env_start(const json_t *env, bool interleaved);
 void conf_env_change(struct conf *c, const char *text);
+
+/* leaves.c: the number of the leaf whose name `text` begins with. */
+bool conf_leaf_number(const char *text, unsigned *number);
 
 /* regs.c: registers by name, and comparing them. */
 int conf_reg_number(const char *name);
@@ -83,6 +88,8 @@ void conf_inner_check(struct conf *c, struct conf_diff *d);
 
 /* replay.c: whole sequences; fuzz.c: the compact form; interleave.c: pairs of calls. */
 void conf_replay(struct conf *c, const json_t *sequence);
+/* One call of any kind, with no verdict on it. */
+void conf_step(struct conf *c, struct conf_diff *d, const json_t *call);
 void conf_setup(struct conf *c, const char *name, const json_t *env);
 void conf_calls(struct conf *c, const json_t *calls);
 void conf_fuzz(struct conf *c, const json_t *sequence);

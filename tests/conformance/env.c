@@ -58,14 +58,18 @@ bool conf_env_load(const char *folder)
     return true;
 }
 
-void conf_env_start(const json_t *env)
+void conf_env_start(const json_t *env, bool interleaved)
 {
     struct plat_info info = base;
-    info.lp_count = (unsigned)conf_number(json_object_get(env, "lps"));
-    info.package_count = (unsigned)conf_number(json_object_get(env, "pkgs"));
+    unsigned lps = (unsigned)conf_number(json_object_get(env, "lps"));
+    unsigned packages = (unsigned)conf_number(json_object_get(env, "pkgs"));
+    info.lp_count = lps && lps <= CONF_LPS ? lps : 2;
+    info.package_count = packages && packages <= info.lp_count ? packages : 1;
     platform_host_start(&info);
     memcpy(platform_host_knobs.cpuid, rows, sizeof(rows));
     platform_host_knobs.cpuid_rows = row_count;
+    for (unsigned i = 0; interleaved && i < PLATFORM_HOST_LPS; i++)
+        platform_host_lps[i].package = i % info.package_count;
 }
 
 static unsigned long value_behind(const char *text, const char *word, int base_of)

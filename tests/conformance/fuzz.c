@@ -13,18 +13,11 @@ static void copy(json_t *to, const char *key, const json_t *from, const char *ol
         json_object_set(to, key, value);
 }
 
+/* A TDCALL by name; an unknown one becomes a leaf that there is not. */
 static unsigned tdcall_number(const char *leaf)
 {
-    static const struct {
-        const char *leaf;
-        unsigned number;
-    } known[] = {{"TDG.VP.VMCALL", 0}, {"TDG.VP.INFO", 1},        {"TDG.MR.RTMR.EXTEND", 2},  {"TDG.VP.VEINFO.GET", 3},
-                 {"TDG.MR.REPORT", 4}, {"TDG.VP.CPUIDVE.SET", 5}, {"TDG.MEM.PAGE.ACCEPT", 6}, {"TDG.VM.RD", 7},
-                 {"TDG.VM.WR", 8},     {"TDG.VP.RD", 9},          {"TDG.VP.WR", 10},          {"TDG.SYS.RD", 11}};
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strcmp(leaf, known[i].leaf) == 0)
-            return known[i].number;
-    return 0xffff;
+    unsigned number;
+    return conf_leaf_number(leaf, &number) ? number : 0xffff;
 }
 
 static json_t *expand_seamcall(const json_t *call)
@@ -116,6 +109,7 @@ void conf_fuzz(struct conf *c, const json_t *sequence)
 {
     size_t i;
     json_t *call;
+    c->interleaved = false;
     conf_setup(c, json_string_value(json_object_get(sequence, "setup")), json_object_get(sequence, "env"));
     json_array_foreach(json_object_get(sequence, "calls"), i, call)
     {

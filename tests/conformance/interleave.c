@@ -145,7 +145,7 @@ static bool recorded(const json_t *pair, const char *which, const char *text)
 
 static bool prepare(struct conf *c)
 {
-    json_t *env = json_pack("{s:i,s:i}", "lps", CONF_LPS, "pkgs", 1);
+    json_t *env = json_pack("{s:i,s:i}", "lps", 2, "pkgs", 1);
     conf_setup(c, "TD", env);
     json_decref(env);
     for (size_t i = 0; i < sizeof(preparation) / sizeof(preparation[0]); i++) {

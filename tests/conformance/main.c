@@ -121,11 +121,9 @@ static bool play_all(struct conf *c)
     static const struct {
         const char *name;
         enum form form;
-    } files[] = {{"setups.jsonl", FORM_SETUPS},
-                 {"setups2.jsonl", FORM_SETUPS},
+    } files[] = {{"setups.jsonl", FORM_SETUPS},     {"setups2.jsonl", FORM_SETUPS},
                  {"concurrency.jsonl", FORM_PAIRS}, /* while the process is small: it forks a lot */
-                 {"corpus.jsonl", FORM_SEQUENCES},
-                 {"corpus2.jsonl", FORM_SEQUENCES},
+                 {"corpus.jsonl", FORM_SEQUENCES},  {"corpus2.jsonl", FORM_SEQUENCES},
                  {"fuzz.jsonl", FORM_FUZZ}};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (!play_file(c, files[i].name, files[i].form))
