@@ -36,6 +36,12 @@ static void add_outcome(struct json *j, const struct outcome *o)
     json_number(j, "tsc", o->tsc);
 }
 
+const char *probe_status_text(u32 status)
+{
+    static const char *const names[] = {"done", "mismatch", "aborted", "accept_failed", "mapgpa_failed", "bad_work"};
+    return status < ARRAY_COUNT(names) ? names[status] : "unknown";
+}
+
 /* What the payload said, in words; it is not trusted, so an unknown status is a failure too. */
 static void answer_result(struct command_call *c, const struct outcome *o)
 {

@@ -1,5 +1,6 @@
 /* Commands about the TD's life: td create|run|stop|destroy|info. */
 #include "kernel/cmd.h"
+#include "kernel/cmd_probe.h"
 #include "kernel/print.h"
 #include "kernel/vm.h"
 #include "lib/string.h"
@@ -87,6 +88,34 @@ void cmd_td_create(struct command_call *c)
 
 /* --- the others --- */
 
+/* Work that had stopped on the way (a block by hand, say) and that `td run` brought to its end. */
+static void print_finished(void)
+{
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        const struct probe_result *r = &vm.vcpus[i].result;
+        if (vm.vcpus[i].finished)
+            print("  vCPU %u ended its work: %s, %llu bytes, %llu of them wrong\n", i, probe_status_text(r->status),
+                  (unsigned long long)r->bytes, (unsigned long long)r->bad_bytes);
+    }
+}
+
+static void add_finished(struct json *j)
+{
+    json_array(j, "finished");
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        const struct probe_result *r = &vm.vcpus[i].result;
+        if (!vm.vcpus[i].finished)
+            continue;
+        json_object(j, NULL);
+        json_number(j, "vcpu", i);
+        json_text(j, "result", probe_status_text(r->status));
+        json_number(j, "bytes", r->bytes);
+        json_number(j, "bad_bytes", r->bad_bytes);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
 void cmd_td_run(struct command_call *c)
 {
     struct fault_text fault;
@@ -96,7 +125,10 @@ void cmd_td_run(struct command_call *c)
         return;
     }
     print_td();
-    add_td(reply_ok(c));
+    print_finished();
+    struct json *j = reply_ok(c);
+    add_td(j);
+    add_finished(j);
 }
 
 void cmd_td_stop(struct command_call *c)

@@ -18,6 +18,8 @@ enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED
 struct vm_vcpu {
     enum vm_vcpu_state state;
     bool has_work; /* was given work and has not given its result */
+    bool finished; /* vm_run() saw the end of work that had stopped on the way: `result` says what came out of it */
+    struct probe_result result;
     struct fault_text why;
 };
 

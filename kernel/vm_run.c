@@ -135,12 +135,17 @@ static enum err run_vcpu(unsigned index, struct fault_text *fault)
     }
 }
 
-static void forget_abort(unsigned index)
+/* The vCPU asks for work: what it did until now is done. False: its mailbox is gone. */
+static bool take_result(unsigned index, struct probe_result *result)
 {
     struct probe_mailbox *box = vm_mailbox(index);
 
-    if (box != NULL)
-        box->abort = 0;
+    vm.vcpus[index].has_work = false;
+    if (box == NULL)
+        return false;
+    memcpy(result, &box->result, sizeof(*result));
+    box->abort = 0;
+    return true;
 }
 
 static enum err check_runnable(struct fault_text *fault)
@@ -155,28 +160,42 @@ static enum err check_runnable(struct fault_text *fault)
     }
 }
 
+static enum err resume_vcpu(unsigned index, struct fault_text *fault)
+{
+    struct vm_vcpu *v = &vm.vcpus[index];
+    bool had_work = v->has_work;
+
+    v->finished = false;
+    if (v->state == VCPU_HALTED)
+        return fault_say(fault, ERR_STATE, "%s", v->why.text);
+    if (v->state == VCPU_IDLE)
+        return ERR_OK;
+    enum err e = run_vcpu(index, fault);
+    if (e != ERR_OK && e != ERR_INTERRUPTED)
+        return e;
+    v->finished = take_result(index, &v->result) && had_work;
+    return e == ERR_OK ? e : fault_say(fault, e, "stopped by ^C");
+}
+
+/* A vCPU that waits or halted keeps no other from running; ^C and a dead TD do. The first failure is the one that is told. */
 enum err vm_run(struct fault_text *fault)
 {
-    enum err e = check_runnable(fault);
+    enum err first = check_runnable(fault);
 
-    if (e != ERR_OK)
-        return e;
+    if (first != ERR_OK)
+        return first;
     vm.state = VM_RUNNING;
-    for (unsigned i = 0; i < vm.vcpu_count; i++) {
-        struct vm_vcpu *v = &vm.vcpus[i];
-        if (v->state == VCPU_HALTED)
-            return fault_say(fault, ERR_STATE, "%s", v->why.text);
-        if (v->state == VCPU_IDLE)
-            continue;
-        e = run_vcpu(i, fault);
-        if (e != ERR_OK && e != ERR_INTERRUPTED)
-            return e;
-        forget_abort(i);
-        v->has_work = false;
-        if (e == ERR_INTERRUPTED)
-            return fault_say(fault, e, "stopped by ^C");
+    for (unsigned i = 0; i < vm.vcpu_count && vm.state == VM_RUNNING; i++) {
+        struct fault_text text;
+        enum err e = resume_vcpu(i, &text);
+        if (e != ERR_OK && first == ERR_OK) {
+            first = e;
+            *fault = text;
+        }
+        if (e == ERR_INTERRUPTED || e == ERR_TIMEOUT)
+            break;
     }
-    return ERR_OK;
+    return first;
 }
 
 void vm_stop(void)
@@ -222,11 +241,7 @@ enum err vm_work(unsigned index, const struct probe_work *work, struct probe_res
     e = run_vcpu(index, fault);
     if (e != ERR_OK && e != ERR_INTERRUPTED)
         return e;
-    vm.vcpus[index].has_work = false;
-    box = vm_mailbox(index);
-    if (box == NULL)
+    if (!take_result(index, result))
         return fault_say(fault, ERR_STATE, "the mailbox of vCPU %u is not shared any more", index);
-    memcpy(result, &box->result, sizeof(*result));
-    box->abort = 0;
     return e;
 }

@@ -1,0 +1,500 @@
+/*
+ * The TD's life and its run loop (kernel/vm.h, ghci.h) through the console's commands, over the real tdx/, mm/ and module model.
+ * What the TD does is scripted, TDCALL by TDCALL. Numbers of the GHCI and of the payload's protocol are typed here again.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/serial.h"
+#include "kernel/boot_info.h"
+#include "kernel/command.h"
+#include "kernel/vm.h"
+#include "mm/page.h"
+#include "tests/host/cpu.h"
+#include "tests/host/io.h"
+#include "tests/host/platform.h"
+#include "tests/host/seamcall.h"
+
+#define GIB_1      0x40000000ull
+#define SHARED_BIT (1ull << 47)
+
+#define TDCALL_VMCALL 0
+#define TDCALL_ACCEPT 6
+#define PASS_ALL      0xffccull /* RDX RBX RSI RDI R8..R15 */
+
+#define PROBE      0x65626f7270ull
+#define PROBE_ASKS 1ull
+
+#define GHCI_INFO      0x10000ull
+#define GHCI_MAP_GPA   0x10001ull
+#define GHCI_FATAL     0x10003ull
+#define GHCI_INVALID   0x8000000000000000ull
+#define GHCI_UNALIGNED 0x8000000000000002ull
+#define GHCI_AGAIN     1ull
+
+/* --- the machine and its console --- */
+
+static struct boot_info boot = {.memory = {{{4 * GIB_1}, 10 * GIB_1}}, .memory_count = 1};
+static u64 free_before;
+
+static int machine(void **state)
+{
+    struct plat_info info = *platform_host_default_info();
+    info.lp_count = 1;
+    platform_host_start(&info);
+    platform_host_knobs.cpuid[0] = (struct platform_host_cpuid){.leaf = 0xd, .regs = {7, 0x340, 0x340, 0}};
+    platform_host_knobs.cpuid_rows = 1;
+    cpu_host_reset();
+    seamcall_host_reset();
+    page_init();
+    page_add_range(boot.memory[0].base, boot.memory[0].bytes);
+    options_default(&boot.options);
+    boot_info_set(&boot);
+    io_host_reset();
+    return serial_init(SERIAL_COM1) ? 0 : -1;
+}
+
+/* Runs one command; its `@` line. */
+static const char *run(const char *line)
+{
+    io_host_forget();
+    (void)command_run(line, strlen(line), COMMAND_QUIET);
+    const char *at = strstr(io_host_output(), "@{");
+    assert_non_null(at);
+    return at;
+}
+
+static const char *good(const char *line)
+{
+    const char *answer = run(line);
+    if (strstr(answer, "\"ok\":true") == NULL)
+        fail_msg("%s: %s", line, io_host_output());
+    return answer;
+}
+
+/* The command fails and its error holds `words`. */
+static void bad(const char *line, const char *words)
+{
+    const char *answer = run(line);
+    const char *error = strstr(answer, "\"ok\":false,\"error\":\"");
+    if (error == NULL || strstr(error, words) == NULL)
+        fail_msg("%s, where '%s' was expected: %s", line, words, io_host_output());
+}
+
+static void says(const char *answer, const char *words)
+{
+    if (strstr(answer, words) == NULL)
+        fail_msg("'%s' is not in %s", words, answer);
+}
+
+/* --- the TD --- */
+
+static u64 vcpu(unsigned index)
+{
+    return vm.td.vcpus[index].tdvpr.raw;
+}
+
+/* Actions outlive their tests: one that left a TD for good is looked at again when another TD's vCPU gets the same page. */
+static struct guest_action actions[256];
+static unsigned action_count;
+
+static struct guest_action *action(struct guest_action a)
+{
+    assert_true(action_count < sizeof(actions) / sizeof(actions[0]));
+    actions[action_count] = a;
+    return &actions[action_count++];
+}
+
+static struct guest_action *vmcall(u64 r10, u64 r11, u64 r12, u64 r13)
+{
+    struct guest_action *a = action((struct guest_action){.kind = GUEST_TDCALL});
+    a->gpr[RAX] = TDCALL_VMCALL;
+    a->gpr[RCX] = PASS_ALL;
+    a->gpr[R10] = r10;
+    a->gpr[R11] = r11;
+    a->gpr[R12] = r12;
+    a->gpr[R13] = r13;
+    return a;
+}
+
+static struct guest_action *accept_2m(u64 gpa)
+{
+    struct guest_action *a = action((struct guest_action){.kind = GUEST_TDCALL});
+    a->gpr[RAX] = TDCALL_ACCEPT;
+    a->gpr[RCX] = gpa | 1;
+    return a;
+}
+
+static struct guest_action *write_to(u64 gpa)
+{
+    return action((struct guest_action){.kind = GUEST_EPT_VIOLATION, .gpa = gpa, .qualification = 2});
+}
+
+/* The payload on vCPU 0 asks for work. */
+static void push_idle(void)
+{
+    guest_push(vcpu(0), vmcall(PROBE, PROBE_ASKS, 0, 0));
+}
+
+static int with_td(void **state)
+{
+    free_before = page_free_bytes();
+    good("td create mem=64M");
+    push_idle();
+    good("td run");
+    return 0;
+}
+
+static int without_td(void **state)
+{
+    seamcall_host_watch = NULL;
+    if (vm.state != VM_NONE)
+        good("td destroy");
+    assert_int_equal(page_free_bytes(), free_before);
+    return 0;
+}
+
+/* --- life cycle --- */
+
+static void test_init_comes_first(void **state)
+{
+    bad("td create", "tdx init");
+    bad("tdx info", "tdx init");
+    says(good("tdx init"), "\"module_version\":\"1.5.");
+    bad("tdx init", "already");
+    good("tdx info");
+}
+
+static void test_create_and_destroy(void **state)
+{
+    char first[120], second[120];
+    u64 before = page_free_bytes();
+
+    bad("td run", "td create");
+    bad("td destroy", "no TD");
+    snprintf(first, sizeof(first), "%.110s", strstr(good("td create mem=64M vcpus=2"), "\"mrtd\""));
+    bad("td create mem=64M", "td destroy");
+    bad("td stop", "not running");
+    bad("probe fill 0 4K", "td run");
+    says(good("td info"), "\"state\":\"created\"");
+    assert_true(page_free_bytes() < before);
+    good("td destroy");
+    assert_int_equal(page_free_bytes(), before);
+    snprintf(second, sizeof(second), "%.110s", strstr(good("td create mem=64M vcpus=2"), "\"mrtd\""));
+    assert_string_equal(first, second); /* the same TD measures the same */
+    assert_null(strstr(first, "\"mrtd\":\"0000000000"));
+    good("td destroy");
+    says(good("td create mem=64M vcpus=3"), "\"mrtd\"");
+    assert_null(strstr(good("td info"), first));
+    good("td destroy");
+    assert_int_equal(page_free_bytes(), before);
+}
+
+static void test_bad_sizes(void **state)
+{
+    bad("td create mem=0", "8M");
+    bad("td create mem=4K", "2M");
+    bad("td create mem=3M", "2M");
+    bad("td create mem=2048G", "1024G");
+    bad("td create mem=512G", "memory");
+    bad("td create vcpus=0", "vcpus");
+    bad("td create vcpus=65", "vcpus");
+    bad("td create level=512g", "level");
+    bad("td create backing=tape", "backing");
+    bad("td create debug=2", "debug");
+    bad("td create payload=dos", "payload");
+    assert_int_equal(vm.state, VM_NONE);
+}
+
+/* Where the payload lies: at the top, below the ROM where memory ends with it, beside it where memory reaches further. */
+static void test_layout(void **state)
+{
+    static const struct {
+        const char *line;
+        u64 mailboxes;
+    } cases[] = {
+        {"td create mem=8M", 0x7ff000},
+        {"td create mem=1200M vcpus=4", 1200 * 0x100000ull - 0x4000},
+        {"td create mem=4G", 0x100000000ull - 0x4000 - 0x1000},
+        {"td create mem=4098M", 4098 * 0x100000ull - 0x1000},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        good(cases[i].line);
+        assert_int_equal(vm.mailboxes.raw, cases[i].mailboxes);
+        assert_int_equal(vm.rom.raw, 0x100000000ull - 0x4000);
+        says(good("sept"), "\"agree\":true");
+        good("td destroy");
+    }
+}
+
+/* Whatever SEAMCALL of the creation fails: the error says which, and no page is lost. */
+static void test_creation_fails_cleanly(void **state)
+{
+    static const struct {
+        unsigned leaf, calls;
+    } leaves[] = {
+        {9, 1}, {8, 1}, {1, 6}, {21, 1}, {10, 2}, {4, 10}, {22, 2}, {3, 3}, {2, 7}, {16, 20}, {17, 1}, {43, 2},
+    };
+    u64 before = page_free_bytes();
+
+    for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+        for (unsigned n = 0; n < leaves[i].calls; n++) {
+            seamcall_host_inject(leaves[i].leaf, n, 0xc000010000000001ull); /* OPERAND_INVALID, RCX */
+            bad("td create mem=64M vcpus=2", "TDX_OPERAND_INVALID");
+            if (seamcall_host_injections_left() != 0 || vm.state != VM_NONE || page_free_bytes() != before)
+                fail_msg("call %u of leaf %u: state %d, %lld bytes missing", n, leaves[i].leaf, vm.state,
+                         (long long)(before - page_free_bytes()));
+        }
+    }
+    good("td create mem=64M vcpus=2");
+    good("td destroy");
+}
+
+/* A refused tear-down step keeps everything; the next `td destroy` goes on there. */
+static void test_destruction_goes_on_where_it_failed(void **state)
+{
+    static const unsigned leaves[] = {18, 19, 40, 20, 28};
+    u64 before = page_free_bytes();
+
+    for (size_t i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+        good("td create mem=64M");
+        good("map 0 4M");
+        seamcall_host_inject(leaves[i], 0, 0xc000010000000001ull);
+        bad("td destroy", "TDX_OPERAND_INVALID");
+        bad("td run", "dead");
+        bad("map 0 4K", "dead");
+        good("td destroy");
+        assert_int_equal(page_free_bytes(), before);
+    }
+}
+
+/* --- running --- */
+
+static void test_fault_maps_2m(void **state)
+{
+    guest_push(vcpu(0), write_to(0x201000));
+    push_idle();
+    says(good("probe touch 200000 4K"), "\"faults\":1");
+    says(good("walk 2ff000"), "\"level\":\"2m\",\"state\":\"pending\"");
+    says(good("stats"), "\"EPT_VIOLATION\":");
+}
+
+static void test_accept_and_convert(void **state)
+{
+    struct guest_action *accept = accept_2m(0x400000);
+    struct guest_action *map = vmcall(0, GHCI_MAP_GPA, 0x401000 | SHARED_BIT, 0x1000);
+
+    guest_push(vcpu(0), accept);
+    push_idle();
+    good("probe accept 400000 2M 2m");
+    assert_int_equal(accept->gpr[RAX], 0);
+    says(good("walk 400000"), "\"level\":\"2m\",\"state\":\"mapped\"");
+    guest_push(vcpu(0), map);
+    push_idle();
+    says(good("convert 401000 4K shared"), "\"seamcalls\":6,");
+    assert_int_equal(map->gpr[R10], 0);
+    says(good("walk 401000"), "\"state\":\"shared\"");
+    says(good("walk 402000"), "\"level\":\"4k\",\"state\":\"mapped\"");
+    says(good("sept"), "\"agree\":true");
+}
+
+/* One TDVMCALL; its R10. */
+static u64 ask(struct guest_action *a)
+{
+    guest_push(vcpu(0), a);
+    push_idle();
+    good("probe spin 0");
+    assert_true(a->done);
+    return a->gpr[R10];
+}
+
+static void test_mapgpa_takes_no_nonsense(void **state)
+{
+    static const struct {
+        u64 gpa, bytes, status;
+    } cases[] = {
+        {0x1001, 0x1000, GHCI_UNALIGNED},
+        {0x1000, 0x1001, GHCI_UNALIGNED},
+        {0x1000, 0, GHCI_INVALID},
+        {0x4000000, 0x1000, GHCI_INVALID},              /* behind TD memory */
+        {0x3fff000 | SHARED_BIT, 0x2000, GHCI_INVALID}, /* half behind it */
+        {SHARED_BIT << 1, 0x1000, GHCI_INVALID},        /* beyond the guest's addresses */
+        {0x7ffffffff000, 0x2000, GHCI_INVALID},         /* runs into the shared half */
+        {0, ~0xfffull, GHCI_INVALID},
+        {~0xfffull, 0x2000, GHCI_INVALID},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct guest_action *map = vmcall(0, GHCI_MAP_GPA, cases[i].gpa, cases[i].bytes);
+        u64 status = ask(map);
+        if (status != cases[i].status)
+            fail_msg("MapGPA %llx %llx: %llx", (unsigned long long)cases[i].gpa, (unsigned long long)cases[i].bytes,
+                     (unsigned long long)status);
+    }
+    says(good("sept"), "\"shared_bytes\":4096,\"agree\":true"); /* the mailbox alone */
+}
+
+static void test_mapgpa_does_a_gib_at_most(void **state)
+{
+    good("td destroy");
+    good("td create mem=2G level=2m");
+    push_idle();
+    good("td run");
+    struct guest_action *map = vmcall(0, GHCI_MAP_GPA, 0, 0x60000000);
+    assert_int_equal(ask(map), GHCI_AGAIN);
+    assert_int_equal(map->gpr[R11], GIB_1);
+}
+
+static void test_other_leafs(void **state)
+{
+    struct guest_action *info = vmcall(0, GHCI_INFO, 0, 0);
+    assert_int_equal(ask(info), 0);
+    assert_int_equal(info->gpr[R11] | info->gpr[R12] | info->gpr[R13] | info->gpr[R14], 0);
+    struct guest_action *in = vmcall(0, 30, 1, 0);
+    in->gpr[R14] = 0x3f8;
+    assert_int_equal(ask(in), 0);
+    assert_int_equal(in->gpr[R11], 0xff);
+    struct guest_action *in3 = vmcall(0, 30, 3, 0);
+    assert_int_equal(ask(in3), GHCI_INVALID);
+    struct guest_action *cpuid = vmcall(0, 10, 0x40000000, 0);
+    assert_int_equal(ask(cpuid), 0);
+    assert_int_equal(cpuid->gpr[R12] | cpuid->gpr[R13] | cpuid->gpr[R14] | cpuid->gpr[R15], 0);
+    struct guest_action *rdmsr = vmcall(0, 31, 0x1b, 0);
+    assert_int_equal(ask(rdmsr), GHCI_INVALID);
+    struct guest_action *hlt = vmcall(0, 12, 0, 0);
+    assert_int_equal(ask(hlt), 0);
+    static const u64 unknown[][2] = {{0, 0x10004}, {0, 0x1ffff}, {0, 48}, {7, 1}, {PROBE, 2}, {~0ull, ~0ull}};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        struct guest_action *a = vmcall(unknown[i][0], unknown[i][1], 0, 0);
+        assert_int_equal(ask(a), GHCI_INVALID);
+    }
+}
+
+static void test_fatal_error_is_told(void **state)
+{
+    struct guest_action *fatal = vmcall(0, GHCI_FATAL, 3, 0);
+    memcpy(&fatal->gpr[R14], "out of \x01 p", 8);
+    memcpy(&fatal->gpr[R15], "aper\0\0\0\0", 8);
+    guest_push(vcpu(0), fatal);
+    bad("probe fill 0 4K", "out of .aper");
+    bad("probe fill 0 4K", "fatal error");
+    bad("td run", "fatal error");
+    says(good("td info"), "\"vcpu_states\":[\"halted\"]");
+}
+
+static void test_triple_fault(void **state)
+{
+    guest_push(vcpu(0), action((struct guest_action){.kind = GUEST_EXIT, .reason = 2}));
+    bad("probe fill 0 4K", "triple fault");
+    bad("td run", "triple fault");
+}
+
+static void test_stop(void **state)
+{
+    good("td stop");
+    bad("probe fill 0 4K", "td run");
+    bad("td stop", "stopped");
+    good("td run");
+    push_idle();
+    good("probe spin 0");
+}
+
+static void test_block_by_hand_parks(void **state)
+{
+    guest_push(vcpu(0), accept_2m(0x600000));
+    push_idle();
+    good("probe accept 600000 2M 2m");
+    good("block 600000 2m");
+    guest_push(vcpu(0), write_to(0x600000));
+    bad("probe touch 600000 4K", "unblock");
+    bad("probe touch 0 4K", "unblock");
+    says(good("td info"), "\"waiting\"");
+    good("unblock 600000 2m");
+    push_idle();
+    says(good("td run"), "\"finished\":[{\"vcpu\":0,\"result\":\"done\"");
+    says(good("td info"), "\"idle\"");
+}
+
+static void test_private_access_to_shared(void **state)
+{
+    good("convert 800000 4K shared force");
+    guest_push(vcpu(0), write_to(0x800000));
+    bad("probe touch 800000 4K", "attr_mismatch");
+}
+
+/* --- ^C --- */
+
+static unsigned entries_left;
+
+static void type_interrupt(const struct seamcall_regs *regs)
+{
+    if ((regs->rax & 0xffff) == 0 && entries_left > 0 && --entries_left == 0)
+        io_host_type("\x03", 1);
+}
+
+/* The payload sees the flag in its mailbox and asks for work again. */
+static void obey(const struct seamcall_regs *regs)
+{
+    type_interrupt(regs);
+    struct probe_mailbox *box = vm_mailbox(0);
+    if (box->abort && guest_waiting(vcpu(0)) == 0) {
+        box->result.status = 2; /* aborted */
+        box->result.bytes = 4096;
+        push_idle();
+    }
+}
+
+static void test_interrupt_is_obeyed(void **state)
+{
+    entries_left = 20;
+    seamcall_host_watch = obey;
+    bad("probe fill 0 1M", "^C after 4096 bytes");
+    seamcall_host_watch = NULL;
+    push_idle();
+    good("probe spin 0");
+}
+
+static void test_interrupt_is_ignored(void **state)
+{
+    entries_left = 20;
+    seamcall_host_watch = type_interrupt;
+    bad("probe fill 0 1M", "did not react");
+    bad("probe fill 0 1M", "did not react");
+    seamcall_host_watch = NULL;
+    push_idle();
+    good("td run"); /* it comes round after all */
+    push_idle();
+    good("probe spin 0");
+}
+
+int main(void)
+{
+#define WITH_TD(test) cmocka_unit_test_setup_teardown(test, with_td, without_td)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_init_comes_first),
+        cmocka_unit_test(test_create_and_destroy),
+        cmocka_unit_test(test_bad_sizes),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_creation_fails_cleanly),
+        cmocka_unit_test(test_destruction_goes_on_where_it_failed),
+        WITH_TD(test_fault_maps_2m),
+        WITH_TD(test_accept_and_convert),
+        WITH_TD(test_mapgpa_takes_no_nonsense),
+        WITH_TD(test_mapgpa_does_a_gib_at_most),
+        WITH_TD(test_other_leafs),
+        WITH_TD(test_fatal_error_is_told),
+        WITH_TD(test_triple_fault),
+        WITH_TD(test_stop),
+        WITH_TD(test_block_by_hand_parks),
+        WITH_TD(test_private_access_to_shared),
+        WITH_TD(test_interrupt_is_obeyed),
+        WITH_TD(test_interrupt_is_ignored),
+    };
+    return cmocka_run_group_tests(tests, machine, NULL);
+}
