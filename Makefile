@@ -175,7 +175,7 @@ unit: unit-binaries
 	@tests/run --build $(B) unit
 
 # Only the model and its platform: the VMM has a json_ of its own, which is not the library's.
-CONF_PLATFORM := $(B)/host/tests/host/platform.o
+CONF_PLATFORM := $(B)/host/tests/host/platform.o $(B)/host/tests/host/platform_cpuid.o
 $(B)/conformance: $(CONF_OBJ) $(CONF_PLATFORM) $(B)/host/libmodule.a
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $^ $(SHA_LIB) -lpthread -ljansson

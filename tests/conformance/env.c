@@ -66,8 +66,10 @@ void conf_env_start(const json_t *env, bool interleaved)
     info.lp_count = lps && lps <= CONF_LPS ? lps : 2;
     info.package_count = packages && packages <= info.lp_count ? packages : 1;
     platform_host_start(&info);
-    memcpy(platform_host_knobs.cpuid, rows, sizeof(rows));
-    platform_host_knobs.cpuid_rows = row_count;
+    if (row_count) {
+        memcpy(platform_host_knobs.cpuid, rows, sizeof(rows));
+        platform_host_knobs.cpuid_rows = row_count;
+    }
     for (unsigned i = 0; interleaved && i < PLATFORM_HOST_LPS; i++)
         platform_host_lps[i].package = i % info.package_count;
 }

@@ -62,6 +62,9 @@ void platform_host_start(const struct plat_info *info)
     current = info ? *info : default_info;
     platform_host_knobs = (struct platform_host_knobs){
         .tsc_step = 1000000, .cache_blocks = 4, .random_state = 0x9e3779b97f4a7c15, .tsc = 0x1000000000};
+    platform_host_knobs.cpuid_rows = platform_host_default_cpuid_rows;
+    memcpy(platform_host_knobs.cpuid, platform_host_default_cpuid,
+           platform_host_default_cpuid_rows * sizeof(platform_host_default_cpuid[0]));
     platform_host_counts = (struct platform_host_counts){0};
     memset(next_cache_block, 0, sizeof(next_cache_block));
     memset(platform_host_lps, 0, sizeof(platform_host_lps));

@@ -40,6 +40,10 @@ struct platform_host_counts {
     u64 invepts, owned_bytes, cache_blocks_flushed, polls;
 };
 
+/* The processor that a fresh platform has. */
+extern const struct platform_host_cpuid platform_host_default_cpuid[];
+extern const unsigned platform_host_default_cpuid_rows;
+
 extern struct platform_host_knobs platform_host_knobs;
 extern struct platform_host_counts platform_host_counts;
 

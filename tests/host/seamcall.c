@@ -39,7 +39,7 @@ void (*guest_program)(struct seam_lp *lp);
 
 static struct {
     bool armed;
-    unsigned leaf, calls_before;
+    unsigned leaf, calls_before, times;
     u64 status;
 } injections[INJECTIONS_MAX];
 
@@ -71,17 +71,23 @@ void seamcall_host_reset(void)
     guest_program = NULL;
 }
 
-void seamcall_host_inject(unsigned leaf, unsigned nth, u64 status)
+void seamcall_host_inject_times(unsigned leaf, unsigned nth, unsigned times, u64 status)
 {
     for (unsigned i = 0; i < INJECTIONS_MAX; i++)
         if (!injections[i].armed) {
             injections[i].armed = true;
             injections[i].leaf = leaf;
             injections[i].calls_before = nth;
+            injections[i].times = times;
             injections[i].status = status;
             return;
         }
     broken("too many injections");
+}
+
+void seamcall_host_inject(unsigned leaf, unsigned nth, u64 status)
+{
+    seamcall_host_inject_times(leaf, nth, 1, status);
 }
 
 unsigned seamcall_host_injections_left(void)
@@ -102,7 +108,7 @@ static bool injected(struct seamcall_regs *regs)
         if (injections[i].calls_before > 0) {
             injections[i].calls_before--;
         } else if (!due) {
-            injections[i].armed = false;
+            injections[i].armed = --injections[i].times > 0;
             regs->rax = injections[i].status;
             due = true;
         }

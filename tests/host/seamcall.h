@@ -17,6 +17,8 @@ extern enum seamcall_fault seamcall_host_fault;
 
 /* The `nth` call of `leaf` from now on (0: the next) answers `status` and is not executed. Up to 16 at once. */
 void seamcall_host_inject(unsigned leaf, unsigned nth, u64 status);
+/* The same for `times` calls of the leaf in a row. */
+void seamcall_host_inject_times(unsigned leaf, unsigned nth, unsigned times, u64 status);
 /* How many injections wait for their call. */
 unsigned seamcall_host_injections_left(void);
 /* Called before each SEAMCALL that is executed, with its registers; NULL: none. */

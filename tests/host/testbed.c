@@ -27,6 +27,7 @@
 #define LEAF_TRACK    38
 #define LEAF_WBINVD   41
 #define LEAF_ENTER    0
+#define LEAF_SEPT_RD  25
 
 #define TDCALL_ACCEPT     6
 #define ACCEPTED_ALREADY  0x00000b0a
@@ -60,6 +61,7 @@ static struct {
     unsigned count;
     u64 tracks, invepts;           /* all so far */
     u64 tracks_seen, invepts_seen; /* at the last entry */
+    bool changed;                  /* tables may have changed since the last entry */
 } cache;
 
 static u64 page_bytes(unsigned level)
@@ -87,7 +89,9 @@ static void check_not_cached(u64 hpa, u64 bytes, const char *what)
 
 static void watch(const struct seamcall_regs *regs)
 {
-    switch (regs->rax & 0xffff) {
+    unsigned leaf = regs->rax & 0xffff;
+    cache.changed |= leaf != LEAF_ENTER && leaf != LEAF_SEPT_RD;
+    switch (leaf) {
     case LEAF_TRACK:
         cache.tracks++;
         break;
@@ -106,17 +110,13 @@ static void watch(const struct seamcall_regs *regs)
 /* What the tables say now. Private: the module; shared: a walk of the shared EPT with numbers of its own. False: no mapping. */
 static bool translate_private(u64 gpa, struct cached *out)
 {
-    for (unsigned level = 0; level <= 2; level++) {
-        u64 base = gpa & ~(page_bytes(level) - 1);
-        struct tdx_entry_answer a = tdh_mem_sept_rd(tb.td.tdr, (gpa_t){base}, (level_t){(u8)level});
-        if (a.status.raw != 0)
-            continue; /* the walk ended above */
-        if (a.entry.state != 4)
-            return false; /* not MAPPED */
-        *out = (struct cached){base, a.entry.raw & 0x000ffffffffff000ull, level, false};
-        return true;
-    }
-    return false;
+    struct tdx_entry_answer a = tdh_mem_sept_rd(tb.td.tdr, (gpa_t){gpa & ~(TB_4K - 1)}, (level_t){0});
+    u64 code = a.status.raw >> 32;
+    if ((code != 0 && code != 0xc0000b00) || a.entry.state != 4) /* neither a leaf nor a walk that ended above; MAPPED */
+        return false;
+    u64 mask = page_bytes(a.entry.level.raw) - 1;
+    *out = (struct cached){gpa & ~mask, a.entry.raw & 0x000ffffffffff000ull & ~mask, a.entry.level.raw, false};
+    return true;
 }
 
 static bool translate_shared(u64 gpa, struct cached *out)
@@ -151,13 +151,14 @@ static void cache_at_entry(void)
 {
     if (will_be_flushed())
         cache.count = 0;
-    for (unsigned i = 0; i < cache.count; i++) {
+    for (unsigned i = 0; cache.changed && i < cache.count; i++) {
         struct cached now;
         const struct cached *c = &cache.entry[i];
         bool same = translate(c->gpa, c->shared, &now) && now.hpa + (c->gpa - now.gpa) == c->hpa;
         if (!same)
             TB_FAIL("the TD enters with a stale translation", c->gpa);
     }
+    cache.changed = false;
 }
 
 static bool look_up(u64 gpa, bool shared, u64 *hpa)
@@ -460,6 +461,7 @@ void tb_accept_range(u64 gpa, u64 bytes)
 struct tdp_report tb_convert(u64 gpa, u64 bytes, enum tdp_attr to)
 {
     struct tdp_report r = tdp_convert(tb.tdp, (gpa_t){gpa}, bytes, to, NULL);
+    cache.changed = true; /* the shared EPT, without a SEAMCALL */
     TB_NEED(r.at.raw >= gpa && r.at.raw <= gpa + bytes, r.at.raw);
     for (u64 i = gpa / TB_4K; i < r.at.raw / TB_4K; i++) {
         bool shared = to == TDP_SHARED;
