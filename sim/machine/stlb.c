@@ -96,7 +96,16 @@ void stlb_flush(struct stlb *tlb)
     tlb->empty = NULL;
     for (unsigned size = 0; size < STLB_SIZES; size++)
         tlb->ring[size].hand = tlb->ring[size].used = 0;
+    tlb->shrunk = true;
     tlb->stats.flushes++;
+}
+
+bool stlb_has_shrunk(struct stlb *tlb)
+{
+    bool shrunk = tlb->shrunk;
+
+    tlb->shrunk = false;
+    return shrunk;
 }
 
 /* --- tables
@@ -168,6 +177,7 @@ static struct stlb_path find_path(const struct stlb *tlb, u64 gpa)
 static void free_slot(struct stlb *tlb, u64 leaf, unsigned level)
 {
     tlb->ring[level].gpa[slot_of(leaf)] = STLB_FREE;
+    tlb->shrunk = true;
 }
 
 void stlb_drop(struct stlb *tlb, u64 gpa)

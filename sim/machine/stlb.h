@@ -38,6 +38,7 @@ struct stlb {
     u32 taken, next; /* of them, tables[next..taken) were not used since the last flush */
     u64 *empty;      /* emptied since the last flush, linked through entry 0 */
     struct stlb_ring ring[STLB_SIZES];
+    bool shrunk; /* see stlb_has_shrunk() */
     struct stlb_stats stats;
 };
 
@@ -52,6 +53,9 @@ u64 stlb_root(const struct stlb *tlb);
 void stlb_flush(struct stlb *tlb);
 /* The entry that translates `gpa` is gone, if there is one. */
 void stlb_drop(struct stlb *tlb, u64 gpa);
+
+/* Did an entry go or change since the last call? Then the CPU's own TLB has to be flushed at the next VMRUN. */
+bool stlb_has_shrunk(struct stlb *tlb);
 
 /*
  * Enters the translation of the page of `level` around `gpa`; `hpa` is of the same byte. `permissions`: EPT_*; NPT

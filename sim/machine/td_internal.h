@@ -24,6 +24,7 @@ struct td_cpu {
     struct td_tlb tlbs[TD_TLBS];
     struct td_tlb *current; /* of the vCPU that runs */
     unsigned next_tlb;
+    u64 last_root;          /* of the nested page table of the last VMRUN */
     struct ept_space space; /* of the vCPU that runs */
     u64 cr4_native;         /* CR4 bits that the real CPU lets a guest have */
     u64 msrpm, iopm;        /* all ones: every access exits */

@@ -12,6 +12,8 @@
 #include "sim/machine/td.h"
 #include "sim/machine/td_internal.h"
 
+#define FLUSH_ALL 1u /* TLB_CONTROL: APM volume 2, section 15.16.1 */
+
 void td_init(struct cpu *cpu)
 {
     cpu->td_state = pool_take((sizeof(struct td_cpu) + 4095) / 4096);
@@ -194,8 +196,19 @@ static bool nmi_window_is_open(const struct td_vmcs *v)
     return v->nmi_window && !(v->interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI));
 }
 
+/* QEMU flushes at every VMRUN; a real CPU is told when translations of this VMCB's tables went, or the tables changed. */
+static void flush_if_needed(struct cpu *cpu)
+{
+    struct td_cpu *td = cpu->td_state;
+    bool other = td->last_root != cpu->td->nested_cr3;
+
+    td->last_root = cpu->td->nested_cr3;
+    cpu->td->tlb_control = stlb_has_shrunk(&td->current->tlb) || other ? FLUSH_ALL : 0;
+}
+
 static void run_once(struct cpu *cpu)
 {
+    flush_if_needed(cpu);
     cpu->td->exit_int_info = 0;
     svm_run_interruptible(cpu->td, td_vmcs(cpu)->gpr);
     cpu->td->event_injection = 0; /* what was not delivered is in exit_int_info now */

@@ -175,10 +175,12 @@ bool td_vmcb_is_valid(const struct cpu *cpu)
 static void load_intercepts(struct vmcb *b, const struct td_vmcs *v)
 {
     b->intercept_exceptions = v->exception_bitmap | 1u << VECTOR_UD;
-    if (v->tsc_multiplier != TSC_MULTIPLIER_ONE)
+    b->intercept_1 &= ~SVM_INTERCEPT_RDTSC;
+    b->intercept_2 &= ~SVM_INTERCEPT_RDTSCP;
+    if (v->tsc_multiplier != TSC_MULTIPLIER_ONE) {
         b->intercept_1 |= SVM_INTERCEPT_RDTSC;
-    else
-        b->intercept_1 &= ~SVM_INTERCEPT_RDTSC;
+        b->intercept_2 |= SVM_INTERCEPT_RDTSCP;
+    }
     if (v->interruptibility & BLOCKED_BY_NMI)
         b->intercept_1 |= SVM_INTERCEPT_IRET;
     else

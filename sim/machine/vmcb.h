@@ -103,6 +103,7 @@ _Static_assert(offsetof(struct vmcb, g_pat) == 0x668, "APM vol. 2, table B-2");
 #define SVM_INTERCEPT_STGI    (1u << 4)
 #define SVM_INTERCEPT_CLGI    (1u << 5)
 #define SVM_INTERCEPT_SKINIT  (1u << 6)
+#define SVM_INTERCEPT_RDTSCP  (1u << 7)
 #define SVM_INTERCEPT_WBINVD  (1u << 9)
 #define SVM_INTERCEPT_MONITOR (1u << 10)
 #define SVM_INTERCEPT_MWAIT   (1u << 11)

@@ -353,7 +353,9 @@ static void miss_fills_and_translations_go_stale(void **state)
     assert_false(data_seen[0]);
     assert_true(nested(&at_run[1], DATA_GPA + 8, &hpa));
     assert_int_equal(hpa, data + 8);
-    map(DATA_GPA, other); /* the module changes the Secure EPT and forgets INVEPT */
+    assert_int_equal(at_run[0].tlb_control, 1); /* other tables than before */
+    assert_int_equal(at_run[1].tlb_control, 0); /* one translation more */
+    map(DATA_GPA, other);                       /* the module changes the Secure EPT and forgets INVEPT */
     RUN(CPUID_ENDS);
     assert_true(nested(&at_run[0], DATA_GPA, &hpa));
     assert_int_equal(hpa, data);
@@ -363,6 +365,7 @@ static void miss_fills_and_translations_go_stale(void **state)
     td_tlb_invept(&cpu, root | 33ull << 42);
     RUN({EXIT_NPF, 1ull << 32 | 4, DATA_GPA, 0}, CPUID_ENDS);
     assert_false(data_seen[0]);
+    assert_int_equal(at_run[0].tlb_control, 1);
     assert_true(nested(&at_run[1], DATA_GPA, &hpa));
     assert_int_equal(hpa, other);
     td_tlb_stats(&cpu, &stats);
