@@ -364,8 +364,10 @@ static enum err unblock_run(struct performance *p, const struct plan_step *s)
         struct element e = {.kind = STEP_UNBLOCK};
         gpa_t gpa = gpa_add(s->gpa, i * level_bytes(s->level));
         if (mirror_find(&e.it, &p->t->mirror, gpa, s->level) && mirror_is_blocked(e.it.entry) &&
-            !(e.it.entry & MIRROR_BY_HAND))
-            err = err_of(perform_element(p, &e));
+            !(e.it.entry & MIRROR_BY_HAND)) {
+            p->report->status = perform_element(p, &e);
+            err = err_of(p->report->status);
+        }
     }
     rw_unlock(tree);
     return err;

@@ -33,21 +33,38 @@ static tdx_status_t track(struct tlb_batch *b)
     return a.status;
 }
 
-enum err tlb_track(struct tlb_batch *b)
+/* The replies to an answer that is no success: out with the vCPU that is inside since before the last TRACK; after the bound of
+ * repetitions out with all of them. */
+static enum err track_or_wait(struct tlb_batch *b, tdx_status_t *status)
 {
-    tdx_status_t status = track(b);
-    if (tdx_is(status, TDX_PREVIOUS_TLB_EPOCH_BUSY)) {
-        /* a vCPU is inside since before the TRACK before this one: it has to leave first */
+    *status = track(b);
+    if (tdx_is(*status, TDX_PREVIOUS_TLB_EPOCH_BUSY)) {
         enum err e = hold_kick(b->td);
         if (e != ERR_OK)
             return e;
-        status = track(b);
+        *status = track(b);
     }
+    if (tdx_verdict(*status) == TDX_REPEAT) {
+        enum err e = hold_begin(b->td);
+        if (e != ERR_OK)
+            return e;
+        *status = track(b);
+        hold_end(b->td);
+    }
+    return ERR_OK;
+}
+
+enum err tlb_track(struct tlb_batch *b)
+{
+    tdx_status_t status;
+    enum err e = track_or_wait(b, &status);
+    if (e != ERR_OK)
+        return e;
     b->report->status = status;
     if (!tdx_ok(status))
         return tdx_verdict(status) == TDX_REPEAT ? ERR_BUSY : ERR_TDX;
     b->report->tracks++;
-    enum err e = b->held ? ERR_OK : hold_kick(b->td);
+    e = b->held ? ERR_OK : hold_kick(b->td);
     if (e == ERR_OK)
         b->blocked = 0;
     return e;

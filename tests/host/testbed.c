@@ -112,7 +112,8 @@ static bool translate_private(u64 gpa, struct cached *out)
 {
     struct tdx_entry_answer a = tdh_mem_sept_rd(tb.td.tdr, (gpa_t){gpa & ~(TB_4K - 1)}, (level_t){0});
     u64 code = a.status.raw >> 32;
-    if ((code != 0 && code != 0xc0000b00) || a.entry.state != 4) /* neither a leaf nor a walk that ended above; MAPPED */
+    if ((code != 0 && code != 0xc0000b00) ||
+        a.entry.state != 4) /* neither a leaf nor a walk that ended above; MAPPED */
         return false;
     u64 mask = page_bytes(a.entry.level.raw) - 1;
     *out = (struct cached){gpa & ~mask, a.entry.raw & 0x000ffffffffff000ull & ~mask, a.entry.level.raw, false};

@@ -1,0 +1,340 @@
+/*
+ * Every kind of status that is no success, at every SEAMCALL of every plan: the call is not executed and answers that status, once
+ * or, for one that wants repeating, until the operation gives up. After it nothing may be lost: the mirror agrees with the module, no page is missing at
+ * the end, the report is an error with words (or a success, where repeating is the answer), and the TD's data is what it was
+ * wherever the conversion did not come.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tdx/leaf.h"
+#include "tests/host/hold.h"
+#include "tests/host/seamcall.h"
+#include "tests/host/testbed.h"
+
+#define MEMORY (TB_1G + 8 * TB_2M)
+#define BASE   TB_1G /* where small operations take place */
+
+static void need(struct tdp_report r)
+{
+    if (r.err != ERR_OK)
+        TB_FAIL(r.what ? r.what : "set-up", r.status.raw);
+}
+
+static gpa_t at(uint64_t gpa)
+{
+    return (gpa_t){gpa};
+}
+
+/* --- operations ---------------------------------------------------------------------------------------------------- */
+
+static void have_nothing(void)
+{
+    need(tdp_map(tb.tdp, at(BASE + 7 * TB_2M), TB_2M, LEVEL_2M, NULL)); /* the tables above */
+}
+
+static void have_2m(void)
+{
+    need(tdp_map(tb.tdp, at(BASE), 3 * TB_2M, LEVEL_2M, NULL));
+    tb_accept_range(BASE, 3 * TB_2M);
+    for (uint64_t gpa = BASE; gpa < BASE + 3 * TB_2M; gpa += 61 * TB_4K)
+        tb_write_page(gpa);
+}
+
+/* What have_2m() has written, and some that it has not. */
+static void verify_some(void)
+{
+    for (unsigned i = 0; i < 2; i++)
+        for (uint64_t gpa = BASE + i * TB_4K; gpa < BASE + 3 * TB_2M; gpa += 61 * TB_4K)
+            tb_verify_range(gpa, TB_4K);
+}
+
+/* By hand: out of the TD's reach. */
+static bool is_blocked(uint64_t gpa)
+{
+    struct tdp_walk w;
+    need(tdp_walk(tb.tdp, at(gpa), &w));
+    return w.state == TDP_BLOCKED;
+}
+
+static void have_4k(void)
+{
+    have_2m();
+    need(tdp_split(tb.tdp, at(BASE), LEVEL_2M, NULL));
+}
+
+static void have_two_states(void)
+{
+    have_4k();
+    need(tb_convert(BASE + 5 * TB_4K, TB_4K, TDP_SHARED));
+    need(tb_convert(BASE + 5 * TB_4K, TB_4K, TDP_PRIVATE));
+}
+
+static void have_shared(void)
+{
+    have_2m();
+    need(tb_convert(BASE + 3 * TB_4K, TB_2M, TDP_SHARED));
+    tb_write_page(BASE + 3 * TB_4K);
+}
+
+static void have_empty_table(void)
+{
+    have_two_states();
+    need(tb_convert(BASE, TB_2M, TDP_SHARED));
+}
+
+static void have_1g(void)
+{
+    need(tdp_map(tb.tdp, at(0), TB_1G, LEVEL_2M, NULL));
+    need(tdp_merge(tb.tdp, at(0), LEVEL_1G, NULL));
+}
+
+static void have_1g_in_parts(void)
+{
+    need(tdp_map(tb.tdp, at(0), TB_1G, LEVEL_2M, NULL));
+    need(tdp_split(tb.tdp, at(TB_2M), LEVEL_2M, NULL));
+}
+
+static void have_blocked(void)
+{
+    have_2m();
+    need(tdp_block(tb.tdp, at(BASE), LEVEL_2M, NULL));
+}
+
+static struct tdp_report map_2m(void)
+{
+    return tdp_map(tb.tdp, at(BASE), 2 * TB_2M, LEVEL_2M, NULL);
+}
+static struct tdp_report map_4k(void)
+{
+    return tdp_map(tb.tdp, at(BASE), TB_2M, LEVEL_4K, NULL);
+}
+static struct tdp_report map_some(void)
+{
+    return tdp_map(tb.tdp, at(BASE + TB_4K), 3 * TB_4K, LEVEL_4K, NULL);
+}
+static struct tdp_report share_some(void)
+{
+    return tb_convert(BASE + 2 * TB_4K, 3 * TB_4K, TDP_SHARED);
+}
+static struct tdp_report share_odd(void)
+{
+    return tb_convert(BASE + TB_2M - TB_4K, TB_2M + 2 * TB_4K, TDP_SHARED);
+}
+static struct tdp_report share_2m(void)
+{
+    return tb_convert(BASE, TB_2M, TDP_SHARED);
+}
+static struct tdp_report share_in_1g(void)
+{
+    return tb_convert(TB_2M + TB_4K, 2 * TB_4K, TDP_SHARED);
+}
+static struct tdp_report own_odd(void)
+{
+    return tb_convert(BASE + 3 * TB_4K, TB_2M, TDP_PRIVATE);
+}
+static struct tdp_report own_2m(void)
+{
+    return tb_convert(BASE, TB_2M, TDP_PRIVATE);
+}
+static struct tdp_report split_2m(void)
+{
+    return tdp_split(tb.tdp, at(BASE), LEVEL_2M, NULL);
+}
+static struct tdp_report merge_2m(void)
+{
+    return tdp_merge(tb.tdp, at(BASE), LEVEL_2M, NULL);
+}
+static struct tdp_report merge_1g(void)
+{
+    return tdp_merge(tb.tdp, at(0), LEVEL_1G, NULL);
+}
+static struct tdp_report block_2m(void)
+{
+    return tdp_block(tb.tdp, at(BASE), LEVEL_2M, NULL);
+}
+static struct tdp_report unblock_2m(void)
+{
+    return tdp_unblock(tb.tdp, at(BASE), LEVEL_2M, NULL);
+}
+static struct tdp_report prepare_destroy(void)
+{
+    return tdp_prepare_destroy(tb.tdp);
+}
+
+static const struct operation {
+    const char *name;
+    void (*have)(void);
+    struct tdp_report (*run)(void);
+} operations[] = {
+    {"map 2m", have_nothing, map_2m},
+    {"map 4k", have_nothing, map_4k},
+    {"map some", have_nothing, map_some},
+    {"share some of 2m", have_2m, share_some},
+    {"share an odd range", have_2m, share_odd},
+    {"share a leaf", have_2m, share_2m},
+    {"share some of 4k", have_4k, share_some},
+    {"share a region of 4k", have_4k, share_2m},
+    {"share a region in two states", have_two_states, share_2m},
+    {"share some of a blocked leaf", have_blocked, share_some},
+    {"share some of 1g", have_1g, share_in_1g},
+    {"own an odd range", have_shared, own_odd},
+    {"own a region over an empty table", have_empty_table, own_2m},
+    {"split", have_2m, split_2m},
+    {"merge", have_4k, merge_2m},
+    {"merge 1g", have_1g_in_parts, merge_1g},
+    {"block", have_2m, block_2m},
+    {"unblock", have_blocked, unblock_2m},
+    {"prepare tear-down", have_4k, prepare_destroy},
+};
+
+/* --- the fault ----------------------------------------------------------------------------------------------------- */
+
+/* As many calls as an operation makes before it gives up: 513 in each of two rounds. */
+#define LONG 1026
+
+static const struct injected {
+    const char *name;
+    uint64_t status;
+    unsigned times;
+    bool kills;
+} statuses[] = {
+    {"OPERAND_BUSY once", 0x8000020000000001, 1, false},
+    {"OPERAND_BUSY(SEPT_TREE) for long", 0x8000020000000092, LONG, false},
+    {"INTERRUPTED_RESTARTABLE once", 0x8000000400000000, 1, false},
+    {"PREVIOUS_TLB_EPOCH_BUSY once", 0x8000020100000000, 1, false},
+    {"TLB_TRACKING_NOT_DONE once", 0xc0000b0800000001, 1, false},
+    {"GPA_RANGE_NOT_BLOCKED once", 0xc0000b0600000001, 1, false},
+    {"EPT_ENTRY_STATE_INCORRECT once", 0xc0000b0d00000001, 1, false},
+    {"EPT_WALK_FAILED once", 0xc0000b0000000001, 1, false},
+    {"EPT_INVALID_PROMOTE_CONDITIONS once", 0xc0000b0900000001, 1, false},
+    {"PAGE_METADATA_INCORRECT once", 0xc000030000000008, 1, false},
+    {"OPERAND_INVALID once", 0xc000010000000001, 1, false},
+    {"an unknown status once", 0xdead0bad00000000, 1, false},
+    {"TD_FATAL once", 0xe000060400000000, 1, true},
+};
+
+/* Counts the SEAMCALLs of an operation and says which leaf the one to be hit is. */
+static uint64_t calls_seen;
+static unsigned leaf_of_call[8192];
+static void (*testbed_watch)(const struct seamcall_regs *regs);
+
+static void count_calls(const struct seamcall_regs *regs)
+{
+    if (calls_seen < sizeof(leaf_of_call) / sizeof(leaf_of_call[0]))
+        leaf_of_call[calls_seen] = regs->rax & 0xffff;
+    calls_seen++;
+    testbed_watch(regs);
+}
+
+static uint64_t count_operation(const struct operation *op)
+{
+    tb_create(MEMORY, LEVEL_1G, false);
+    op->have();
+    testbed_watch = seamcall_host_watch;
+    seamcall_host_watch = count_calls;
+    calls_seen = 0;
+    struct tdp_report r = op->run();
+    uint64_t calls = calls_seen;
+    seamcall_host_watch = testbed_watch;
+    TB_NEED(r.err == ERR_OK, r.status.raw);
+    tb_check();
+    tb_destroy();
+    return calls;
+}
+
+/* PAGE.WBINVD is a flush, which is reported and passed over; SEPT.RD only looks. */
+static bool is_of_the_plan(unsigned leaf)
+{
+    return leaf != 41 && leaf != 25;
+}
+
+/* Calls that begin or end a run of one leaf, and the second of it: those in the middle of 512 are like it. */
+static bool is_worth_a_try(uint64_t n, uint64_t calls)
+{
+    unsigned leaf = leaf_of_call[n];
+    bool first = n == 0 || leaf_of_call[n - 1] != leaf, last = n + 1 == calls || leaf_of_call[n + 1] != leaf;
+    bool second = n > 0 && !first && (n == 1 || leaf_of_call[n - 2] != leaf);
+    return is_of_the_plan(leaf) && (first || second || last);
+}
+
+/* Which occurrence of its leaf call `n` is. */
+static unsigned occurrence(uint64_t n)
+{
+    unsigned before = 0;
+    for (uint64_t i = 0; i < n; i++)
+        before += leaf_of_call[i] == leaf_of_call[n];
+    return before;
+}
+
+static bool is_repeatable(uint64_t status)
+{
+    return status >> 32 == 0x80000200 || status >> 32 == 0x80000004;
+}
+
+/* PROMOTE is refused in it anyway: a fault in the undo is one too many, and the TD is given up. */
+static bool is_refused_anyway(const struct operation *op)
+{
+    return op->have == have_two_states;
+}
+
+/* The report of an operation that met the fault: a success where another call is the answer, else words and the status. */
+static void judge(const struct operation *op, const struct injected *s, const struct tdp_report *r)
+{
+    if (s->kills || (is_refused_anyway(op) && r->err == ERR_TD_DEAD)) {
+        TB_NEED(r->err == ERR_TD_DEAD, r->err);
+    } else if (is_repeatable(s->status)) {
+        TB_NEED(r->err == (s->times == 1 ? ERR_OK : ERR_BUSY), r->err);
+    } else {
+        TB_NEED(r->err == ERR_OK || r->err == ERR_TDX, r->err);
+        TB_NEED(r->err == ERR_OK || r->status.raw == s->status, r->status.raw);
+    }
+    TB_NEED(r->err == ERR_OK || r->what, r->err);
+    TB_NEED(hold_host.depth == 0, hold_host.depth);
+}
+
+/* One operation with one fault at one call. What failed can be asked for again, and ends as if nothing had been. */
+static void try_fault(const struct operation *op, const struct injected *s, uint64_t call)
+{
+    tb_create(MEMORY, LEVEL_1G, false);
+    op->have();
+    seamcall_host_inject_times(leaf_of_call[call], occurrence(call), s->times, s->status);
+    struct tdp_report r = op->run();
+    TB_NEED(seamcall_host_injections_left() == 0, call);
+    judge(op, s, &r);
+    if (r.err != ERR_TD_DEAD) {
+        tb_enter();
+        tb_check();
+        if (!is_blocked(BASE))
+            verify_some();
+        if (r.err != ERR_OK) {
+            r = op->run();
+            if (r.err !=
+                ERR_EXISTS) /* a region that was to be mapped by small pages may have been left mapped by one */
+                need(r);
+        }
+        tb_check();
+    }
+    tb_destroy();
+}
+
+int main(void)
+{
+    unsigned tries = 0;
+    tb_machine();
+    for (unsigned o = 0; o < sizeof(operations) / sizeof(operations[0]); o++) {
+        uint64_t calls = count_operation(&operations[o]);
+        TB_NEED(calls > 0 && calls < sizeof(leaf_of_call) / sizeof(leaf_of_call[0]), calls);
+        for (uint64_t n = 0; n < calls; n++)
+            for (unsigned s = 0; is_worth_a_try(n, calls) && s < sizeof(statuses) / sizeof(statuses[0]); s++) {
+                if (getenv("TRACE"))
+                    printf("%s, call %llu (leaf %u): %s\n", operations[o].name, (unsigned long long)n, leaf_of_call[n],
+                           statuses[s].name);
+                try_fault(&operations[o], &statuses[s], n);
+                tries++;
+            }
+    }
+    printf("%u faults\n", tries);
+    return tries == 0;
+}
