@@ -14,14 +14,14 @@ static struct sim_config config = {
     .module_update = 1,
 };
 
-enum kind { NUMBER, WIDE, FLAG };
+enum kind { NUMBER, WIDE, FLAG, CHOICE };
 
 struct key {
     const char *name;
     enum kind kind;
     void *target;
     u64 min, max;
-    const char *words[2]; /* FLAG: what stands for false and for true */
+    const char *words[3]; /* FLAG: what stands for false and for true; CHOICE: what stands for 0, 1, 2 */
 };
 
 /* clang-format off */
@@ -30,9 +30,11 @@ static const struct key keys[] = {
     {"hkids",          NUMBER, &config.hkids,          2, 63, {0}},
     {"module",         FLAG,   &config.module_present, 0, 1, {"absent", "present"}},
     {"strict",         FLAG,   &config.strict,         0, 1, {"0", "1"}},
-    {"tlb_4k",         NUMBER, &config.tlb_4k,         0, 1 << 20, {0}},
-    {"tlb_2m",         NUMBER, &config.tlb_2m,         0, 1 << 20, {0}},
-    {"tlb_1g",         NUMBER, &config.tlb_1g,         0, 1 << 20, {0}},
+    {"tlb_4k",         NUMBER, &config.tlb_4k,         0, 1 << 14, {0}},
+    {"tlb_2m",         NUMBER, &config.tlb_2m,         0, 1 << 14, {0}},
+    {"tlb_1g",         NUMBER, &config.tlb_1g,         0, 1 << 14, {0}},
+    {"tlb_policy",     CHOICE, &config.tlb_policy,     0, 2, {"fifo", "random", "clock"}},
+    {"tlb_report",     FLAG,   &config.tlb_report,     0, 1, {"0", "1"}},
     {"ept_levels",     NUMBER, &config.ept_levels,     4, 4, {0}},
     {"features0",      WIDE,   &config.features0,      0, ~0ull, {0}},
     {"module_major",   NUMBER, &config.module_major,   1, 1, {0}},
@@ -88,21 +90,28 @@ static bool bad(const char *name, unsigned line, const char *key, const char *va
     return false;
 }
 
-static bool set_flag(const struct key *key, const char *name, unsigned line, const char *value)
+static bool set_word(const struct key *key, const char *name, unsigned line, const char *value)
 {
-    if (!equal(value, key->words[0]) && !equal(value, key->words[1])) {
-        sim_log("%s:%u: %s = %s: allowed are %s and %s", name, line, key->name, value, key->words[0], key->words[1]);
+    unsigned chosen = 0;
+    while (chosen <= key->max && !equal(value, key->words[chosen]))
+        chosen++;
+    if (chosen > key->max) {
+        sim_log("%s:%u: %s = %s: allowed are %s%s%s and %s", name, line, key->name, value, key->words[0],
+                key->max > 1 ? ", " : "", key->max > 1 ? key->words[1] : "", key->words[key->max]);
         return false;
     }
-    *(bool *)key->target = equal(value, key->words[1]);
+    if (key->kind == FLAG)
+        *(bool *)key->target = chosen != 0;
+    else
+        *(u32 *)key->target = chosen;
     return true;
 }
 
 static bool set(const struct key *key, const char *name, unsigned line, const char *value)
 {
     u64 number;
-    if (key->kind == FLAG)
-        return set_flag(key, name, line, value);
+    if (key->kind == FLAG || key->kind == CHOICE)
+        return set_word(key, name, line, value);
     if (!parse_number(value, &number))
         return bad(name, line, key->name, value, "a number is needed, decimal or with 0x in hex");
     if (number < key->min || number > key->max) {

@@ -10,6 +10,8 @@ struct sim_config {
     bool module_present;
     bool strict;                /* stop at the first access to memory that is not the VMM's */
     u32 tlb_4k, tlb_2m, tlb_1g; /* entries of a TD vCPU's software TLB per page size; 0 = as many as fit */
+    u32 tlb_policy;             /* which entry gives way: enum stlb_policy */
+    bool tlb_report;            /* log the misses of each stretch between two TDVMCALLs */
     u32 ept_levels;             /* largest Secure EPT */
     u64 features0;              /* TDX_FEATURES0 */
     u32 module_major, module_minor, module_update;

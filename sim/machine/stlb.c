@@ -70,11 +70,11 @@ u64 stlb_bytes(const u32 capacity[STLB_SIZES])
     return bytes;
 }
 
-void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], unsigned levels, void *memory)
+void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], enum stlb_policy policy, unsigned levels, void *memory)
 {
     u8 *at = memory;
 
-    *tlb = (struct stlb){.root = memory, .top = levels - 1};
+    *tlb = (struct stlb){.root = memory, .top = levels - 1, .policy = policy, .random = 1};
     at += 4096;
     tlb->tables = (void *)at;
     at += STLB_TABLES_MAX * sizeof(u64 *);
@@ -216,14 +216,52 @@ static void drop_subtree(struct stlb *tlb, u64 *entry, unsigned level)
     *entry = 0;
 }
 
-/* Takes the slot at the hand, and out of it the oldest entry if it still holds one. */
-static u32 take_slot(struct stlb *tlb, unsigned level, u64 gpa)
+static bool is_live(const struct stlb_ring *ring, u32 slot)
 {
-    struct stlb_ring *ring = &tlb->ring[level];
+    return slot < ring->used && ring->gpa[slot] != STLB_FREE;
+}
+
+static u32 advance(struct stlb_ring *ring)
+{
     u32 slot = ring->hand;
 
     ring->hand = slot + 1 == ring->capacity ? 0 : slot + 1;
-    if (slot < ring->used && ring->gpa[slot] != STLB_FREE) {
+    return slot;
+}
+
+/* Was the entry in this slot used since the last time it was asked? The CPU sets the accessed flag. */
+static bool take_accessed(struct stlb *tlb, unsigned level, u32 slot)
+{
+    struct stlb_path path = find_path(tlb, tlb->ring[level].gpa[slot]);
+    u64 before = __atomic_fetch_and(path.entry[path.level], ~NPT_ACCESSED, __ATOMIC_RELAXED);
+
+    tlb->shrunk = true; /* else the CPU would not set it again */
+    return before & NPT_ACCESSED;
+}
+
+static u32 choose_slot(struct stlb *tlb, unsigned level)
+{
+    struct stlb_ring *ring = &tlb->ring[level];
+    u32 slot = advance(ring);
+
+    if (!is_live(ring, slot) || tlb->policy == STLB_FIFO)
+        return slot;
+    if (tlb->policy == STLB_RANDOM) {
+        tlb->random = tlb->random * 6364136223846793005u + 1442695040888963407u;
+        return (tlb->random >> 33) % ring->used;
+    }
+    for (u32 i = 0; i < ring->capacity && is_live(ring, slot) && take_accessed(tlb, level, slot); i++)
+        slot = advance(ring);
+    return slot;
+}
+
+/* A slot for a new entry; what it held is replaced. */
+static u32 take_slot(struct stlb *tlb, unsigned level, u64 gpa)
+{
+    struct stlb_ring *ring = &tlb->ring[level];
+    u32 slot = choose_slot(tlb, level);
+
+    if (is_live(ring, slot)) {
         stlb_drop(tlb, ring->gpa[slot]);
         tlb->stats.evictions[level]++;
     }

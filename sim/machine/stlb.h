@@ -27,6 +27,9 @@ struct stlb_ring {
     u32 capacity, hand, used;
 };
 
+/* Which entry gives way: the oldest; any; the oldest that was not used since the hand passed it last. */
+enum stlb_policy { STLB_FIFO, STLB_RANDOM, STLB_CLOCK };
+
 struct stlb_stats {
     u64 fills[STLB_SIZES], walk_steps[STLB_SIZES], evictions[STLB_SIZES], flushes;
 };
@@ -38,6 +41,8 @@ struct stlb {
     u32 taken, next; /* of them, tables[next..taken) were not used since the last flush */
     u64 *empty;      /* emptied since the last flush, linked through entry 0 */
     struct stlb_ring ring[STLB_SIZES];
+    enum stlb_policy policy;
+    u64 random;  /* state of the generator: the same choices in each run */
     bool shrunk; /* see stlb_has_shrunk() */
     struct stlb_stats stats;
 };
@@ -45,7 +50,8 @@ struct stlb {
 /* Bytes of memory that stlb_init() takes for these capacities (0: STLB_ENTRIES_MAX), a multiple of 4K. */
 u64 stlb_bytes(const u32 capacity[STLB_SIZES]);
 /* `memory` is stlb_bytes() long, zeroed, 4K aligned, and stays with the TLB. `levels`: 4 or 5. */
-void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], unsigned levels, void *memory);
+void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], enum stlb_policy policy, unsigned levels,
+               void *memory);
 
 /* What NPT's nested_cr3 takes. */
 u64 stlb_root(const struct stlb *tlb);

@@ -7,6 +7,7 @@
 #include "sim/machine/gpt.h"
 #include "sim/machine/insn.h"
 #include "sim/machine/stlb.h"
+#include "sim/machine/td.h"
 
 /* TLBs of one CPU: a vCPU that finds none takes the one that was given away longest ago. */
 #define TD_TLBS 8
@@ -24,12 +25,13 @@ struct td_cpu {
     struct td_tlb tlbs[TD_TLBS];
     struct td_tlb *current; /* of the vCPU that runs */
     unsigned next_tlb;
-    u64 last_root;          /* of the nested page table of the last VMRUN */
-    struct ept_space space; /* of the vCPU that runs */
-    u64 cr4_native;         /* CR4 bits that the real CPU lets a guest have */
-    u64 msrpm, iopm;        /* all ones: every access exits */
-    u64 absent_page;        /* what a TD sees at memory that is not for it: one page of scribble paper */
-    u32 soft_event_length;  /* RIP was moved by so much for a software event that this entry injects, of this type */
+    u64 last_root;                /* of the nested page table of the last VMRUN */
+    struct td_tlb_stats reported; /* at the last td_tlb_report() */
+    struct ept_space space;       /* of the vCPU that runs */
+    u64 cr4_native;               /* CR4 bits that the real CPU lets a guest have */
+    u64 msrpm, iopm;              /* all ones: every access exits */
+    u64 absent_page;              /* what a TD sees at memory that is not for it: one page of scribble paper */
+    u32 soft_event_length; /* RIP was moved by so much for a software event that this entry injects, of this type */
     u32 soft_event_type;
     enum td_step step;
     bool step_tf; /* the TD's own RFLAGS.TF meanwhile */
@@ -180,6 +182,7 @@ enum td_next td_skip(struct cpu *cpu, const struct insn *insn);
 /* --- td_mem.c: the TD's memory as the TD sees it ------------------------------------------------------------------ */
 /* Takes the TLB of this vCPU on this CPU. */
 void td_mem_enter(struct cpu *cpu);
+void td_tlb_report(struct cpu *cpu);
 /* A nested page fault: TLB miss, #VE, or exit. */
 enum td_next td_nested_fault(struct cpu *cpu);
 /*

@@ -49,7 +49,7 @@ static struct td_tlb *take_tlb(struct td_cpu *td, const struct td_vmcs *v)
     if (!tlb->tlb.root) {
         const struct sim_config *config = sim_config();
         u32 capacity[STLB_SIZES] = {config->tlb_4k, config->tlb_2m, config->tlb_1g};
-        stlb_init(&tlb->tlb, capacity, 4, pool_take(stlb_bytes(capacity) / PAGE));
+        stlb_init(&tlb->tlb, capacity, config->tlb_policy, 4, pool_take(stlb_bytes(capacity) / PAGE));
     }
     stlb_flush(&tlb->tlb);
     tlb->vcpu = v;
@@ -91,6 +91,25 @@ void td_tlb_stats(struct cpu *cpu, struct td_tlb_stats *out)
         }
         out->flushes += stats->flushes;
     }
+}
+
+/* One line of what happened since the last one. */
+void td_tlb_report(struct cpu *cpu)
+{
+    struct td_tlb_stats now, *last = &cpu->td_state->reported;
+    unsigned long d[3][STLB_SIZES];
+
+    td_tlb_stats(cpu, &now);
+    for (unsigned size = 0; size < STLB_SIZES; size++) {
+        d[0][size] = now.misses[size] - last->misses[size];
+        d[1][size] = now.walk_steps[size] - last->walk_steps[size];
+        d[2][size] = now.evictions[size] - last->evictions[size];
+    }
+    sim_log(
+        "tlb: misses 4k %lu 2m %lu 1g %lu, walk steps 4k %lu 2m %lu 1g %lu, replaced 4k %lu 2m %lu 1g %lu, flushes %lu",
+        d[0][0], d[0][1], d[0][2], d[1][0], d[1][1], d[1][2], d[2][0], d[2][1], d[2][2],
+        (unsigned long)(now.flushes - last->flushes));
+    *last = now;
 }
 
 /* --- TLB misses --------------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  * VM exits at XSETBV (which SVM in QEMU cannot intercept). An INTR exit while an event is being injected under the
  * monitor trap stands in for the trap.
  */
+#include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
@@ -248,4 +249,6 @@ void td_run(struct cpu *cpu)
             cpu->td_state->soft_event_length = 0;
     }
     leave(cpu);
+    if (sim_config()->tlb_report && v->exit_reason == REASON_TDCALL && !(v->gpr[RAX] & 0xffff))
+        td_tlb_report(cpu); /* TDG.VP.VMCALL: work ends or begins */
 }

@@ -35,14 +35,19 @@ void *pool_page(void)
 static struct stlb tlb;
 static void *tlb_memory;
 
-static void begin(u32 small, u32 medium, u32 large)
+static void begin_with(enum stlb_policy policy, u32 small, u32 medium, u32 large)
 {
     u32 capacity[STLB_SIZES] = {small, medium, large};
 
     tlb_memory = aligned_alloc(4096, stlb_bytes(capacity));
     memset(tlb_memory, 0, stlb_bytes(capacity));
-    stlb_init(&tlb, capacity, 4, tlb_memory);
+    stlb_init(&tlb, capacity, policy, 4, tlb_memory);
     pages_left = 1000;
+}
+
+static void begin(u32 small, u32 medium, u32 large)
+{
+    begin_with(STLB_FIFO, small, medium, large);
 }
 
 static int end(void **state)
@@ -121,6 +126,58 @@ static void oldest_goes_first(void **state)
     expect_nothing(1ull << 40);
     expect(2ull << 40, 0x40000000, 2, ALL);
     expect(0x1000, 0x101000, 0, ALL); /* sizes do not compete */
+}
+
+/* The CPU's own accesses are played by setting and clearing the accessed flag (bit 5) of leaves. */
+static u64 *leaf_of(u64 gpa)
+{
+    u64 *table = (u64 *)(uintptr_t)stlb_root(&tlb);
+    for (unsigned level = 3; level > 0; level--)
+        table = (u64 *)(uintptr_t)(table[gpa >> (12 + 9 * level) & 511] & 0x000ffffffffff000ull);
+    return &table[gpa >> 12 & 511];
+}
+
+static void clock_spares_what_is_used(void **state)
+{
+    begin_with(STLB_CLOCK, 4, 2, 2);
+    for (u64 i = 0; i < 4; i++)
+        assert_true(stlb_fill(&tlb, i << 12, i << 12, 0, ALL));
+    for (u64 i = 0; i < 4; i++)
+        *leaf_of(i << 12) &= ~0x20ull;
+    *leaf_of(0) |= 0x20;
+    *leaf_of(0x2000) |= 0x20;
+    assert_true(stlb_fill(&tlb, 0x10000, 0x10000, 0, ALL));
+    expect_nothing(0x1000);
+    expect(0, 0, 0, ALL);
+    assert_true(stlb_fill(&tlb, 0x11000, 0x11000, 0, ALL));
+    expect_nothing(0x3000);
+    expect(0x2000, 0x2000, 0, ALL);
+    assert_true(stlb_fill(&tlb, 0x12000, 0x12000, 0, ALL)); /* 0 lost its flag when the hand passed */
+    expect_nothing(0);
+    assert_true(stlb_has_shrunk(&tlb));
+    assert_false(stlb_has_shrunk(&tlb));
+}
+
+static void random_choice_is_bounded_and_repeats(void **state)
+{
+    bool held[2][200];
+
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned count = 0;
+        begin_with(STLB_RANDOM, 32, 2, 2);
+        for (u64 i = 0; i < 200; i++)
+            assert_true(stlb_fill(&tlb, i << 12, i << 12, 0, ALL));
+        for (u64 i = 0; i < 200; i++) {
+            struct stlb_entry entry;
+            held[round][i] = stlb_find(&tlb, i << 12, &entry);
+            count += held[round][i];
+        }
+        assert_int_equal(count, 32);
+        assert_int_equal(tlb.stats.evictions[0], 168);
+        end(NULL);
+    }
+    assert_memory_equal(held[0], held[1], sizeof(held[0]));
+    begin(1, 1, 1);
 }
 
 static void large_replaces_small_and_back(void **state)
@@ -288,6 +345,8 @@ int main(void)
         cmocka_unit_test_teardown(holds_what_was_filled, end),
         cmocka_unit_test_teardown(entries_are_nested_page_table_entries, end),
         cmocka_unit_test_teardown(oldest_goes_first, end),
+        cmocka_unit_test_teardown(clock_spares_what_is_used, end),
+        cmocka_unit_test_teardown(random_choice_is_bounded_and_repeats, end),
         cmocka_unit_test_teardown(large_replaces_small_and_back, end),
         cmocka_unit_test_teardown(flush_and_drop, end),
         cmocka_unit_test_teardown(pool_runs_out, end),
