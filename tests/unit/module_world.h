@@ -53,8 +53,10 @@ enum {
 
 /* The map: VMM memory below 2 GiB, TD memory from 4 GiB. */
 #define W_TDMR      0x100000000ull
-#define W_TDMR_SIZE 0x80000000ull
-#define W_TABLES    0x1000000ull /* SYS.CONFIG's and MNG.INIT's tables */
+#define W_TDMR_SIZE 0xc0000000ull /* the last GiB stays uninitialised */
+#define W_READY     0x80000000ull
+#define W_RESERVED  (W_TDMR + 0x30000000) /* 1 MiB */
+#define W_TABLES    0x1000000ull          /* SYS.CONFIG's and MNG.INIT's tables */
 #define W_PAMT_1G   0x20000000ull
 #define W_PAMT_2M   0x20010000ull
 #define W_PAMT_4K   0x21000000ull
@@ -113,14 +115,15 @@ static void w_system(void)
     w_next_pool = W_POOL;
     w_next_page = W_PAGES;
     w_next_large = W_LARGE;
-    u64 tdmr[40] = {W_TDMR, W_TDMR_SIZE, W_PAMT_1G, 0x1000, W_PAMT_2M, 0x4000, W_PAMT_4K, 0x800000};
+    u64 tdmr[40] = {W_TDMR, W_TDMR_SIZE, W_PAMT_1G, 0x1000,     W_PAMT_2M,
+                    0x6000, W_PAMT_4K,   0xc00000,  0x30000000, 0x100000};
     *w_memory(W_TABLES) = W_TABLES + 0x200;
     memcpy(w_memory(W_TABLES + 0x200), tdmr, sizeof(tdmr));
     w_ok(W_SYS_INIT, 0, 0, 0, 0);
     w_ok(W_SYS_LP_INIT, 0, 0, 0, 0);
     w_ok(W_SYS_CONFIG, W_TABLES, 1, 32, 0);
     w_ok(W_SYS_KEY_CONFIG, 0, 0, 0, 0);
-    for (unsigned i = 0; i < W_TDMR_SIZE >> 22; i++)
+    for (unsigned i = 0; i < W_READY >> 22; i++)
         w_ok(W_TDMR_INIT, W_TDMR, 0, 0, 0);
 }
 
