@@ -15,10 +15,12 @@
 #define IST_DOUBLE_FAULT  1
 #define IST_NMI           2
 #define IST_MACHINE_CHECK 3
+#define IST_PAGE_FAULT    4 /* the guard page: there is no stack left to push on */
 #define IST_STACK_BYTES   8192
 
 #define VECTOR_NMI           2
 #define VECTOR_DOUBLE_FAULT  8
+#define VECTOR_PAGE_FAULT    14
 #define VECTOR_MACHINE_CHECK 18
 
 #define PORT_PIC1_DATA 0x21
@@ -57,7 +59,7 @@ void traps_load_gdt(const struct descriptor_pointer *gdtr, u16 code, u16 data, u
 static struct gate idt[VECTORS] __attribute__((aligned(16)));
 static u64 gdt[5]; /* null, code, data, TSS in two */
 static struct tss tss;
-static u8 ist_stacks[3][IST_STACK_BYTES] __attribute__((aligned(16)));
+static u8 ist_stacks[4][IST_STACK_BYTES] __attribute__((aligned(16)));
 
 static void gate_set(unsigned vector, u16 selector, u8 ist)
 {
@@ -102,7 +104,7 @@ static void gdt_build(void)
     gdt[2] = 0x00cf93000000ffff; /* data, writable, accessed */
     gdt[3] = (sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
     gdt[4] = at >> 32;
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < ARRAY_COUNT(ist_stacks); i++)
         tss.ist[i] = (u64)(ist_stacks[i] + IST_STACK_BYTES);
     tss.io_map = sizeof(tss);
 }
@@ -115,6 +117,7 @@ void traps_init(void)
     idt_load(SELECTOR_CODE);
     gate_set(VECTOR_DOUBLE_FAULT, SELECTOR_CODE, IST_DOUBLE_FAULT);
     gate_set(VECTOR_NMI, SELECTOR_CODE, IST_NMI);
+    gate_set(VECTOR_PAGE_FAULT, SELECTOR_CODE, IST_PAGE_FAULT);
     gate_set(VECTOR_MACHINE_CHECK, SELECTOR_CODE, IST_MACHINE_CHECK);
     io_out8(PORT_PIC1_DATA, PIC_MASK_ALL);
     io_out8(PORT_PIC2_DATA, PIC_MASK_ALL);

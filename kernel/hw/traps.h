@@ -23,7 +23,7 @@ struct traps_saved {
 void traps_borrow(struct traps_saved *saved);
 void traps_give_back(const struct traps_saved *saved);
 
-/* For good: GDT, TSS with stacks of their own for #DF, NMI and #MC, IDT, both 8259 masked. Loads GS with zero: the per-CPU
+/* For good: GDT, TSS with stacks of their own for #DF, #PF, NMI and #MC, IDT, both 8259 masked. Loads GS with zero: the per-CPU
  * area (cpu_set_local) comes after it. */
 void traps_init(void);
 
