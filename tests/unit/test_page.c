@@ -127,6 +127,22 @@ static void test_taken_memory_is_zero(void **state)
     assert_int_equal(page_free_bytes(), total);
 }
 
+static void test_withdrawn_memory_is_not_given_out(void **state)
+{
+    hpa_t page;
+    add(0x40000000, 64 << 20);
+    assert_int_equal(page_alloc(LEVEL_4K, &page), ERR_OK); /* in use: not withdrawn */
+    uint64_t total = page_total_bytes();
+    page_withdraw((hpa_t){0x40000000}, 48 << 20);
+    assert_true(page_total_bytes() < total - (40 << 20));
+    uint64_t left = page_free_bytes();
+    while (page_alloc(LEVEL_4K, &page) == ERR_OK) {
+        assert_true(page.raw >= 0x40000000 + (48 << 20));
+        left -= PAGE;
+    }
+    assert_int_equal(left, 0);
+}
+
 /* Random traffic against a model that knows only which bytes are out. */
 static void test_random_blocks_never_overlap(void **state)
 {
@@ -207,6 +223,7 @@ int main(void)
         cmocka_unit_test_setup(test_bad_ranges_are_refused, fresh),
         cmocka_unit_test_setup(test_tiny_ranges_are_left_alone, fresh),
         cmocka_unit_test_setup(test_taken_memory_is_zero, fresh),
+        cmocka_unit_test_setup(test_withdrawn_memory_is_not_given_out, fresh),
         cmocka_unit_test_setup(test_random_blocks_never_overlap, fresh),
         cmocka_unit_test_setup(test_double_free_panics, fresh),
         cmocka_unit_test_setup(test_foreign_free_panics, fresh),
