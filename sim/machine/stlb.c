@@ -70,11 +70,11 @@ u64 stlb_bytes(const u32 capacity[STLB_SIZES])
     return bytes;
 }
 
-void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], enum stlb_policy policy, unsigned levels, void *memory)
+void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], enum stlb_policy policy, u32 *budget, void *memory)
 {
     u8 *at = memory;
 
-    *tlb = (struct stlb){.root = memory, .top = levels - 1, .policy = policy, .random = 1};
+    *tlb = (struct stlb){.root = memory, .top = 3, .budget = budget, .policy = policy, .random = 1};
     at += 4096;
     tlb->tables = (void *)at;
     at += STLB_TABLES_MAX * sizeof(u64 *);
@@ -125,14 +125,24 @@ static u64 *table_take(struct stlb *tlb)
         clear_table(table);
         return table;
     }
-    if (tlb->taken == STLB_TABLES_MAX)
+    if (tlb->taken == STLB_TABLES_MAX || !*tlb->budget)
         return NULL;
     table = pool_page();
     if (!table)
         return NULL;
+    (*tlb->budget)--;
     tlb->tables[tlb->taken++] = table;
     tlb->next = tlb->taken;
     return table;
+}
+
+void stlb_release(struct stlb *tlb)
+{
+    stlb_flush(tlb);
+    while (tlb->taken) {
+        pool_give(tlb->tables[--tlb->taken]);
+        (*tlb->budget)++;
+    }
 }
 
 /* `table` has no present entry. */

@@ -37,6 +37,7 @@ struct stlb_stats {
 struct stlb {
     u64 *root;
     unsigned top;    /* level of the root's entries: 3, or 4 where the CPU walks five levels */
+    u32 *budget;     /* tables that may still be taken from the pool, by this TLB and others */
     u64 **tables;    /* all tables taken from the pool so far, STLB_TABLES_MAX pointers */
     u32 taken, next; /* of them, tables[next..taken) were not used since the last flush */
     u64 *empty;      /* emptied since the last flush, linked through entry 0 */
@@ -49,9 +50,14 @@ struct stlb {
 
 /* Bytes of memory that stlb_init() takes for these capacities (0: STLB_ENTRIES_MAX), a multiple of 4K. */
 u64 stlb_bytes(const u32 capacity[STLB_SIZES]);
-/* `memory` is stlb_bytes() long, zeroed, 4K aligned, and stays with the TLB. `levels`: 4 or 5. */
-void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], enum stlb_policy policy, unsigned levels,
-               void *memory);
+/*
+ * `memory` is stlb_bytes() long, zeroed, 4K aligned, and stays with the TLB, as does *budget, which several may share.
+ * Four levels of tables.
+ */
+void stlb_init(struct stlb *tlb, const u32 capacity[STLB_SIZES], enum stlb_policy policy, u32 *budget, void *memory);
+
+/* Empties the TLB and gives its tables back. */
+void stlb_release(struct stlb *tlb);
 
 /* What NPT's nested_cr3 takes. */
 u64 stlb_root(const struct stlb *tlb);

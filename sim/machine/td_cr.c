@@ -5,6 +5,8 @@
  *
  * PDPTE loads of PAE paging are left to the CPU, which reads them at each walk.
  */
+#include "sim/machine/hw/svm.h"
+#include "sim/machine/log.h"
 #include "sim/machine/td_internal.h"
 
 /* Access types of the qualification. */
@@ -173,8 +175,14 @@ enum td_next td_control_register(struct cpu *cpu)
     }
 }
 
-/* QEMU ends the guest's run at a MOV to CR3 with bits that the CPU does not have, where it should raise #GP. */
+/*
+ * QEMU ends the guest's run at a MOV to CR3 with bits that the CPU does not have, where it should raise #GP. A VMRUN
+ * that is refused looks the same, but has put the host's state into the VMCB; td_vmcb_is_valid() sees to it that this
+ * does not happen.
+ */
 enum td_next td_bad_cr3(struct cpu *cpu)
 {
+    if (cpu->td->rip - (uintptr_t)svm_run_interruptible < 4096)
+        sim_stop("VMRUN refused the state of a TD");
     return td_raise_error(cpu, VECTOR_GP, 0);
 }

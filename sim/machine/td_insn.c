@@ -175,8 +175,8 @@ enum td_next td_undefined(struct cpu *cpu)
     struct insn insn;
     u32 reason;
 
-    if (!td_fetch(cpu, &insn))
-        return TD_RESUME;
+    if (!td_fetch(cpu, &insn)) /* cut by the end of what is mapped: the CPU has seen enough of it to refuse it */
+        return insn.length ? td_raise(cpu, VECTOR_UD) : TD_RESUME;
     reason = insn.lock ? NO_EXIT : exit_reason(&insn);
     if (reason != NO_EXIT) {
         td_leave(cpu, reason, 0);

@@ -25,6 +25,7 @@ struct td_cpu {
     struct td_tlb tlbs[TD_TLBS];
     struct td_tlb *current; /* of the vCPU that runs */
     unsigned next_tlb;
+    u32 tables_left;              /* that TLBs of this CPU may still take from the pool */
     u64 last_root;                /* of the nested page table of the last VMRUN */
     struct td_tlb_stats reported; /* at the last td_tlb_report() */
     struct ept_space space;       /* of the vCPU that runs */

@@ -49,7 +49,7 @@ static struct td_tlb *take_tlb(struct td_cpu *td, const struct td_vmcs *v)
     if (!tlb->tlb.root) {
         const struct sim_config *config = sim_config();
         u32 capacity[STLB_SIZES] = {config->tlb_4k, config->tlb_2m, config->tlb_1g};
-        stlb_init(&tlb->tlb, capacity, config->tlb_policy, 4, pool_take(stlb_bytes(capacity) / PAGE));
+        stlb_init(&tlb->tlb, capacity, config->tlb_policy, &td->tables_left, pool_take(stlb_bytes(capacity) / PAGE));
     }
     stlb_flush(&tlb->tlb);
     tlb->vcpu = v;
@@ -135,6 +135,17 @@ static unsigned fill_level(u64 hpa, unsigned level, bool shared)
     return level;
 }
 
+/* Tables that other vCPUs' TLBs hold on this CPU are better used here. */
+static bool fill_at_others_cost(struct cpu *cpu, u64 gpa, u64 hpa, unsigned level, u32 permissions)
+{
+    struct td_cpu *td = cpu->td_state;
+
+    for (unsigned i = 0; i < TD_TLBS; i++)
+        if (&td->tlbs[i] != td->current && td->tlbs[i].vcpu)
+            stlb_release(&td->tlbs[i].tlb);
+    return stlb_fill(&td->current->tlb, gpa, hpa, level, permissions);
+}
+
 static enum td_next fill(struct cpu *cpu, u64 gpa, const struct ept_walk *walk)
 {
     struct stlb *tlb = &cpu->td_state->current->tlb;
@@ -148,7 +159,8 @@ static enum td_next fill(struct cpu *cpu, u64 gpa, const struct ept_walk *walk)
         hpa = cpu->td_state->absent_page; /* the platform's or a TD's memory, seen with the wrong key */
     }
     tlb->stats.walk_steps[level] += walk->steps;
-    if (!stlb_fill(tlb, gpa, hpa, level, walk->permissions))
+    if (!stlb_fill(tlb, gpa, hpa, level, walk->permissions) &&
+        !fill_at_others_cost(cpu, gpa, hpa, level, walk->permissions))
         sim_stop("no memory left for the tables of a TD's software TLB");
     td_event_repeat(cpu);
     return TD_RESUME;

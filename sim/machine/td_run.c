@@ -13,11 +13,13 @@
 #include "sim/machine/td.h"
 #include "sim/machine/td_internal.h"
 
-#define FLUSH_ALL 1u /* TLB_CONTROL: APM volume 2, section 15.16.1 */
+#define TABLES_SHARE 4  /* of the reserve, one part for tables of software TLBs; the guard needs the most of it */
+#define FLUSH_ALL    1u /* TLB_CONTROL: APM volume 2, section 15.16.1 */
 
 void td_init(struct cpu *cpu)
 {
     cpu->td_state = pool_take((sizeof(struct td_cpu) + 4095) / 4096);
+    cpu->td_state->tables_left = (u32)(pool_bytes() / 4096 / TABLES_SHARE);
     td_vmcb_init(cpu);
 }
 
@@ -183,7 +185,7 @@ static enum td_next handle(struct cpu *cpu)
     case VMEXIT_SKINIT:
         return td_raise(cpu, VECTOR_UD); /* AMD's, not Intel's */
     case VMEXIT_INVALID:
-        return td_bad_cr3(cpu); /* what VMRUN itself refuses never gets there: td_vmcb_is_valid() */
+        return td_bad_cr3(cpu);
     default:
         sim_stop("a TD left with exit code %x at %lx, which the platform does not know", code,
                  (unsigned long)cpu->td->rip);
@@ -197,7 +199,10 @@ static bool nmi_window_is_open(const struct td_vmcs *v)
     return v->nmi_window && !(v->interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI));
 }
 
-/* QEMU flushes at every VMRUN; a real CPU is told when translations of this VMCB's tables went, or the tables changed. */
+/*
+ * QEMU flushes at every VMRUN; a real CPU is told when translations of this VMCB's tables went, or the tables
+ * changed.
+ */
 static void flush_if_needed(struct cpu *cpu)
 {
     struct td_cpu *td = cpu->td_state;

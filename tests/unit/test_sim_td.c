@@ -68,6 +68,11 @@ void *pool_page(void)
 {
     return pool_take(1);
 }
+void pool_give(void *page) {}
+u64 pool_bytes(void)
+{
+    return RAM_BYTES / 2;
+}
 bool guard_is_poisoned(u64 hpa)
 {
     return poisoned && hpa == poisoned;

@@ -18,6 +18,7 @@
 #define ALL (EPT_READ | EPT_WRITE | EPT_EXEC)
 
 static u64 pages_left;
+static u32 budget;
 static void *given[4096];
 static unsigned given_count;
 
@@ -32,6 +33,19 @@ void *pool_page(void)
     return given[given_count++];
 }
 
+void pool_give(void *page)
+{
+    for (unsigned i = 0; i < given_count; i++) {
+        if (given[i] == page) {
+            free(page);
+            given[i] = given[--given_count];
+            pages_left++;
+            return;
+        }
+    }
+    fail();
+}
+
 static struct stlb tlb;
 static void *tlb_memory;
 
@@ -41,7 +55,8 @@ static void begin_with(enum stlb_policy policy, u32 small, u32 medium, u32 large
 
     tlb_memory = aligned_alloc(4096, stlb_bytes(capacity));
     memset(tlb_memory, 0, stlb_bytes(capacity));
-    stlb_init(&tlb, capacity, policy, 4, tlb_memory);
+    budget = 1000;
+    stlb_init(&tlb, capacity, policy, &budget, tlb_memory);
     pages_left = 1000;
 }
 
@@ -230,6 +245,22 @@ static void pool_runs_out(void **state)
     expect_nothing(0);
 }
 
+static void tables_are_budgeted_and_given_back(void **state)
+{
+    begin(1024, 16, 16);
+    budget = 10;
+    for (u64 i = 0; i < 100; i++)
+        assert_true(stlb_fill(&tlb, i << 21, i << 12, 0, ALL));
+    assert_int_equal(given_count, 10);
+    assert_int_equal(budget, 0);
+    stlb_release(&tlb);
+    assert_int_equal(given_count, 0);
+    assert_int_equal(budget, 10);
+    expect_nothing(99ull << 21);
+    assert_true(stlb_fill(&tlb, 0, 0x5000, 0, ALL));
+    expect(0, 0x5000, 0, ALL);
+}
+
 /* --- random work against a list ----------------------------------------------------------------------------------- */
 
 static u64 seed;
@@ -350,6 +381,7 @@ int main(void)
         cmocka_unit_test_teardown(large_replaces_small_and_back, end),
         cmocka_unit_test_teardown(flush_and_drop, end),
         cmocka_unit_test_teardown(pool_runs_out, end),
+        cmocka_unit_test_teardown(tables_are_budgeted_and_given_back, end),
         cmocka_unit_test_teardown(random_work, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
