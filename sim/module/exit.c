@@ -13,7 +13,7 @@ enum exit_reason {
     EXIT_EXCEPTION = 0, EXIT_INTERRUPT = 1, EXIT_TRIPLE_FAULT = 2, EXIT_INIT = 3, EXIT_SMI = 6, EXIT_NMI_WINDOW = 8,
     EXIT_TASK_SWITCH = 9, EXIT_CPUID = 10, EXIT_GETSEC = 11, EXIT_HLT = 12, EXIT_INVD = 13, EXIT_RDPMC = 15, EXIT_RSM = 17,
     EXIT_VMCALL = 18, EXIT_VMCLEAR = 19, EXIT_VMXON = 27, EXIT_CR_ACCESS = 28, EXIT_IO = 30, EXIT_RDMSR = 31,
-    EXIT_WRMSR = 32, EXIT_ENTRY_FAIL_STATE = 33, EXIT_MWAIT = 36, EXIT_MONITOR = 39, EXIT_ENTRY_FAIL_MC = 41,
+    EXIT_WRMSR = 32, EXIT_ENTRY_FAIL_STATE = 33, EXIT_MWAIT = 36, EXIT_MONITOR = 39, EXIT_ENTRY_FAIL_MC = 41, EXIT_C_STATE_SMI = 42,
     EXIT_EPT_VIOLATION = 48, EXIT_EPT_MISCONFIG = 49, EXIT_INVEPT = 50, EXIT_INVVPID = 53, EXIT_WBINVD = 54,
     EXIT_XSETBV = 55, EXIT_APIC_WRITE = 56, EXIT_VMFUNC = 59, EXIT_ENCLS = 60, EXIT_PML_FULL = 62, EXIT_PCONFIG = 65,
     EXIT_ENCLV = 70, EXIT_ENQCMD = 72, EXIT_ENQCMDS = 73, EXIT_BUS_LOCK = 74, EXIT_NOTIFY = 75, EXIT_SEAMCALL = 76,
@@ -110,8 +110,13 @@ void mdl_advance_rip(struct td_vmcs *td)
 {
     td->rip += td->exit_instr_len;
     td->interruptibility &= ~(INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS);
-    if (td->rflags & RFLAGS_TF)
-        td->pending_dbg |= PENDING_DBG_STEP;
+    mdl_set_single_step(td);
+}
+
+void mdl_set_single_step(struct td_vmcs *td)
+{
+    bool step = (td->rflags & RFLAGS_TF) && !(td->debugctl & DEBUGCTL_BTF);
+    td->pending_dbg = (td->pending_dbg & ~PENDING_DBG_STEP) | (step ? PENDING_DBG_STEP : 0);
 }
 
 /* The exit as it is, for the VMM. */
@@ -173,8 +178,9 @@ static enum seam_next ept_violation(struct seam_lp *lp, struct lp_local *local)
     if (td->qualification & EPT_NMI_UNBLOCKED)
         td->interruptibility |= INTERRUPTIBILITY_NMI;
     if (above_shared_bit(local->tdcs, gpa) && (td->qualification & QUAL_GLA_VALID)) {
-        mdl_inject_pf(td, td->guest_linear, page_fault_error(td));
-        return SEAM_TO_TD;
+        if (mdl_inject_pf(td, td->guest_linear, page_fault_error(td)))
+            return SEAM_TO_TD;
+        return mdl_exit(lp, TDX_NON_RECOVERABLE_VCPU, EXIT_TRIPLE_FAULT, 0, 0, 0, 0);
     }
     if (!is_shared(local->tdcs, gpa)) {
         struct sept_walk walk;
@@ -286,6 +292,7 @@ static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *a
     case EXIT_SMI:
         return pass(lp, td->qualification & QUAL_MSMI ? TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE : TDX_SUCCESS, true);
     case EXIT_INTERRUPT:
+    case EXIT_C_STATE_SMI:
         return pass(lp, TDX_SUCCESS, true);
     case EXIT_RDPMC:
         return rdpmc(lp, local);
@@ -319,6 +326,16 @@ static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *a
     }
 }
 
+/* The debugger asked for exceptions: those that the module injects count too. */
+static enum seam_next enter_again(struct seam_lp *lp, struct lp_local *local)
+{
+    u32 info = local->vmcs->run.entry_intr_info;
+    bool fault = (info & EVENT_VALID) && (info & EVENT_TYPE) == EVENT_TYPE_FAULT;
+    if (!(local->tdcs->attributes & ATTR_DEBUG) || !fault || !(local->vmcs->run.exception_bitmap >> (info & 31) & 1))
+        return SEAM_TO_TD;
+    return mdl_exit(lp, TDX_SUCCESS, EXIT_EXCEPTION, 0, 0, 0, info);
+}
+
 /* Back into the TD behind the instruction, if nothing was injected. */
 static enum seam_next resume(struct seam_lp *lp, struct lp_local *local, bool again)
 {
@@ -328,10 +345,9 @@ static enum seam_next resume(struct seam_lp *lp, struct lp_local *local, bool ag
             td->nmi_window = true;
         mdl_advance_rip(td);
     }
-    if (local->bus_lock) {
+    if (local->bus_lock)
         return mdl_exit(lp, TDX_SUCCESS, EXIT_BUS_LOCK, 0, 0, 0, 0);
-    }
-    return SEAM_TO_TD;
+    return enter_again(lp, local);
 }
 
 enum seam_next module_td_exit(struct seam_lp *lp)
@@ -351,7 +367,7 @@ enum seam_next module_td_exit(struct seam_lp *lp)
     if (verdict == STEP_WRONG_APIC_MODE)
         return pass(lp, TDX_NON_RECOVERABLE_TD_WRONG_APIC_MODE, true);
     if (verdict == STEP_RESUME_TD)
-        return SEAM_TO_TD;
+        return enter_again(lp, local);
     if (td->idt_vectoring_info & EVENT_VALID) {
         if (!can_cut_delivery(td))
             return unexpected(lp);

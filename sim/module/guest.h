@@ -63,7 +63,8 @@ enum seam_next mdl_exit_ept_violation(struct seam_lp *lp, u64 gpa, u64 qualifica
 
 void mdl_inject_gp(struct td_vmcs *td, u32 error);
 void mdl_inject_ud(struct td_vmcs *td);
-void mdl_inject_pf(struct td_vmcs *td, u64 gla, u32 error);
+/* #PF, or #DF on top of an event that waits; false: a double fault waits, so that the vCPU is lost. */
+bool mdl_inject_pf(struct td_vmcs *td, u64 gla, u32 error);
 /* #VE with information for TDG.VP.VEINFO.GET; #DF while older information is still unread. */
 void mdl_inject_ve(struct lp_local *local, u32 reason, u64 qualification, u64 gpa, u64 gla);
 

@@ -11,7 +11,7 @@
 #define EPT_LEAF           (1ull << 7)
 #define EPT_RWX            7ull
 #define EPT_MEMORY_TYPE(e) ((unsigned)((e) >> 3) & 7)
-#define EPT_TABLE_RESERVED 0x78ull /* bits 6:3 of an entry that refers to a table */
+#define EPT_TABLE_RESERVED 0xf8ull /* bits 7:3 of an entry that refers to a table */
 #define QUAL_RWX_SHIFT     3
 
 enum walk_result { WALK_OK, WALK_VIOLATION, WALK_CONVERTIBLE, WALK_MISCONFIGURED };
@@ -35,19 +35,22 @@ static bool is_shared(const struct tdcs *tdcs, u64 gpa)
     return gpa >> (tdcs->gpaw ? 51 : 47) & 1;
 }
 
+static bool maps_page(u64 entry, unsigned level)
+{
+    return level == LEVEL_4K || (level <= LEVEL_1G && (entry & EPT_LEAF));
+}
+
+/* SDM vol. 3, "EPT Misconfigurations", for entries of the VMM's tables. */
 static bool shared_entry_misconfigured(u64 entry, unsigned level)
 {
-    unsigned rwx = entry & EPT_RWX, type = EPT_MEMORY_TYPE(entry);
-    bool leaf = level == LEVEL_4K || (entry & EPT_LEAF);
-    if (rwx == 0)
+    unsigned type = EPT_MEMORY_TYPE(entry);
+    if ((entry & GPA_WRITE) && !(entry & GPA_READ))
+        return true;
+    if ((entry & EPT_RWX) == 0)
         return false;
-    if ((rwx & GPA_WRITE) && !(rwx & GPA_READ))
-        return true;
-    if (mdl_check_shared_hpa(entry & SEPT_HPA & ~(leaf ? sept_level_bytes(level) - 1 : 0), PAGE_4K, 0) != TDX_SUCCESS)
-        return true;
-    if (!leaf)
-        return entry & EPT_TABLE_RESERVED;
-    return level > LEVEL_1G || type == 2 || type == 3 || type == 7;
+    if (!maps_page(entry, level))
+        return (entry & EPT_TABLE_RESERVED) || mdl_check_shared_hpa(entry & SEPT_HPA, PAGE_4K, 0) != TDX_SUCCESS;
+    return (entry & SEPT_HPA & (sept_level_bytes(level) - 1)) || type == 2 || type == 3 || type == 7;
 }
 
 static enum walk_result check_entry(struct walk *w, unsigned level, bool shared)
@@ -55,9 +58,10 @@ static enum walk_result check_entry(struct walk *w, unsigned level, bool shared)
     w->rwx &= w->entry & EPT_RWX;
     if (shared && shared_entry_misconfigured(w->entry, level))
         return WALK_MISCONFIGURED;
-    if ((w->entry & w->access) == w->access && (w->entry & EPT_RWX))
+    if ((w->entry & EPT_RWX) && (w->entry & w->access) == w->access)
         return WALK_OK;
-    return shared && !(w->entry & SEPT_SUPPRESS_VE) ? WALK_CONVERTIBLE : WALK_VIOLATION;
+    bool bit_63_counts = (w->entry & EPT_RWX) == 0 || maps_page(w->entry, level);
+    return bit_63_counts && !(w->entry & SEPT_SUPPRESS_VE) ? WALK_CONVERTIBLE : WALK_VIOLATION;
 }
 
 static enum walk_result walk_tables(const struct lp_local *local, u64 gpa, bool shared, struct walk *w)
@@ -72,10 +76,11 @@ static enum walk_result walk_tables(const struct lp_local *local, u64 gpa, bool 
         if (result != WALK_OK)
             return result;
         u64 next = w->entry & SEPT_HPA & ~mdl_keyid_mask();
-        if (level == LEVEL_4K || (w->entry & EPT_LEAF)) {
+        if (maps_page(w->entry, level)) {
             u64 offset = sept_level_bytes(level) - 1;
             w->hpa = (next & ~offset) | (gpa & offset);
-            return WALK_OK;
+            u64 keyed = (w->entry & SEPT_HPA & ~offset) | (gpa & offset & ~(PAGE_4K - 1));
+            return shared && mdl_check_shared_hpa(keyed, PAGE_4K, 0) != TDX_SUCCESS ? WALK_MISCONFIGURED : WALK_OK;
         }
         table = next;
     }

@@ -4,11 +4,10 @@
  */
 #include "sim/module/guest.h"
 
-#define RFLAGS_RF       (1ull << 16)
-#define ACCESS_DPL(a)   ((a) >> 5 & 3)
-#define ACCESS_LONG     (1u << 13)
-#define EFER_LMA        (1ull << 10)
-#define PF_CONTRIBUTORY (1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 0 | 1u << 20)
+#define RFLAGS_RF     (1ull << 16)
+#define ACCESS_DPL(a) ((a) >> 5 & 3)
+#define ACCESS_LONG   (1u << 13)
+#define EFER_LMA      (1ull << 10)
 
 static void inject(struct td_vmcs *td, unsigned vector, bool has_error, u32 error)
 {
@@ -17,33 +16,32 @@ static void inject(struct td_vmcs *td, unsigned vector, bool has_error, u32 erro
     td->entry_instr_len = 0;
 }
 
-/* What the CPU would do when delivering one event met this page fault: a double fault, or the page fault alone. */
-static bool makes_double_fault(const struct td_vmcs *td)
-{
-    if (!(td->idt_vectoring_info & EVENT_VALID) || (td->idt_vectoring_info & EVENT_TYPE) != EVENT_TYPE_FAULT)
-        return false;
-    unsigned vector = td->idt_vectoring_info & 0xff;
-    return vector == VECTOR_PF || (vector < 32 && (PF_CONTRIBUTORY >> vector & 1));
-}
-
 void mdl_inject_gp(struct td_vmcs *td, u32 error)
 {
     inject(td, VECTOR_GP, true, error);
+    td->rflags |= RFLAGS_RF;
 }
 
 void mdl_inject_ud(struct td_vmcs *td)
 {
     inject(td, VECTOR_UD, false, 0);
+    td->rflags |= RFLAGS_RF;
 }
 
-void mdl_inject_pf(struct td_vmcs *td, u64 gla, u32 error)
+bool mdl_inject_pf(struct td_vmcs *td, u64 gla, u32 error)
 {
-    if (makes_double_fault(td)) {
-        inject(td, VECTOR_DF, true, 0);
-        return;
-    }
+    u32 waiting = td->entry_intr_info;
+    bool is_fault = (waiting & EVENT_VALID) && (waiting & EVENT_TYPE) == EVENT_TYPE_FAULT;
+    unsigned vector = waiting & 0xff;
     td->cr2 = gla;
-    inject(td, VECTOR_PF, true, error);
+    if (is_fault && vector == VECTOR_DF)
+        return false;
+    if (is_fault && (vector == VECTOR_PF || vector == VECTOR_VE))
+        inject(td, VECTOR_DF, true, 0);
+    else
+        inject(td, VECTOR_PF, true, error);
+    td->rflags |= RFLAGS_RF;
+    return true;
 }
 
 void mdl_inject_ve(struct lp_local *local, u32 reason, u64 qualification, u64 gpa, u64 gla)

@@ -38,7 +38,7 @@ static const struct md_field rows[] = {
     {0x0024000300002008, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(9)}, /* VM-exit MSR-load address */
     {0x002400030000200a, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(10)}, /* VM-entry MSR-load address */
     {0x002400030000200c, 1, 1, R(0, 0, 0), R(0, 0, 0), OTHER(11)}, /* Executive-VMCS Pointer */
-    {0x002400030000200e, 1, 1, R(ALL, ALL, 0), R(0, 0xfffffffffffff000, 0), OTHER(12)}, /* PML address */
+    {0x002400030000200e, 1, 1, R(ALL, ALL, 0), R(0, 0xfffffffffffff000, 0), OTHER(VMCS_OTHER_PML)}, /* PML address */
     {0x0024000300002010, 1, 1, R(ALL, ALL, 0), R(0, ALL, 0), RUN(tsc_offset, 8)}, /* Time-Stamp Counter Offset */
     {0x0024000300002012, 1, 1, R(0, 0, 0), R(0, 0, 0), OTHER(13)}, /* Virtual-APIC address */
     {0x0024000300002014, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(14)}, /* APIC-access address */

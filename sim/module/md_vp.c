@@ -147,12 +147,16 @@ enum vmcs_code {
     VMCS_DEBUGCTL = 0x2802,
     VMCS_PINBASED = 0x4000,
     VMCS_PROCBASED = 0x4002,
+    VMCS_PROCBASED2 = 0x401e,
     VMCS_HKID = 0x4026,
     VMCS_CR0 = 0x6800,
     VMCS_CR4 = 0x6804,
 };
-#define ID_TDVPS_PAGE_PA 0xa020000300000010ull
-#define ID_VCPU_STATE    0xa020000000000000ull
+#define ID_TDVPS_PAGE_PA   0xa020000300000010ull
+#define ID_VCPU_STATE      0xa020000000000000ull
+#define ID_XBUFF           0x1220000300000000ull
+#define XSAVE_HEADER       64u /* in words of 8 bytes, behind the legacy region */
+#define XSAVE_HEADER_WORDS 8u
 
 #define PINBASED_POSTED 0x80u
 #define VECTOR_MAX      255u
@@ -163,6 +167,7 @@ static u64 keyed_page(const struct md_context *x, enum tdcs_page_no page)
     return mdl_with_keyid(x->tdr->tdcx_pa[page], x->tdr->hkid);
 }
 
+#define PROCBASED2_PML         (1u << 17)
 #define PROCBASED_NMI_WINDOW   (1u << 22)
 #define PROCBASED_MONITOR_TRAP (1u << 27)
 
@@ -306,6 +311,9 @@ static u64 check_vmcs(const struct md_context *x, u32 code, u64 current, u64 mas
         return write_procbased(x->vmcs, *value, stored);
     case VMCS_PINBASED:
         return check_pinbased(x->vmcs, *value);
+    case VMCS_PROCBASED2:
+        return (*value & PROCBASED2_PML) && x->vmcs->other[VMCS_OTHER_PML] >> 63 ? TDX_METADATA_FIELD_VALUE_NOT_VALID
+                                                                                 : TDX_SUCCESS;
     case VMCS_SHARED_EPTP:
         status = check_shared(*value, PAGE_4K);
         if (status == TDX_SUCCESS) {
@@ -332,5 +340,6 @@ u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u6
 {
     if (MD_CLASS(e->row->id) == MD_CLASS_VMCS)
         return check_vmcs(x, MD_CODE(e->row->id), current, mask, value, stored);
-    return TDX_SUCCESS;
+    bool in_header = e->number >= XSAVE_HEADER && e->number < XSAVE_HEADER + XSAVE_HEADER_WORDS;
+    return e->row->id == ID_XBUFF && in_header ? TDX_METADATA_FIELD_NOT_WRITABLE : TDX_SUCCESS;
 }

@@ -87,6 +87,7 @@ u64 md_td_check_write(const struct md_context *x, const struct md_element *e, u6
 u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 current, u64 mask, u64 *value,
                       bool *stored);
 
+#define VMCS_OTHER_PML 12 /* where struct tdvps_vmcs keeps the PML address */
 /* Start values of VMCS fields that only metadata shows. */
 void md_vmcs_init(struct tdvps_vmcs *vmcs);
 

@@ -3,6 +3,7 @@
  * Specification, "MSR Virtualization"). An MSR outside the table, or outside the ranges that a bitmap covers, is a #VE.
  */
 #include "sim/module/control.h"
+#include "sim/module/tdcall.h"
 
 #define EXIT_RDMSR   31
 #define EXIT_WRMSR   32
@@ -263,8 +264,6 @@ u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr)
 #define DEBUGCTL_RESERVED   0xffffffffffff0038ull
 #define DEBUGCTL_TR         (1ull << 6)
 #define DEBUGCTL_BTS        (1ull << 7)
-#define DEBUGCTL_BTF        (1ull << 1)
-#define RFLAGS_TF           (1ull << 8)
 #define PENDING_DBG_BS      (1ull << 14)
 #define MISC_ENABLE_NATIVE  0x40081ull /* fast strings, performance monitoring, MONITOR */
 #define MISC_PERFMON        (1ull << 7)

@@ -6,7 +6,7 @@
  *
  * The model leaves out the task priority that holds interrupts back meanwhile: the machine has it in resend_vector.
  */
-#include "sim/module/guest.h"
+#include "sim/module/tdcall.h"
 
 #define FREE_FAULTS         6
 #define STEP_BYTES_MAX      32
@@ -71,8 +71,10 @@ static void start_stepping(struct seam_lp *lp, struct td_vmcs *td, struct tdvps 
 static void step_once(struct td_vmcs *td, struct tdvps *tdvps)
 {
     bool debug_pending = td->pending_dbg & (PENDING_DBG_ENABLED | PENDING_DBG_BS | PENDING_DBG_RTM);
-    if (!debug_pending && !(td->interruptibility & INTERRUPTIBILITY_STI))
+    if (!debug_pending && !(td->interruptibility & INTERRUPTIBILITY_STI)) {
+        mdl_set_single_step(td);
         td->interruptibility |= INTERRUPTIBILITY_MOV_SS;
+    }
     tdvps->stepping_left--;
 }
 

@@ -6,10 +6,13 @@
 
 #define RFLAGS_TF                  (1ull << 8)
 #define PENDING_DBG_STEP           (1ull << 14)
+#define DEBUGCTL_BTF               (1ull << 1)
 #define TD_CTLS_PENDING_VE_DISABLE 1ull
 
 /* The TD executed TDCALL. `*again`: RIP stays where it is. */
 enum seam_next mdl_tdcall(struct seam_lp *lp, bool *again);
+/* Pending debug exceptions as after an instruction: single step by RFLAGS.TF. */
+void mdl_set_single_step(struct td_vmcs *td);
 /* Behind the instruction that exited; STI and MOV SS shadows end. */
 void mdl_advance_rip(struct td_vmcs *td);
 /* Bookkeeping of every exit to the VMM: vCPU state, epoch, locks. A trap-like exit moves RIP. */
