@@ -140,7 +140,7 @@ static bool is_native(const struct tdcs *tdcs, u32 msr, enum msr_when when)
     case PKS:
         return tdcs->attributes & ATTR_PKS;
     case OTHER:
-        return msr == MSR_PERF_METRICS ? false : perfmon && (tdcs->xfam >> XFAM_PT & 1);
+        return perfmon && (msr == MSR_PERF_METRICS || (tdcs->xfam >> XFAM_PT & 1));
     default:
         return false;
     }
