@@ -1,0 +1,237 @@
+/* ACPI tables (drivers/acpi.h) as firmware writes them, and as broken firmware does. Layouts typed from ACPI 6.5, chapter 5. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/acpi.h"
+#include "drivers/power.h"
+#include "tests/host/cpu.h"
+#include "tests/host/io.h"
+#include "tests/host/platform.h"
+
+#define RSDP_AT 0xf0000ull
+#define XSDT_AT 0x100000ull
+#define MADT_AT 0x101000ull
+#define FADT_AT 0x102000ull
+#define DSDT_AT 0x103000ull
+
+static u8 *at(u64 pa)
+{
+    return platform_host_memory() + pa;
+}
+
+static void put32(u64 pa, u32 value)
+{
+    memcpy(at(pa), &value, sizeof(value));
+}
+
+static void put64(u64 pa, u64 value)
+{
+    memcpy(at(pa), &value, sizeof(value));
+}
+
+static void sum(u64 pa, u32 bytes, u32 checksum_at)
+{
+    u8 total = 0;
+    at(pa)[checksum_at] = 0;
+    for (u32 i = 0; i < bytes; i++)
+        total = (u8)(total + at(pa)[i]);
+    at(pa)[checksum_at] = (u8)-total;
+}
+
+static void seal(u64 pa, const char *signature, u32 bytes)
+{
+    memcpy(at(pa), signature, 4);
+    put32(pa + 4, bytes);
+    sum(pa, bytes, 9);
+}
+
+static u32 madt_cpu(u32 used, u8 uid, u8 apic_id, u32 flags)
+{
+    u8 *e = at(MADT_AT + used);
+    e[0] = 0;
+    e[1] = 8;
+    e[2] = uid;
+    e[3] = apic_id;
+    put32(MADT_AT + used + 4, flags);
+    return used + 8;
+}
+
+static u32 madt_x2apic(u32 used, u32 uid, u32 apic_id, u32 flags)
+{
+    at(MADT_AT + used)[0] = 9;
+    at(MADT_AT + used)[1] = 16;
+    put32(MADT_AT + used + 4, apic_id);
+    put32(MADT_AT + used + 8, flags);
+    put32(MADT_AT + used + 12, uid);
+    return used + 16;
+}
+
+static u32 madt_bytes;
+
+static int tables(void **state)
+{
+    static const u8 s5[] = {0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, 0x05, 0x01, 0x00, 0x00};
+
+    memset(at(RSDP_AT), 0, 0x20000);
+    memcpy(at(RSDP_AT), "RSD PTR ", 8);
+    at(RSDP_AT)[15] = 2;
+    put64(RSDP_AT + 24, XSDT_AT);
+    sum(RSDP_AT, 20, 8);
+    put64(XSDT_AT + 36, MADT_AT);
+    put64(XSDT_AT + 44, FADT_AT);
+    seal(XSDT_AT, "XSDT", 52);
+    put32(MADT_AT + 36, 0xfee00000);
+    madt_bytes = madt_cpu(44, 0, 0, 1);
+    madt_bytes = madt_cpu(madt_bytes, 1, 2, 1);
+    madt_bytes = madt_cpu(madt_bytes, 2, 255, 0); /* padding */
+    madt_bytes = madt_cpu(madt_bytes, 3, 6, 2);   /* may come later */
+    madt_bytes = madt_x2apic(madt_bytes, 300, 0x1234, 1);
+    seal(MADT_AT, "APIC", madt_bytes);
+    put32(FADT_AT + 40, DSDT_AT);
+    put32(FADT_AT + 64, 0x604);
+    put32(FADT_AT + 76, 0x608);
+    put32(FADT_AT + 112, 1u << 10 | 1u << 8);
+    at(FADT_AT)[116] = 1;
+    put64(FADT_AT + 120, 0xcf9);
+    at(FADT_AT)[128] = 0x0f;
+    put64(FADT_AT + 140, DSDT_AT);
+    seal(FADT_AT, "FACP", 244);
+    memcpy(at(DSDT_AT + 50), s5, sizeof(s5));
+    seal(DSDT_AT, "DSDT", 80);
+    io_host_reset();
+    return 0;
+}
+
+static void test_good_tables(void **state)
+{
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 4);
+    assert_int_equal(acpi.cpus[1].apic_id, 2);
+    assert_false(acpi.cpus[2].enabled);
+    assert_true(acpi.cpus[2].online_capable);
+    assert_int_equal(acpi.cpus[3].apic_id, 0x1234);
+    assert_int_equal(acpi.cpus[3].uid, 300);
+    assert_int_equal(acpi.lapic.raw, 0xfee00000);
+    assert_int_equal(acpi.pm1a_control, 0x604);
+    assert_int_equal(acpi.pm_timer, 0x608);
+    assert_true(acpi.has_s5);
+    assert_int_equal(acpi.s5_a, 5);
+    assert_int_equal(acpi.s5_b, 1);
+    assert_int_equal(acpi.reset.address, 0xcf9);
+    assert_int_equal(acpi.reset_value, 0x0f);
+}
+
+static void test_power_off(void **state)
+{
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    power_off();
+    assert_int_equal(io_host_last_write.port, 0x604);
+    assert_int_equal(io_host_last_write.value & 0x3c00, 5 << 10 | 1 << 13);
+}
+
+static void test_old_rsdp_uses_the_rsdt(void **state)
+{
+    at(RSDP_AT)[15] = 0;
+    put32(RSDP_AT + 16, 0x110000);
+    sum(RSDP_AT, 20, 8);
+    put32(0x110000 + 36, MADT_AT);
+    seal(0x110000, "RSDT", 40);
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 4);
+    assert_false(acpi.has_s5);
+}
+
+static void test_nothing_there(void **state)
+{
+    assert_int_equal(acpi_init(HPA_NONE), ERR_NOT_FOUND);
+    assert_int_equal(acpi_init((hpa_t){0}), ERR_NOT_FOUND);
+    assert_int_equal(acpi_init((hpa_t){0x200000}), ERR_ARGUMENT);
+    power_off(); /* nowhere to write to */
+    assert_int_equal(io_host_last_write.port, 0);
+}
+
+static void test_bad_checksums(void **state)
+{
+    at(RSDP_AT)[9]++;
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_ARGUMENT);
+    at(RSDP_AT)[9]--;
+    at(MADT_AT)[50]++;
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 0);
+    assert_true(acpi.has_s5);
+    at(XSDT_AT)[9]++;
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_ARGUMENT);
+}
+
+static void test_bad_lengths(void **state)
+{
+    static const u32 lengths[] = {0, 1, 35, 0xffffffff, 17u << 20};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        put32(MADT_AT + 4, lengths[i]);
+        assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+        assert_int_equal(acpi.cpu_count, 0);
+    }
+    seal(MADT_AT, "APIC", madt_bytes);
+    at(MADT_AT)[44 + 1] = 0; /* an entry of no length */
+    seal(MADT_AT, "APIC", madt_bytes);
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 0);
+    at(MADT_AT)[44 + 1] = 200; /* one that ends behind the table */
+    seal(MADT_AT, "APIC", madt_bytes);
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 0);
+}
+
+static void test_more_cpus_than_fit(void **state)
+{
+    u32 used = 44;
+    for (unsigned i = 0; i < 300; i++)
+        used = madt_x2apic(used, i, i, 1);
+    /* Longer than its page: what stood behind it is gone. */
+    put64(XSDT_AT + 44, MADT_AT);
+    seal(XSDT_AT, "XSDT", 52);
+    seal(MADT_AT, "APIC", used);
+    assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 256);
+}
+
+/* AML that looks like \_S5_ at the very end of the table, cut off anywhere. */
+static void test_cut_off_s5(void **state)
+{
+    static const u8 s5[] = {0x08, '_', 'S', '5', '_', 0x12, 0x48, 0x00, 0x04, 0x0a, 0x05, 0x0a, 0x07};
+    for (u32 cut = 1; cut <= sizeof(s5); cut++) {
+        memset(at(DSDT_AT), 0, 0x1000);
+        memcpy(at(DSDT_AT + 60), s5, sizeof(s5));
+        seal(DSDT_AT, "DSDT", 60 + cut);
+        assert_int_equal(acpi_init((hpa_t){RSDP_AT}), ERR_OK);
+        assert_int_equal(acpi.has_s5, cut == sizeof(s5));
+    }
+    assert_int_equal(acpi.s5_b, 7);
+}
+
+static int machine(void **state)
+{
+    platform_host_start(NULL);
+    cpu_host_reset();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_good_tables, tables),
+        cmocka_unit_test_setup(test_power_off, tables),
+        cmocka_unit_test_setup(test_old_rsdp_uses_the_rsdt, tables),
+        cmocka_unit_test_setup(test_nothing_there, tables),
+        cmocka_unit_test_setup(test_bad_checksums, tables),
+        cmocka_unit_test_setup(test_bad_lengths, tables),
+        cmocka_unit_test_setup(test_more_cpus_than_fit, tables),
+        cmocka_unit_test_setup(test_cut_off_s5, tables),
+    };
+    return cmocka_run_group_tests(tests, machine, NULL);
+}
