@@ -2,8 +2,8 @@
  * The page allocator: a buddy system over physical ranges; see mm/page.h.
  *
  * A page given to the TDX module must not be read or written by the VMM, so free pages hold no links: each range carries a
- * side table, cut from the range itself at boot, with one `struct block` a page for the links of free blocks and one bit
- * a page that says `used`. Blocks are aligned by physical address, so that a block of order 18 is what a 1G page needs.
+ * side table, cut from the range itself at boot, with one `struct block` a page for the links of free blocks and two bits
+ * a page: `used`, and `own`. Blocks are aligned by physical address, so that a block of order 18 is what a 1G page needs.
  *
  * Left out: NUMA nodes, per-CPU caches. One lock; it is held for a few list operations, except for 1G blocks, where the
  * bits of 262144 pages are set (4096 words).
@@ -39,6 +39,7 @@ struct range {
     u64 count; /* pages */
     struct block *blocks;
     u64 *used;
+    u64 *own; /* the page has not left the VMM since it was last reset (or since boot): no reset, plain stores do */
     u32 head[ORDERS];
     u64 blocks_free[ORDERS];
 };
@@ -198,6 +199,14 @@ static unsigned order_for(u64 pages)
     return order;
 }
 
+static struct range *range_of(u64 pfn, u64 pages)
+{
+    for (unsigned i = 0; i < range_count; i++)
+        if (pfn >= ranges[i].first && pfn + pages <= ranges[i].first + ranges[i].count)
+            return &ranges[i];
+    panic("memory that was never given: %llx", (unsigned long long)(pfn << PAGE_SHIFT));
+}
+
 static enum err alloc_run(u64 pages, u64 align_pages, hpa_t *base)
 {
     unsigned order = order_for(max_u64(pages, align_pages));
@@ -213,24 +222,38 @@ static enum err alloc_run(u64 pages, u64 align_pages, hpa_t *base)
     return ERR_OK;
 }
 
-static void free_run(hpa_t base, u64 pages)
+static void free_run(hpa_t base, u64 pages, bool own)
 {
     u64 pfn = base.raw >> PAGE_SHIFT;
 
     ASSERT((base.raw & (PAGE_BYTES - 1)) == 0 && pages > 0);
     spin_lock(&lock);
-    for (unsigned i = 0; i < range_count; i++) {
-        struct range *r = &ranges[i];
-        if (pfn < r->first || pfn + pages > r->first + r->count)
-            continue;
-        if (bitmap_set(r->used, pfn - r->first, pages, false) != pages)
-            panic("double free of %llu pages at %llx", (unsigned long long)pages, (unsigned long long)base.raw);
-        join_run(r, pfn, pages);
-        pages_free += pages;
-        spin_unlock(&lock);
-        return;
+    struct range *r = range_of(pfn, pages);
+    if (bitmap_set(r->used, pfn - r->first, pages, false) != pages)
+        panic("double free of %llu pages at %llx", (unsigned long long)pages, (unsigned long long)base.raw);
+    bitmap_set(r->own, pfn - r->first, pages, own);
+    join_run(r, pfn, pages);
+    pages_free += pages;
+    spin_unlock(&lock);
+}
+
+/* Zeroes what is taken. MOVDIR64B is for pages that a TD may have had: it is the one store that their old key does not spoil. */
+static void zero_run(hpa_t base, u64 pages)
+{
+    u64 pfn = base.raw >> PAGE_SHIFT;
+    const struct range *r = range_of(pfn, pages);
+    u64 at = pfn - r->first, end = at + pages;
+
+    while (at < end) {
+        bool own = bitmap_get(r->own, at);
+        u64 past = bitmap_find(r->own, at, end, !own);
+        hpa_t run = {(r->first + at) << PAGE_SHIFT};
+        if (own)
+            memset(phys_ptr(run), 0, (past - at) << PAGE_SHIFT);
+        else
+            cpu_reset_pages(run, (past - at) << PAGE_SHIFT);
+        at = past;
     }
-    panic("free of memory that was never given: %llx", (unsigned long long)base.raw);
 }
 
 /* --- the interface ------------------------------------------------------------------------------------------------ */
@@ -243,7 +266,7 @@ void page_init(void)
 
 static u64 side_bytes(u64 pages)
 {
-    return align_up(pages * sizeof(struct block) + BITMAP_WORDS(pages) * sizeof(u64), PAGE_BYTES);
+    return align_up(pages * sizeof(struct block) + 2 * BITMAP_WORDS(pages) * sizeof(u64), PAGE_BYTES);
 }
 
 void page_add_range(hpa_t base, u64 bytes)
@@ -263,9 +286,11 @@ void page_add_range(hpa_t base, u64 bytes)
     hpa_t side = {(at_front ? first : end - side_pages) << PAGE_SHIFT};
     struct range *r = &ranges[range_count++];
     *r = (struct range){.first = at_front ? first + side_pages : first, .count = end - first - side_pages};
-    cpu_reset_pages(side, side_pages << PAGE_SHIFT);
+    memset(phys_ptr(side), 0, side_pages << PAGE_SHIFT);
     r->used = phys_ptr(side);
-    r->blocks = (struct block *)(r->used + BITMAP_WORDS(end - first));
+    r->own = r->used + BITMAP_WORDS(end - first);
+    r->blocks = (struct block *)(r->own + BITMAP_WORDS(end - first));
+    bitmap_set(r->own, 0, r->count, true);
     for (unsigned order = 0; order < ORDERS; order++)
         r->head[order] = NIL;
     join_run(r, r->first, r->count);
@@ -306,14 +331,14 @@ enum err page_alloc_zeroed(hpa_t *page)
 {
     enum err e = page_alloc(LEVEL_4K, page);
     if (e == ERR_OK)
-        cpu_reset_pages(*page, PAGE_BYTES);
+        zero_run(*page, 1);
     return e;
 }
 
 void page_free(hpa_t page, level_t level)
 {
     ASSERT(hpa_is_aligned(page, level));
-    free_run(page, level_bytes(level) >> PAGE_SHIFT);
+    free_run(page, level_bytes(level) >> PAGE_SHIFT, false);
 }
 
 enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base)
@@ -326,7 +351,7 @@ enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base)
 
 void page_free_range(hpa_t base, u64 bytes)
 {
-    free_run(base, align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT);
+    free_run(base, align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT, false);
 }
 
 void *page_take(u64 bytes)
@@ -334,14 +359,14 @@ void *page_take(u64 bytes)
     hpa_t base;
     if (page_alloc_range(bytes, PAGE_BYTES, &base) != ERR_OK)
         return NULL;
-    cpu_reset_pages(base, align_up(bytes, PAGE_BYTES));
+    zero_run(base, align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT);
     return phys_ptr(base);
 }
 
 void page_give(void *taken, u64 bytes)
 {
     if (taken)
-        page_free_range(phys_of(taken), bytes);
+        free_run(phys_of(taken), align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT, true);
 }
 
 u64 page_total_bytes(void)

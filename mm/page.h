@@ -27,7 +27,8 @@ void page_free(hpa_t page, level_t level);
 MUST_CHECK enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base);
 void page_free_range(hpa_t base, u64 bytes);
 
-/* Memory of the VMM's own, whole pages, zeroed; NULL: there is none. `bytes` as taken. Giving NULL back is nothing. */
+/* Memory of the VMM's own, whole pages, zeroed; NULL: there is none. `bytes` as taken. Giving NULL back is nothing. What is given
+ * back here has never been the TDX module's: taken again it needs no reset. */
 MUST_CHECK void *page_take(u64 bytes);
 void page_give(void *taken, u64 bytes);
 

@@ -139,8 +139,8 @@ enum err plan_take_tables(struct plan *p)
 
 struct mirror_table *plan_next_table(struct plan *p)
 {
+    ASSERT(p->tables);
     struct mirror_table *t = p->tables;
-    ASSERT(t);
     p->tables = t->next;
     t->next = NULL;
     return t;

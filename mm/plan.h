@@ -14,9 +14,9 @@ struct plan; /* steps, and the pages in hand; mm/plan.c */
 /* The result of an operation: how it ended and what it cost. */
 struct tdp_report {
     enum err err;
-    const char *what;      /* the failing step in words ("PROMOTE 2M"), or what was wrong; NULL when fine */
-    tdx_status_t status;   /* when err is ERR_TDX */
-    gpa_t at;              /* where it failed; how far a conversion came */
+    const char *what;    /* the failing step in words ("PROMOTE 2M"), or what was wrong; NULL when fine */
+    tdx_status_t status; /* when err is ERR_TDX */
+    gpa_t at;            /* where it failed; how far a conversion came */
     u64 seamcalls, tracks, ipis, tsc;
 };
 

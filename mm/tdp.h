@@ -36,8 +36,10 @@ hpa_t tdp_shared_root(const struct tdp *t);
  */
 MUST_CHECK struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_t max, struct plan *dry);
 MUST_CHECK struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry);
-MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);   /* a leaf of `level` */
-MUST_CHECK struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);   /* into a leaf of `level` */
+MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level,
+                                       struct plan *dry); /* a leaf of `level` */
+MUST_CHECK struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level,
+                                       struct plan *dry); /* into a leaf of `level` */
 MUST_CHECK struct tdp_report tdp_block(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
 MUST_CHECK struct tdp_report tdp_unblock(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
 
@@ -47,16 +49,23 @@ MUST_CHECK struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *ex
 enum tdp_state { TDP_ABSENT, TDP_MAPPED, TDP_PENDING, TDP_BLOCKED, TDP_PENDING_BLOCKED, TDP_IS_SHARED };
 
 struct tdp_walk {
-    level_t level;             /* of the entry that ends the walk */
-    enum tdp_state state;      /* as the module says, or the shared EPT */
-    hpa_t page;                /* HPA_NONE where there is none */
-    bool is_table;             /* the walk ended at a blocked table */
-    bool agree;                /* mirror and module say the same; mapped versus pending left out */
+    level_t level;        /* of the entry that ends the walk */
+    enum tdp_state state; /* as the module says, or the shared EPT */
+    hpa_t page;           /* HPA_NONE where there is none */
+    bool is_table;        /* the walk ended at a blocked table */
+    bool agree;           /* mirror and module say the same; mapped versus pending left out */
     u64 mirror_raw, module_raw;
 };
 MUST_CHECK struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk);
 
-struct tdp_census { u64 leaf[3]; u64 blocked; u64 tables; u64 shared_bytes; bool agree; gpa_t first_disagreement; };
+struct tdp_census {
+    u64 leaf[3];
+    u64 blocked;
+    u64 tables;
+    u64 shared_bytes;
+    bool agree;
+    gpa_t first_disagreement;
+};
 /* Every entry of [gpa, gpa + bytes); all of it with bytes 0. Compares each with TDH.MEM.SEPT.RD, vCPUs held out. */
 MUST_CHECK struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_census *census);
 /* Calls `line` for each run of equal entries: what `sept map` prints. */

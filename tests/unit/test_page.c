@@ -181,6 +181,29 @@ static void test_random_blocks_never_overlap(void **state)
     assert_true(page_free_blocks(LEVEL_2M) >= 190);
 }
 
+/* A page that may have been a TD's is reset before the VMM uses it; one that never left the VMM is not. */
+static void test_reset_is_for_pages_that_left_the_vmm(void **state)
+{
+    hpa_t page;
+    add(0x100000, 16 << 20);
+    uint64_t before = cpu_host_counts.reset_bytes;
+    void *p = page_take(2 * PAGE);
+    page_give(p, 2 * PAGE);
+    p = page_take(2 * PAGE);
+    assert_int_equal(cpu_host_counts.reset_bytes, before);
+    page_give(p, 2 * PAGE);
+    while (page_alloc(LEVEL_4K, &page) == ERR_OK) /* out, every one of them, and back */
+        page_free(page, LEVEL_4K), page_withdraw(page, PAGE);
+    assert_int_equal(page_free_bytes(), 0);
+    add(0x2000000, 16 << 20);
+    assert_int_equal(page_alloc(LEVEL_2M, &page), ERR_OK);
+    page_free(page, LEVEL_2M);
+    before = cpu_host_counts.reset_bytes;
+    p = page_take(page_free_bytes());
+    assert_int_equal(cpu_host_counts.reset_bytes, before + M2);
+    page_give(p, page_total_bytes());
+}
+
 /* Does freeing it end the process by abort()? Tried in a child. */
 static bool free_panics(uint64_t base, level_t level)
 {
@@ -224,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup(test_tiny_ranges_are_left_alone, fresh),
         cmocka_unit_test_setup(test_taken_memory_is_zero, fresh),
         cmocka_unit_test_setup(test_withdrawn_memory_is_not_given_out, fresh),
+        cmocka_unit_test_setup(test_reset_is_for_pages_that_left_the_vmm, fresh),
         cmocka_unit_test_setup(test_random_blocks_never_overlap, fresh),
         cmocka_unit_test_setup(test_double_free_panics, fresh),
         cmocka_unit_test_setup(test_foreign_free_panics, fresh),
