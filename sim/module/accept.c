@@ -1,7 +1,7 @@
 /*
  * TDG.MEM.PAGE.ACCEPT: a PENDING page becomes the TD's, filled with zeros (Intel TDX Module v1.5 ABI Specification,
- * "TDG.MEM.PAGE.ACCEPT Leaf"). A 2M page is filled piece by piece; an interrupt in between stops it with the number of pieces
- * done in the entry, and the TD executes the instruction again.
+ * "TDG.MEM.PAGE.ACCEPT Leaf"). A 2M page is filled piece by piece; an interrupt in between stops it with the number of
+ * pieces done in the entry, and the TD executes the instruction again.
  */
 #include "sim/module/tdcall.h"
 

@@ -1,6 +1,6 @@
 /*
- * TDG.MEM.PAGE.ATTR.RD and ATTR.WR in a TD without L2 VMs: there is no attribute to set, but level, state and operand checks
- * are as with them (Intel TDX Module v1.5 ABI Specification). Also TDG.VP.INVEPT with nothing to invalidate.
+ * TDG.MEM.PAGE.ATTR.RD and ATTR.WR in a TD without L2 VMs: there is no attribute to set, but level, state and operand
+ * checks are as with them (Intel TDX Module v1.5 ABI Specification). Also TDG.VP.INVEPT with nothing to invalidate.
  */
 #include "sim/module/tdcall.h"
 

@@ -1,7 +1,7 @@
 /*
  * The TD's control registers: writes of bits that the module owns, and XSETBV (Intel TDX Module v1.5 Base Architecture
- * Specification, "CR Handling" and "Extended Feature Set Virtualization"). CR0 and CR4 bits that must be one or zero are those of
- * a processor with VMX: the fixed values below.
+ * Specification, "CR Handling" and "Extended Feature Set Virtualization"). CR0 and CR4 bits that must be one or zero
+ * are those of a processor with VMX: the fixed values below.
  */
 #include "sim/module/control.h"
 

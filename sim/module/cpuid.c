@@ -1,6 +1,6 @@
 /*
- * Virtual CPUID: what TDH.MNG.INIT computes for a TD, and the TD's CPUID instruction (Intel TDX Module v1.5 Base Architecture
- * Specification, "CPUID Virtualization"). The sizes of the XSAVE area come from the platform's own CPUID.
+ * Virtual CPUID: what TDH.MNG.INIT computes for a TD, and the TD's CPUID instruction (Intel TDX Module v1.5 Base
+ * Architecture Specification, "CPUID Virtualization"). The sizes of the XSAVE area come from the platform's own CPUID.
  */
 #include "sim/module/cpuid.h"
 

@@ -1,4 +1,7 @@
-/* The module's table of CPUID leafs, and how rows are found. Values per TD lie in struct tdcs_cpuid, in the table's order. */
+/*
+ * The module's table of CPUID leafs, and how rows are found. Values per TD lie in struct tdcs_cpuid, in the table's
+ * order.
+ */
 #ifndef SIM_MODULE_CPUID_H
 #define SIM_MODULE_CPUID_H
 

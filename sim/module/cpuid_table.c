@@ -1,7 +1,7 @@
 /*
- * The module's table of CPUID leafs: what of the native value a TD sees. Order is part of the ABI: CPUID_CONTROL is indexed by
- * it, and the configurable rows have the order of TDH.SYS.INFO (Intel TDX Module v1.5 ABI Specification, "CPUID
- * Virtualization"). Registers are EAX, EBX, ECX, EDX.
+ * The module's table of CPUID leafs: what of the native value a TD sees. Order is part of the ABI: CPUID_CONTROL is
+ * indexed by it, and the configurable rows have the order of TDH.SYS.INFO (Intel TDX Module v1.5 ABI Specification,
+ * "CPUID Virtualization"). Registers are EAX, EBX, ECX, EDX.
  */
 #include "sim/module/cpuid.h"
 

@@ -1,7 +1,7 @@
 /*
- * TDH.VP.ENTER: the checks before a vCPU runs, the registers that the VMM hands to it, and what the stepping filter has to say
- * (Intel TDX Module v1.5 ABI Specification, "TDH.VP.ENTER Leaf"; Base Architecture Specification, "TD Entry" and "TLB
- * Tracking"). Extended state is the machine's affair; there are no L2 VMs, so bit 1 of RCX (resume L1) is refused.
+ * TDH.VP.ENTER: the checks before a vCPU runs, the registers that the VMM hands to it, and what the stepping filter has
+ * to say (Intel TDX Module v1.5 ABI Specification, "TDH.VP.ENTER Leaf"; Base Architecture Specification, "TD Entry" and
+ * "TLB Tracking"). Extended state is the machine's affair; there are no L2 VMs, so bit 1 of RCX (resume L1) is refused.
  */
 #include "sim/module/guest.h"
 #include "sim/module/leaves.h"
@@ -101,8 +101,8 @@ static u64 answer_fault(struct entry *e, u64 gpa)
 }
 
 /*
- * Zero-step filter: while any listed GPA still faults the TD does not run. `*stop` tells that the status returned is the call's
- * answer.
+ * Zero-step filter: while any listed GPA still faults the TD does not run. `*stop` tells that the status returned is
+ * the call's answer.
  */
 static u64 zero_step_filter(struct entry *e, bool *stop)
 {

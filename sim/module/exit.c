@@ -1,9 +1,11 @@
 /*
- * VM exits of a TD: which go to the VMM, which become an exception in the TD, which the module answers itself (Intel TDX Module
- * v1.5 Base Architecture Specification, "TD Non-Root Mode Operation", and ABI Specification, "TDH.VP.ENTER", tables of TD exits).
+ * VM exits of a TD: which go to the VMM, which become an exception in the TD, which the module answers itself (Intel
+ * TDX Module v1.5 Base Architecture Specification, "TD Non-Root Mode Operation", and ABI Specification, "TDH.VP.ENTER",
+ * tables of TD exits).
  *
  * Where the genuine module shuts itself down because the exit cannot happen (an exception in a production TD, EPT
- * misconfiguration of private memory, an interrupted event delivery with another exit reason) the model kills the TD instead.
+ * misconfiguration of private memory, an interrupted event delivery with another exit reason) the model kills the TD
+ * instead.
  */
 #include "sim/module/guest.h"
 #include "sim/module/tdcall.h"
@@ -11,13 +13,13 @@
 /* clang-format off */
 enum exit_reason {
     EXIT_EXCEPTION = 0, EXIT_INTERRUPT = 1, EXIT_TRIPLE_FAULT = 2, EXIT_INIT = 3, EXIT_SMI = 6, EXIT_NMI_WINDOW = 8,
-    EXIT_TASK_SWITCH = 9, EXIT_CPUID = 10, EXIT_GETSEC = 11, EXIT_HLT = 12, EXIT_INVD = 13, EXIT_RDPMC = 15, EXIT_RSM = 17,
-    EXIT_VMCALL = 18, EXIT_VMCLEAR = 19, EXIT_VMXON = 27, EXIT_CR_ACCESS = 28, EXIT_IO = 30, EXIT_RDMSR = 31,
-    EXIT_WRMSR = 32, EXIT_ENTRY_FAIL_STATE = 33, EXIT_MWAIT = 36, EXIT_MONITOR = 39, EXIT_ENTRY_FAIL_MC = 41, EXIT_C_STATE_SMI = 42,
-    EXIT_EPT_VIOLATION = 48, EXIT_EPT_MISCONFIG = 49, EXIT_INVEPT = 50, EXIT_INVVPID = 53, EXIT_WBINVD = 54,
-    EXIT_XSETBV = 55, EXIT_APIC_WRITE = 56, EXIT_VMFUNC = 59, EXIT_ENCLS = 60, EXIT_PML_FULL = 62, EXIT_PCONFIG = 65,
-    EXIT_ENCLV = 70, EXIT_ENQCMD = 72, EXIT_ENQCMDS = 73, EXIT_BUS_LOCK = 74, EXIT_NOTIFY = 75, EXIT_SEAMCALL = 76,
-    EXIT_TDCALL = 77,
+    EXIT_TASK_SWITCH = 9, EXIT_CPUID = 10, EXIT_GETSEC = 11, EXIT_HLT = 12, EXIT_INVD = 13, EXIT_RDPMC = 15,
+    EXIT_RSM = 17, EXIT_VMCALL = 18, EXIT_VMCLEAR = 19, EXIT_VMXON = 27, EXIT_CR_ACCESS = 28, EXIT_IO = 30,
+    EXIT_RDMSR = 31, EXIT_WRMSR = 32, EXIT_ENTRY_FAIL_STATE = 33, EXIT_MWAIT = 36, EXIT_MONITOR = 39,
+    EXIT_ENTRY_FAIL_MC = 41, EXIT_C_STATE_SMI = 42, EXIT_EPT_VIOLATION = 48, EXIT_EPT_MISCONFIG = 49, EXIT_INVEPT =
+    50, EXIT_INVVPID = 53, EXIT_WBINVD = 54, EXIT_XSETBV = 55, EXIT_APIC_WRITE = 56, EXIT_VMFUNC = 59, EXIT_ENCLS =
+    60, EXIT_PML_FULL = 62, EXIT_PCONFIG = 65, EXIT_ENCLV = 70, EXIT_ENQCMD = 72, EXIT_ENQCMDS = 73, EXIT_BUS_LOCK =
+    74, EXIT_NOTIFY = 75, EXIT_SEAMCALL = 76, EXIT_TDCALL = 77,
 };
 /* clang-format on */
 

@@ -1,6 +1,6 @@
 /*
- * The TD's side of the module: what TDH.MNG.INIT and TDH.VP.INIT set up for it, leaving and entering it, and access to its
- * memory by GPA. Intel TDX Module v1.5 Base Architecture Specification, "TD Non-Root Mode Operation" and "CPU
+ * The TD's side of the module: what TDH.MNG.INIT and TDH.VP.INIT set up for it, leaving and entering it, and access to
+ * its memory by GPA. Intel TDX Module v1.5 Base Architecture Specification, "TD Non-Root Mode Operation" and "CPU
  * Virtualization".
  */
 #ifndef SIM_MODULE_GUEST_H
@@ -41,15 +41,18 @@ struct cpuid_config_row {
     u32 mask[4];       /* EAX EBX ECX EDX bits that the VMM may set */
 };
 void mdl_cpuid_config(unsigned i, struct cpuid_config_row *row);
-/* Virtual CPUID of a TD from TD_PARAMS.CPUID_CONFIG; attributes, xfam, max_vcpus, config_flags and tsc_frequency of `tdcs` are
- * set before. OPERAND_INVALID|CPUID_CONFIG, and *rcx the row at fault (sub-leaf << 32 | leaf, or 0). Also fills the cpuid_*
- * flags and the XSAVE area's layout in `tdcs`. */
+/* Virtual CPUID of a TD from TD_PARAMS.CPUID_CONFIG; attributes, xfam, max_vcpus, config_flags and tsc_frequency of
+ * `tdcs` are set before. OPERAND_INVALID|CPUID_CONFIG, and *rcx the row at fault (sub-leaf << 32 | leaf, or 0). Also
+ * fills the cpuid_* flags and the XSAVE area's layout in `tdcs`. */
 u64 mdl_cpuid_init(struct tdcs *tdcs, struct tdcs_cpuid *cpuid, const u32 config[MDL_CPUID_CONFIGS][4], u64 *rcx);
 /* Virtual CPUID(1).EAX: family, model, stepping. */
 u32 mdl_cpuid_signature(const struct td *td);
 /* The MSR bitmap of a TD (VMX layout) for its attributes, XFAM and virtual CPUID. */
 void mdl_msr_bitmap_init(const struct tdcs *tdcs, u8 bitmap[PAGE_4K]);
-/* A fresh vCPU's registers, controls and TDVPS fields; RCX and R8 start as `rcx`. Index, pages and state are the caller's. */
+/*
+ * A fresh vCPU's registers, controls and TDVPS fields; RCX and R8 start as `rcx`. Index, pages and state are the
+ * caller's.
+ */
 void mdl_vcpu_init(const struct td *td, struct vcpu *vcpu, u64 rcx);
 
 /* --- leaving the TD: the VMM runs next --- */
@@ -89,9 +92,9 @@ struct tdcall {
 #define GPA_READ  1u
 #define GPA_WRITE 2u
 /*
- * Pointer to TD memory at a TDCALL operand's GPA: private pages through the Secure EPT, shared ones through the shared EPT
- * when `shared_ok`. TDX_SUCCESS, or OPERAND_INVALID|operand; when the page cannot be used now the VMM or the TD must do
- * something first: then t->end says what happened, and the caller returns at once.
+ * Pointer to TD memory at a TDCALL operand's GPA: private pages through the Secure EPT, shared ones through the shared
+ * EPT when `shared_ok`. TDX_SUCCESS, or OPERAND_INVALID|operand; when the page cannot be used now the VMM or the TD
+ * must do something first: then t->end says what happened, and the caller returns at once.
  */
 u64 mdl_guest_pointer(struct tdcall *t, u64 gpa, unsigned access, bool shared_ok, unsigned operand, void **pointer);
 

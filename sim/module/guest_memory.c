@@ -1,7 +1,7 @@
 /*
- * TD memory named by GPA in a TDCALL: private pages through the Secure EPT, shared ones through the shared EPT, with the outcome
- * that a TD's own access would have (Intel TDX Module v1.5 Base Architecture Specification, "TDCALL Memory Operands"; SDM
- * vol. 3, 29.3 "The Extended Page Table Mechanism").
+ * TD memory named by GPA in a TDCALL: private pages through the Secure EPT, shared ones through the shared EPT, with
+ * the outcome that a TD's own access would have (Intel TDX Module v1.5 Base Architecture Specification, "TDCALL Memory
+ * Operands"; SDM vol. 3, 29.3 "The Extended Page Table Mechanism").
  */
 #include "sim/module/tdcall.h"
 

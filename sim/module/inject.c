@@ -1,6 +1,7 @@
 /*
- * Events that the module puts into the next VM entry, and where the TD's execution goes on after an exit that it handles
- * (Intel TDX Module v1.5 Base Architecture Specification, "Virtualization Exception (#VE)" and "Guest TD Interrupt Handling").
+ * Events that the module puts into the next VM entry, and where the TD's execution goes on after an exit that it
+ * handles (Intel TDX Module v1.5 Base Architecture Specification, "Virtualization Exception (#VE)" and "Guest TD
+ * Interrupt Handling").
  */
 #include "sim/module/guest.h"
 

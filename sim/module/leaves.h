@@ -1,7 +1,7 @@
 /*
- * The SEAMCALL leaf handlers, one line each, for the table in seamcall.c. Each reads its operands from the call, writes the
- * registers that the leaf defines as outputs and returns the completion status (Intel TDX Module v1.5 ABI Specification,
- * "SEAMCALL Instruction (Host-Side Interface)").
+ * The SEAMCALL leaf handlers, one line each, for the table in seamcall.c. Each reads its operands from the call, writes
+ * the registers that the leaf defines as outputs and returns the completion status (Intel TDX Module v1.5 ABI
+ * Specification, "SEAMCALL Instruction (Host-Side Interface)").
  */
 #ifndef SIM_MODULE_LEAVES_H
 #define SIM_MODULE_LEAVES_H

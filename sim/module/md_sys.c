@@ -1,7 +1,7 @@
 /*
- * Fields of the module and the platform: TDH.SYS.RD and TDG.SYS.RD (Intel TDX Module v1.5 ABI Specification, "Global Scope (TDX
- * Module) Metadata"). Features that the model leaves out (migration, service TDs, partitioning) are enumerated as the module
- * enumerates them.
+ * Fields of the module and the platform: TDH.SYS.RD and TDG.SYS.RD (Intel TDX Module v1.5 ABI Specification, "Global
+ * Scope (TDX Module) Metadata"). Features that the model leaves out (migration, service TDs, partitioning) are
+ * enumerated as the module enumerates them.
  */
 #include "sim/module/cpuid.h"
 #include "sim/module/metadata.h"

@@ -1,6 +1,6 @@
 /*
- * Fields of a TD: TDR and TDCS (Intel TDX Module v1.5 ABI Specification, "TDR and TDCS Metadata Fields"). Migration, service TDs
- * and L2 VMs have no state in the model: their fields read as zero.
+ * Fields of a TD: TDR and TDCS (Intel TDX Module v1.5 ABI Specification, "TDR and TDCS Metadata Fields"). Migration,
+ * service TDs and L2 VMs have no state in the model: their fields read as zero.
  */
 #include "sim/module/metadata.h"
 

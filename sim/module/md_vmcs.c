@@ -1,6 +1,6 @@
 /*
- * The VMCS fields of a vCPU as metadata (Intel TDX Module v1.5 ABI Specification, "TD VMCS"): codes are VMCS encodings. Fields
- * that the simulated machine has no use for read as zero.
+ * The VMCS fields of a vCPU as metadata (Intel TDX Module v1.5 ABI Specification, "TD VMCS"): codes are VMCS encodings.
+ * Fields that the simulated machine has no use for read as zero.
  */
 #include "sim/module/metadata.h"
 

@@ -1,6 +1,6 @@
 /*
- * Fields of a vCPU beside its VMCS: TDVPS (Intel TDX Module v1.5 ABI Specification, "TDVPS Metadata Fields"), and what writes to
- * any of a vCPU's fields must heed. L2 VMs have no state in the model.
+ * Fields of a vCPU beside its VMCS: TDVPS (Intel TDX Module v1.5 ABI Specification, "TDVPS Metadata Fields"), and what
+ * writes to any of a vCPU's fields must heed. L2 VMs have no state in the model.
  */
 #include "sim/module/metadata.h"
 

@@ -8,8 +8,8 @@
 
 #include "sim/module/guest.h"
 
-/* Field id: code 31:0, size code 33:32, last element 37:34, last field 46:38, stride two 50, write mask 51, context 54:52,
- * class 61:56. */
+/* Field id: code 31:0, size code 33:32, last element 37:34, last field 46:38, stride two 50, write mask 51, context
+ * 54:52, class 61:56. */
 #define MD_CODE(id)     ((u32)(id))
 #define MD_SIZE(id)     ((unsigned)((id) >> 32) & 3)
 #define MD_STRIDE(id)   (((id) >> 50 & 1) ? 2u : 1u)
@@ -91,8 +91,8 @@ u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u6
 /* Start values of VMCS fields that only metadata shows. */
 void md_vmcs_init(struct tdvps_vmcs *vmcs);
 
-/* TDH.SYS.RDALL and TDG.SYS.RDALL: the list of all readable fields from `id` on, into one page; *next is all-ones when that was
- * all. */
+/* TDH.SYS.RDALL and TDG.SYS.RDALL: the list of all readable fields from `id` on, into one page; *next is all-ones when
+ * that was all. */
 u64 md_dump(const struct md_context *x, u64 id, void *page, u64 *next);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * TDH.SYS.RD, SYS.RDALL, MNG.RD, MNG.WR, VP.RD, VP.WR and TDG.VM.RD/WR, VP.RD/WR, SYS.RD/RDALL (Intel TDX Module v1.5 ABI
- * Specification, "Metadata Access Interfaces"). Id in RDX, value in R8, mask in R9; where the next id is asked for, RDX.
+ * TDH.SYS.RD, SYS.RDALL, MNG.RD, MNG.WR, VP.RD, VP.WR and TDG.VM.RD/WR, VP.RD/WR, SYS.RD/RDALL (Intel TDX Module v1.5
+ * ABI Specification, "Metadata Access Interfaces"). Id in RDX, value in R8, mask in R9; where the next id is asked for,
+ * RDX.
  */
 #include "sim/module/leaves.h"
 #include "sim/module/metadata.h"

@@ -1,7 +1,7 @@
 /*
- * Lists of fields in memory: header (bytes used, number of sequences), then sequences of fields that follow one another, each with
- * a header id that tells how many, then 8 bytes an element (Intel TDX Module v1.5 ABI Specification, "Metadata Lists and
- * Metadata Sequences").
+ * Lists of fields in memory: header (bytes used, number of sequences), then sequences of fields that follow one
+ * another, each with a header id that tells how many, then 8 bytes an element (Intel TDX Module v1.5 ABI Specification,
+ * "Metadata Lists and Metadata Sequences").
  */
 #include "sim/module/metadata.h"
 

@@ -199,8 +199,8 @@ static void answer(struct td_vmcs *td, u64 value)
 }
 
 /*
- * What the TD reads of VMX capabilities: those of the L2 VMs that it could run. Of a pair of control masks bits 31:0 are what
- * must be one, 63:32 what may be.
+ * What the TD reads of VMX capabilities: those of the L2 VMs that it could run. Of a pair of control masks bits 31:0
+ * are what must be one, 63:32 what may be.
  */
 #define L2_EXIT_CONTROLS  0x1f3c8204ull
 #define L2_ENTRY_CONTROLS 0x003ec004ull
@@ -260,14 +260,15 @@ u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr)
     }
 }
 
-#define DEBUGCTL_UNCORE_PMI (1ull << 13)
-#define DEBUGCTL_RESERVED   0xffffffffffff0038ull
-#define DEBUGCTL_TR         (1ull << 6)
-#define DEBUGCTL_BTS        (1ull << 7)
-#define PENDING_DBG_BS      (1ull << 14)
-#define MISC_ENABLE_NATIVE  0x40081ull /* fast strings, performance monitoring, MONITOR */
-#define MISC_PERFMON        (1ull << 7)
-#define MISC_NO_PEBS        (1ull << 12)
+#define DEBUGCTL_UNCORE_PMI      (1ull << 13)
+#define DEBUGCTL_RESERVED        0xffffffffffff0038ull
+#define DEBUGCTL_TR              (1ull << 6)
+#define DEBUGCTL_BTS             (1ull << 7)
+#define PENDING_DBG_BS           (1ull << 14)
+#define MISC_ENABLE_NATIVE       0x40081ull /* fast strings, performance monitoring, MONITOR */
+#define PERF_CAPABILITIES_NATIVE 0xa000ull  /* full-width writes, metrics */
+#define MISC_PERFMON             (1ull << 7)
+#define MISC_NO_PEBS             (1ull << 12)
 
 void mdl_exit_rdmsr(struct lp_local *local)
 {
@@ -285,8 +286,8 @@ void mdl_exit_rdmsr(struct lp_local *local)
     case MSR_MISC_ENABLE:
         answer(td, (MISC_ENABLE_NATIVE & ~MISC_PERFMON) | MISC_NO_PEBS);
         break;
-    case MSR_PERF_CAPABILITIES:
-        answer(td, 0);
+    case MSR_PERF_CAPABILITIES: /* without PEBS output to PT: the TD has no PT here */
+        answer(td, local->tdcs->attributes & ATTR_PERFMON ? PERF_CAPABILITIES_NATIVE : 0);
         break;
     case MSR_ARCH_CAPABILITIES:
         answer(td, local->tdcs->arch_capabilities);

@@ -1,6 +1,6 @@
 /*
- * What the TDX module asks of the machine that it runs on. sim/machine implements it with real memory; tests/host/platform.c
- * with sparse memory in a host process.
+ * What the TDX module asks of the machine that it runs on. sim/machine implements it with real memory;
+ * tests/host/platform.c with sparse memory in a host process.
  */
 #ifndef SIM_MODULE_PLATFORM_H
 #define SIM_MODULE_PLATFORM_H
@@ -27,8 +27,8 @@ struct plat_info {
 };
 const struct plat_info *plat_info(void);
 
-/* Pointer to the 4K page of memory at `hpa` (KeyID bits already taken off), NULL where there is none. Whole 2M and 1G pages of
- * one range are contiguous behind the pointer too. */
+/* Pointer to the 4K page of memory at `hpa` (KeyID bits already taken off), NULL where there is none. Whole 2M and 1G
+ * pages of one range are contiguous behind the pointer too. */
 void *plat_page(u64 hpa);
 
 /* What the page holds is encrypted and owned from now on under a private KeyID: the VMM's accesses are caught until it
@@ -40,7 +40,10 @@ bool module_uses_page(u64 hpa);
 u64 plat_tsc(void);
 bool plat_random(u64 *value);                       /* false: no entropy now */
 
-/* What waits for the CPU to leave SEAM: a set of these, whatever RFLAGS.IF says (the module looks at it where it counts). */
+/*
+ * What waits for the CPU to leave SEAM: a set of these, whatever RFLAGS.IF says (the module looks at it where it
+ * counts).
+ */
 enum plat_event { PLAT_EVENT_INTERRUPT = 1, PLAT_EVENT_NMI = 2, PLAT_EVENT_SMI = 4 };
 unsigned plat_interrupt_pending(struct seam_lp *lp);
 

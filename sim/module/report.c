@@ -1,6 +1,7 @@
 /*
- * TDG.MR.REPORT, TDG.MR.RTMR.EXTEND, TDG.MR.VERIFYREPORT (Intel TDX Module v1.5 ABI Specification). The first half of a report, with
- * its MAC, is the processor's work under a key that the platform does not have: it stays zero, and any report structure verifies.
+ * TDG.MR.REPORT, TDG.MR.RTMR.EXTEND, TDG.MR.VERIFYREPORT (Intel TDX Module v1.5 ABI Specification). The first half of a
+ * report, with its MAC, is the processor's work under a key that the platform does not have: it stays zero, and any
+ * report structure verifies.
  */
 #include "sim/module/tdcall.h"
 

@@ -1,10 +1,11 @@
 /*
- * The border between the simulated machine and the TDX module: what happens at SEAMCALL and at a TD's VM exit, and nothing
- * else. A genuine module binary, running in SEAM mode, would stand behind the same border: the machine would enter it with
- * the same registers and the same VMCS fields.
+ * The border between the simulated machine and the TDX module: what happens at SEAMCALL and at a TD's VM exit, and
+ * nothing else. A genuine module binary, running in SEAM mode, would stand behind the same border: the machine would
+ * enter it with the same registers and the same VMCS fields.
  *
- * The machine calls module_seamcall() when the VMM executes SEAMCALL in VMX root, and module_td_exit() when a TD vCPU leaves
- * VMX non-root mode for whatever reason (TDCALL is exit reason 77). Both say who runs next on this logical processor.
+ * The machine calls module_seamcall() when the VMM executes SEAMCALL in VMX root, and module_td_exit() when a TD vCPU
+ * leaves VMX non-root mode for whatever reason (TDCALL is exit reason 77). Both say who runs next on this logical
+ * processor.
  */
 #ifndef SIM_MODULE_SEAM_H
 #define SIM_MODULE_SEAM_H
@@ -17,9 +18,9 @@ enum seam_gpr_no { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12
 struct seam_seg { u16 selector; u32 access; /* VMX access-rights format */ u32 limit; u64 base; };
 
 /*
- * The fields of a TD VMCS that machine and module exchange. It lives in the TDVPS pages that the VMM gave; the machine reads
- * guest state and controls before it runs the TD, and writes guest state and exit information when the TD has left. SDM vol. 3,
- * "Virtual machine control structures". RSP is here, the other general registers are in `gpr`.
+ * The fields of a TD VMCS that machine and module exchange. It lives in the TDVPS pages that the VMM gave; the machine
+ * reads guest state and controls before it runs the TD, and writes guest state and exit information when the TD has
+ * left. SDM vol. 3, "Virtual machine control structures". RSP is here, the other general registers are in `gpr`.
  */
 struct td_vmcs {
     /* guest state */

@@ -1,8 +1,9 @@
 /*
- * The filters against a VMM that steps a TD (Intel TDX Module v1.5 Base Architecture Specification, "TD Entry/Exit and Zero-Step
- * Attack Mitigation"). Single step: an interrupt that arrives after very few instructions is sent to the APIC again and shows
- * only after the TD has run a random number of further instructions under the monitor trap. Zero step: too many EPT violations
- * of private memory at one instruction are listed, and TDH.VP.ENTER refuses to run the vCPU while they would happen again.
+ * The filters against a VMM that steps a TD (Intel TDX Module v1.5 Base Architecture Specification, "TD Entry/Exit and
+ * Zero-Step Attack Mitigation"). Single step: an interrupt that arrives after very few instructions is sent to the APIC
+ * again and shows only after the TD has run a random number of further instructions under the monitor trap. Zero step:
+ * too many EPT violations of private memory at one instruction are listed, and TDH.VP.ENTER refuses to run the vCPU
+ * while they would happen again.
  *
  * The model leaves out the task priority that holds interrupts back meanwhile: the machine has it in resend_vector.
  */

@@ -1,7 +1,7 @@
 /*
- * TDCALL: the table of leafs, and how their statuses reach the TD (Intel TDX Module v1.5 ABI Specification, "TDCALL Instruction
- * (Guest-Side Interfaces)"). TDG.VP.ENTER, INVEPT, INVVPID and TDG.SERVTD.* answer as
- * a TD without L2 VMs and without bindings meets them.
+ * TDCALL: the table of leafs, and how their statuses reach the TD (Intel TDX Module v1.5 ABI Specification, "TDCALL
+ * Instruction (Guest-Side Interfaces)"). TDG.VP.ENTER, INVEPT, INVVPID and TDG.SERVTD.* answer as a TD without L2 VMs
+ * and without bindings meets them.
  */
 #include "sim/module/tdcall.h"
 

@@ -1,6 +1,6 @@
 /*
- * The compact form of the random sequences: {lp, n, in, st, out} is a SEAMCALL, {lp, td, in, st, exit} a TDCALL, {lp, vmexit,
- * res, rax} another exit. Each is turned into a record of the long form.
+ * The compact form of the random sequences: {lp, n, in, st, out} is a SEAMCALL, {lp, td, in, st, exit} a TDCALL, {lp,
+ * vmexit, res, rax} another exit. Each is turned into a record of the long form.
  */
 #include "tests/conformance/conformance.h"
 

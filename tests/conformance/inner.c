@@ -1,7 +1,8 @@
 /*
- * A call that another logical processor makes in the middle of a call. The records tell of it in a NOTE behind the outer call:
- * "inner LEAF on LPn (what) answered STATUS NAME". It runs half-way to the poll for events at which the outer call is
- * interrupted, or, where that does not poll, at the atomic operation in its middle, which a try-out in a child process finds.
+ * A call that another logical processor makes in the middle of a call. The records tell of it in a NOTE behind the
+ * outer call: "inner LEAF on LPn (what) answered STATUS NAME". It runs half-way to the poll for events at which the
+ * outer call is interrupted, or, where that does not poll, at the atomic operation in its middle, which a try-out in a
+ * child process finds.
  */
 #include "tests/conformance/conformance.h"
 
@@ -68,7 +69,10 @@ static void arm(bool on)
     platform_host_knobs.polled = on && inner.polls ? pass : NULL;
 }
 
-/* How many operations, or polls, the outer call has: it runs once in a child process, which leaves everything as it was. */
+/*
+ * How many operations, or polls, the outer call has: it runs once in a child process, which leaves everything as it
+ * was.
+ */
 static unsigned count_points(const json_t *outer)
 {
     int status = 0;

@@ -1,8 +1,9 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 /*
- * Pairs of calls that overlap: the inner one runs to its end on LP1 just before the k-th atomic operation of the outer one on
- * LP0. The genuine module's operations are not the model's, so a pair is tried at every operation of the model, and each
- * outcome must be among those recorded. Each try runs in a child process, which leaves the starting state as it was.
+ * Pairs of calls that overlap: the inner one runs to its end on LP1 just before the k-th atomic operation of the outer
+ * one on LP0. The genuine module's operations are not the model's, so a pair is tried at every operation of the model,
+ * and each outcome must be among those recorded. Each try runs in a child process, which leaves the starting state as
+ * it was.
  */
 #include "tests/conformance/conformance.h"
 

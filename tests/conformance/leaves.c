@@ -1,5 +1,6 @@
 /*
- * Leaf numbers by the names that the records use. The runner's own copy: it must not take a wrong number from the model.
+ * Leaf numbers by the names that the records use. The runner's own copy: it must not take a wrong number from the
+ * model.
  */
 #include "tests/conformance/conformance.h"
 

@@ -1,7 +1,8 @@
 #define _GNU_SOURCE
 /*
- * The conformance runner's command line: conformance FOLDER [--seq NAME] [--tag TAG] [-v]. Its exit status is 0 when every call
- * agrees or is listed in known.txt, 1 when one does not, 2 for a bad command line or damaged records, 77 without records.
+ * The conformance runner's command line: conformance FOLDER [--seq NAME] [--tag TAG] [-v]. Its exit status is 0 when
+ * every call agrees or is listed in known.txt, 1 when one does not, 2 for a bad command line or damaged records, 77
+ * without records.
  */
 #include "tests/conformance/conformance.h"
 

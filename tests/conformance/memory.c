@@ -1,4 +1,6 @@
-/* Memory contents in the records: "hex" is bytes in hex, "fill 0xNN", with "(rest 0)" behind bytes that are cut short. */
+/*
+ * Memory contents in the records: "hex" is bytes in hex, "fill 0xNN", with "(rest 0)" behind bytes that are cut short.
+ */
 #include "tests/conformance/conformance.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * One event of a record, fed to the module: a SEAMCALL of the VMM, a TDCALL of the TD, another VM exit of the TD. The runner
- * plays the CPU: it keeps the guest's RIP, delivers what the module injects, and says which mode the TD runs in.
+ * One event of a record, fed to the module: a SEAMCALL of the VMM, a TDCALL of the TD, another VM exit of the TD. The
+ * runner plays the CPU: it keeps the guest's RIP, delivers what the module injects, and says which mode the TD runs in.
  */
 #include "tests/conformance/conformance.h"
 
@@ -11,7 +11,7 @@
 #define EXIT_REASON_TDCALL    77
 #define TDG_VP_VEINFO_GET     3
 #define TDG_MEM_PAGE_ACCEPT   6
-#define RIP_STEP              200 /* the recorded guest moves so far between entry and exit unless the record says else */
+#define RIP_STEP              200 /* how far the recorded guest gets from entry to exit, unless the record says else */
 #define RETRIES_MAX           20000
 #define EFER_LONG             0x500 /* LME and LMA */
 #define CS_LONG               (1u << 13)

@@ -17,7 +17,6 @@ struct seam_lp platform_host_lps[PLATFORM_HOST_LPS];
 
 static u8 *memory;
 static struct plat_info current;
-static unsigned next_cache_block[PLATFORM_HOST_LPS];
 
 static const struct plat_info default_info = {
     .maxpa = 52,
@@ -66,7 +65,6 @@ void platform_host_start(const struct plat_info *info)
     memcpy(platform_host_knobs.cpuid, platform_host_default_cpuid,
            platform_host_default_cpuid_rows * sizeof(platform_host_default_cpuid[0]));
     platform_host_counts = (struct platform_host_counts){0};
-    memset(next_cache_block, 0, sizeof(next_cache_block));
     memset(platform_host_lps, 0, sizeof(platform_host_lps));
     for (unsigned i = 0; i < PLATFORM_HOST_LPS; i++) {
         platform_host_lps[i].index = i;
@@ -91,6 +89,8 @@ void *plat_page(u64 hpa)
 {
     if (hpa >= MEMORY_BYTES)
         return NULL;
+    if (platform_host_knobs.page_used)
+        platform_host_knobs.page_used(hpa);
     return memory + (hpa & ~0xfffull);
 }
 
@@ -163,9 +163,9 @@ void plat_invept(struct seam_lp *lp, u64 eptp)
 bool plat_flush_cache_block(struct seam_lp *lp)
 {
     platform_host_counts.cache_blocks_flushed++;
-    if (++next_cache_block[lp->package] < platform_host_knobs.cache_blocks)
+    if (++platform_host_knobs.next_cache_block[lp->package] < platform_host_knobs.cache_blocks)
         return true;
-    next_cache_block[lp->package] = 0;
+    platform_host_knobs.next_cache_block[lp->package] = 0;
     return false;
 }
 

@@ -33,6 +33,8 @@ struct platform_host_knobs {
     struct platform_host_cpuid cpuid[PLATFORM_HOST_CPUID_ROWS];
     void (*atomic_point)(struct seam_lp *lp); /* called before each atomic operation of the module (none) */
     void (*polled)(struct seam_lp *lp);       /* called at each poll for events (none) */
+    void (*page_used)(u64 hpa);               /* called when the module asks for a page of memory (none) */
+    unsigned next_cache_block[PLATFORM_HOST_LPS]; /* by package: how far its cache has been flushed */
 };
 
 /* Counters since platform_host_start(). */

@@ -1,7 +1,7 @@
 /*
- * The genuine records as a source of names and numbers: leaf numbers, statuses, operand ids, field ids. The VMM's ABI headers
- * and the model's are checked against them, each by its own test, since both hands wrote theirs from the same specification.
- * The text of the records is searched for; no JSON library is needed.
+ * The genuine records as a source of names and numbers: leaf numbers, statuses, operand ids, field ids. The VMM's ABI
+ * headers and the model's are checked against them, each by its own test, since both hands wrote theirs from the same
+ * specification. The text of the records is searched for; no JSON library is needed.
  */
 #ifndef TESTS_UNIT_ABI_RECORDS_H
 #define TESTS_UNIT_ABI_RECORDS_H

@@ -1,6 +1,6 @@
 /*
- * The VMM's ABI headers (tdx/abi_*.h) against genuine records: leaf numbers, statuses, operands and field ids by name. Names
- * that no record has are not checked here.
+ * The VMM's ABI headers (tdx/abi_*.h) against genuine records: leaf numbers, statuses, operands and field ids by name.
+ * Names that no record has are not checked here.
  */
 #define _GNU_SOURCE /* getline */
 #include "tests/unit/abi_records.h"
@@ -114,7 +114,9 @@ static bool note_is(const char *note, const char *name)
     return strncmp(note, name, length) == 0 && (note[length] == 0 || note[length] == ';');
 }
 
-/* A name stands for several fields (the TD's EPTP and the VMCS one): one record of the leaf that reads ours is enough. */
+/*
+ * A name stands for several fields (the TD's EPTP and the VMCS one): one record of the leaf that reads ours is enough.
+ */
 static void check_field(const struct abi_record *r)
 {
     for (size_t i = 0; i < FIELDS; i++)

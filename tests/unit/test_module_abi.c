@@ -1,6 +1,6 @@
 /*
- * The model's ABI header (sim/module/abi.h) against genuine records: leaf numbers, statuses and operand ids by name; and its
- * metadata tables against every field id that the records read.
+ * The model's ABI header (sim/module/abi.h) against genuine records: leaf numbers, statuses and operand ids by name;
+ * and its metadata tables against every field id that the records read.
  */
 #define _GNU_SOURCE /* getline */
 #include "tests/unit/abi_records.h"
