@@ -32,18 +32,19 @@ static _Noreturn void broken(const char *what, u64 value)
     abort();
 }
 
-/* The module under the VMM sees the same CPU: one table for both. */
+/* The module under the VMM sees the same CPU: one table for both. A row that answers every subleaf goes on doing so. */
 void cpu_host_set_cpuid(u32 leaf, u32 subleaf, struct cpuid_regs regs)
 {
     unsigned i = 0;
     struct platform_host_cpuid *rows = platform_host_knobs.cpuid;
-    while (i < platform_host_knobs.cpuid_rows && (rows[i].leaf != leaf || rows[i].subleaf != subleaf))
+    while (i < platform_host_knobs.cpuid_rows &&
+           (rows[i].leaf != leaf || (rows[i].subleaf != subleaf && rows[i].subleaf != ~0u)))
         i++;
     if (i == PLATFORM_HOST_CPUID_ROWS)
         broken("too many CPUID rows, leaf", leaf);
-    rows[i] = (struct platform_host_cpuid){leaf, subleaf, {regs.eax, regs.ebx, regs.ecx, regs.edx}};
     if (i == platform_host_knobs.cpuid_rows)
-        platform_host_knobs.cpuid_rows++;
+        rows[platform_host_knobs.cpuid_rows++] = (struct platform_host_cpuid){leaf, subleaf, {0}};
+    memcpy(rows[i].regs, (u32[4]){regs.eax, regs.ebx, regs.ecx, regs.edx}, sizeof(rows[i].regs));
 }
 
 static void set_msr(u32 msr, bool present, u64 value)
