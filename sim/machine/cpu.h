@@ -29,9 +29,10 @@ struct cpu {
     u64 vmm_efer;        /* without SVME */
     u64 feature_control; /* IA32_FEATURE_CONTROL */
     u64 vmxon_region;
-    bool vmx_root;      /* VMXON was done */
-    bool x2apic;        /* IA32_APIC_BASE.EXTD as the VMM set it */
-    bool x2apic_native; /* the real APIC is in x2APIC mode */
+    bool vmx_root;        /* VMXON was done */
+    unsigned vmxon_watch; /* instructions still single-stepped in search of VMXON: vmx_watch() */
+    bool x2apic;          /* IA32_APIC_BASE.EXTD as the VMM set it */
+    bool x2apic_native;   /* the real APIC is in x2APIC mode */
 
     u64 exits; /* #VMEXITs of the VMM */
     u64 td_exits;

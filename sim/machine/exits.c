@@ -11,19 +11,21 @@
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/selftest.h"
 #include "sim/machine/vmx.h"
 
-#define ASID_VMM        1
-#define CR0_WP          (1ull << 16)
-#define CR0_PG          (1ull << 31)
-#define CR0_EM_TS       (1ull << 2 | 1ull << 3)
-#define CR4_VMXE        (1ull << 13)
-#define CR4_SMXE        (1ull << 14)
-#define CR4_LA57        (1ull << 12)
-#define CR4_FOLLOWED    (1ull << 4 | 1ull << 7 | 1ull << 20 | 1ull << 21) /* PSE, PGE, SMEP, SMAP */
-#define CR4_OURS        (1ull << 9 | 1ull << 10 | 1ull << 18)             /* OSFXSR, OSXMMEXCPT, OSXSAVE: no flush */
-#define RESET_CONTROL   0xcf9
-#define HYPERVISOR_LEAF 0x40000000
+#define ASID_VMM           1
+#define CR0_WP             (1ull << 16)
+#define CR0_PG             (1ull << 31)
+#define CR0_EM_TS          (1ull << 2 | 1ull << 3)
+#define CR4_VMXE           (1ull << 13)
+#define CR4_SMXE           (1ull << 14)
+#define CR4_LA57           (1ull << 12)
+#define CR4_FOLLOWED       (1ull << 4 | 1ull << 7 | 1ull << 20 | 1ull << 21) /* PSE, PGE, SMEP, SMAP */
+#define CR4_OURS           (1ull << 9 | 1ull << 10 | 1ull << 18)             /* OSFXSR, OSXMMEXCPT, OSXSAVE: no flush */
+#define RESET_CONTROL      0xcf9
+#define OPCODE_MOV_FROM_CR 0x20
+#define HYPERVISOR_LEAF    0x40000000
 
 static u64 image_base, image_bytes;
 static void *msr_map, *io_map;
@@ -42,6 +44,8 @@ void exits_init(struct cpu *cpu)
         io_map = pool_take(3);
     }
     v->intercept_cr_read = v->intercept_cr_write = VMCB_CR(4);
+    if (selftest_quirks()->cr_reads_are_cr0s)
+        v->intercept_cr_read |= VMCB_CR(0);
     v->intercept_exceptions = 1u << VECTOR_UD;
     v->intercept_1 = SVM_INTERCEPT_CPUID | SVM_INTERCEPT_MSR | SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_SHUTDOWN;
     v->intercept_2 = SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL | SVM_INTERCEPT_VMLOAD | SVM_INTERCEPT_VMSAVE |
@@ -71,27 +75,63 @@ static void follow_control_registers(const struct vmcb *v)
         cpu_set_cr4(want4);
 }
 
-/* MOV to and from CR4: no decode assists, so the register is in the instruction. */
-static void cr4_exit(struct cpu *cpu, bool is_write)
+static void decode(struct cpu *cpu, struct insn *insn)
+{
+    if (!guest_insn(cpu, insn))
+        sim_stop("cannot read the VMM's instruction at %lx", (unsigned long)cpu->vmm->rip);
+}
+
+static u64 control_register(struct cpu *cpu, unsigned number)
+{
+    switch (number) {
+    case 2:
+        return cpu->vmm->cr2;
+    case 3:
+        return cpu->vmm->cr3;
+    case 4:
+        return cpu->vmm_cr4;
+    case 8:
+        return cpu_cr8();
+    default:
+        return cpu->vmm->cr0;
+    }
+}
+
+/*
+ * No decode assists: both registers are in the instruction. Which control register's reading exits is a quirk, see selftest.h;
+ * with CR0 among them SMSW exits too. Its form with a memory operand is refused.
+ */
+static void read_cr(struct cpu *cpu)
+{
+    struct insn insn;
+    decode(cpu, &insn);
+    bool is_mov = insn.map == MAP_0F && insn.opcode == OPCODE_MOV_FROM_CR;
+    if (!is_mov && insn_rm_is_memory(&insn)) {
+        guest_inject(cpu, VECTOR_UD);
+        return;
+    }
+    u64 value = control_register(cpu, is_mov ? insn_reg(&insn) : 0);
+    *guest_gpr(cpu, insn_rm(&insn)) = guest_mode(cpu) == INSN_64 ? value : (u32)value;
+    cpu->vmm->rip += insn.length;
+}
+
+static void write_cr4(struct cpu *cpu)
 {
     struct vmcb *v = cpu->vmm;
     struct insn insn;
-    if (!guest_insn(cpu, &insn))
-        sim_stop("cannot read the VMM's instruction at %lx", (unsigned long)v->rip);
-    u64 *reg = guest_gpr(cpu, insn_rm(&insn)), value = *reg;
-    if (!is_write) {
-        *reg = cpu->vmm_cr4;
-    } else {
-        bool bad = value & ~msr_cr4_allowed() || (cpu->vmx_root && !(value & CR4_VMXE)) ||
-                   (v->cr0 & CR0_PG && (value ^ cpu->vmm_cr4) & CR4_LA57);
-        if (bad) {
-            guest_inject_error(cpu, VECTOR_GP, 0);
-            return;
-        }
-        cpu->vmm_cr4 = value;
-        v->cr4 = value & ~(CR4_VMXE | CR4_SMXE);
+    decode(cpu, &insn);
+    u64 value = *guest_gpr(cpu, insn_rm(&insn)), old = cpu->vmm_cr4;
+    bool bad = value & ~msr_cr4_allowed() || (cpu->vmx_root && !(value & CR4_VMXE)) ||
+               (v->cr0 & CR0_PG && (value ^ old) & CR4_LA57);
+    if (bad) {
+        guest_inject_error(cpu, VECTOR_GP, 0);
+        return;
     }
+    cpu->vmm_cr4 = value;
+    v->cr4 = value & ~(CR4_VMXE | CR4_SMXE);
     v->rip += insn.length;
+    if (selftest_quirks()->vmxon_is_nothing && value & ~old & CR4_VMXE)
+        vmx_watch(cpu);
 }
 
 /* An event whose delivery met the fault is delivered again; a software interrupt's RIP still stands on the instruction. */
@@ -152,9 +192,15 @@ static void answer(struct cpu *cpu)
     case VMEXIT_MSR:
         msr_exit(cpu);
         break;
+    case VMEXIT_READ_CR0:
     case VMEXIT_READ_CR0 + 4:
+        read_cr(cpu);
+        break;
     case VMEXIT_WRITE_CR0 + 4:
-        cr4_exit(cpu, vmcb_exit(v) == VMEXIT_WRITE_CR0 + 4);
+        write_cr4(cpu);
+        break;
+    case VMEXIT_EXCP_BASE + VECTOR_DB:
+        vmx_watch_exit(cpu);
         break;
     case VMEXIT_VMRUN:
     case VMEXIT_VMMCALL:

@@ -5,6 +5,7 @@
 #include "sim/machine/cpu.h"
 #include "sim/machine/insn.h"
 
+#define VECTOR_DB 1
 #define VECTOR_UD 6
 #define VECTOR_GP 13
 

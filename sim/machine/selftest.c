@@ -56,6 +56,13 @@ static void write_code(u8 *right, u8 *wrong, u32 data)
     }
 }
 
+static struct quirks quirks;
+
+const struct quirks *selftest_quirks(void)
+{
+    return &quirks;
+}
+
 static u64 *entry_of(u64 *root, u64 gpa)
 {
     u64 *table = root;
@@ -93,31 +100,66 @@ static void prepare(struct vmcb *v, u64 *root, u64 rip)
     v->intercept_2 = SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL;
 }
 
-const char *selftest_run(struct cpu *cpu)
-{
-    struct vmcb *v = pool_take(1);
-    u64 *root = pool_take(1);
-    u8 *wrong = pool_take(1), *right = pool_take(1), *wrong_data = pool_take(1);
-    u32 *data = pool_take(1);
-    u64 gpr[SEAM_GPRS] = {0};
-    write_code(right, wrong, (u32)(u64)wrong_data);
-    *entry_of(root, (u64)wrong) = (u64)right | TABLE;
-    *entry_of(root, (u64)wrong_data) = (u64)data | TABLE;
-    prepare(v, root, (u64)wrong);
-    data[0] = RIGHT;
+/* The pages of the test guest: what it should run, and what it runs where nested paging is ignored. */
+struct bench {
+    struct vmcb *vmcb;
+    u64 *root;
+    u8 *code, *wrong_code;
+    u32 *data, *wrong_data;
+};
 
+static enum vmcb_exit run_bytes(struct bench *b, const u8 *code, unsigned bytes)
+{
+    u64 gpr[SEAM_GPRS] = {0};
+    for (unsigned i = 0; i < bytes; i++)
+        b->code[i] = code[i];
+    b->vmcb->rip = (u64)b->wrong_code;
+    b->vmcb->tlb_control = 1;
+    svm_run(b->vmcb, gpr);
+    return vmcb_exit(b->vmcb);
+}
+
+static void find_quirks(struct bench *b)
+{
+    static const u8 read_cr4[] = {0x0f, 0x20, 0xe0, 0x0f, 0x01, 0xd9};    /* mov eax, cr4; vmmcall */
+    static const u8 vmxon[] = {0xf3, 0x0f, 0xc7, 0x31, 0x0f, 0x01, 0xd9}; /* vmxon [ecx]; vmmcall */
+    b->vmcb->intercept_cr_read = VMCB_CR(4);
+    quirks.cr_reads_are_cr0s = run_bytes(b, read_cr4, sizeof(read_cr4)) != VMEXIT_READ_CR0 + 4;
+    b->vmcb->intercept_cr_read = 0;
+    quirks.vmxon_is_nothing = run_bytes(b, vmxon, sizeof(vmxon)) != VMEXIT_EXCP_UD;
+}
+
+static const char *test(struct bench *b)
+{
+    u64 gpr[SEAM_GPRS] = {0};
+    struct vmcb *v = b->vmcb;
+    b->data[0] = RIGHT;
     svm_run(v, gpr);
     if (vmcb_exit(v) == VMEXIT_INVALID)
         return "VMRUN refuses a valid guest; " QEMU_NEEDED;
     if (vmcb_exit(v) == VMEXIT_VMMCALL && (u32)v->rax == WRONG)
         return "nested paging does not work while the guest's paging is off; " QEMU_NEEDED;
-    if (vmcb_exit(v) != VMEXIT_VMMCALL || (u32)v->rax != RIGHT || data[1] != RIGHT)
+    if (vmcb_exit(v) != VMEXIT_VMMCALL || (u32)v->rax != RIGHT || b->data[1] != RIGHT)
         return "a test guest did not run as it should; " QEMU_NEEDED;
 
-    *entry_of(root, (u64)wrong_data) = 0;
-    v->rip = (u64)wrong;
+    *entry_of(b->root, (u64)b->wrong_data) = 0;
+    v->rip = (u64)b->wrong_code;
     svm_run(v, gpr);
-    if (vmcb_exit(v) != VMEXIT_NPF || v->exit_info_2 != (u64)wrong_data)
+    if (vmcb_exit(v) != VMEXIT_NPF || v->exit_info_2 != (u64)b->wrong_data)
         return "a nested page fault does not report its address; " QEMU_NEEDED;
+    *entry_of(b->root, (u64)b->wrong_data) = (u64)b->data | TABLE;
     return NULL;
+}
+
+const char *selftest_run(void)
+{
+    struct bench b = {pool_take(1), pool_take(1), pool_take(1), pool_take(1), pool_take(1), pool_take(1)};
+    write_code(b.code, b.wrong_code, (u32)(u64)b.wrong_data);
+    *entry_of(b.root, (u64)b.wrong_code) = (u64)b.code | TABLE;
+    *entry_of(b.root, (u64)b.wrong_data) = (u64)b.data | TABLE;
+    prepare(b.vmcb, b.root, (u64)b.wrong_code);
+    const char *wrong = test(&b);
+    if (!wrong)
+        find_quirks(&b);
+    return wrong;
 }

@@ -233,7 +233,7 @@ static const char *prepare(const EFI_LOADED_IMAGE *loaded)
     struct cpu *cpu = cpu_this();
     traps_init();
     init_cpu(cpu, 0);
-    const char *wrong = selftest_run(cpu);
+    const char *wrong = selftest_run();
     if (wrong)
         return wrong;
     platform_init();

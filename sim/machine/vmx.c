@@ -13,8 +13,12 @@
 #define CR4_VMXE      (1ull << 13)
 #define CR4_SMXE      (1ull << 14)
 #define RFLAGS_CF     (1ull << 0)
+#define RFLAGS_TF     (1ull << 8)
 #define RFLAGS_STATUS 0x8d5ull /* OF SF ZF AF PF CF */
 #define MSR_TSC_AUX   0xc0000103
+#define DR6_BS        (1ull << 14)
+
+#define WATCHED_INSTRUCTIONS 64
 
 static void succeed(struct cpu *cpu, const struct insn *insn)
 {
@@ -199,6 +203,43 @@ static const struct opcode *find(const struct insn *insn)
             return o;
     }
     return NULL;
+}
+
+static void end_watch(struct cpu *cpu)
+{
+    cpu->vmxon_watch = 0;
+    cpu->vmm->rflags &= ~RFLAGS_TF;
+    cpu->vmm->intercept_exceptions &= ~(1u << VECTOR_DB);
+}
+
+/* The instruction that comes next. */
+static void watch_next(struct cpu *cpu)
+{
+    struct insn insn;
+    const struct opcode *o = guest_insn(cpu, &insn) ? find(&insn) : NULL;
+    if (o && o->run == vmxon) {
+        end_watch(cpu);
+        vmxon(cpu, &insn);
+    } else if (!--cpu->vmxon_watch) {
+        end_watch(cpu);
+        cpu->vmx_root = cpu->vmm_cr4 & CR4_VMXE;
+    }
+}
+
+void vmx_watch(struct cpu *cpu)
+{
+    if (cpu->vmx_root || cpu->vmm->rflags & RFLAGS_TF)
+        return;
+    cpu->vmxon_watch = WATCHED_INSTRUCTIONS;
+    cpu->vmm->rflags |= RFLAGS_TF;
+    cpu->vmm->intercept_exceptions |= 1u << VECTOR_DB;
+    watch_next(cpu);
+}
+
+void vmx_watch_exit(struct cpu *cpu)
+{
+    cpu->vmm->dr6 &= ~DR6_BS;
+    watch_next(cpu);
 }
 
 void vmx_undefined_exit(struct cpu *cpu)

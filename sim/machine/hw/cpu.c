@@ -80,6 +80,7 @@ CONTROL_REGISTER(0)
 CONTROL_REGISTER(2)
 CONTROL_REGISTER(3)
 CONTROL_REGISTER(4)
+CONTROL_REGISTER(8)
 
 #define READ_DR(n)                                                                                                     \
     case n:                                                                                                            \

@@ -16,8 +16,9 @@ void cpu_raw_cpuid(u32 leaf, u32 subleaf, u32 out[4]);
 u64 cpu_rdtsc(void);
 bool cpu_rdrand(u64 *value); /* false: the CPU had no random number after ten tries */
 
-u64 cpu_cr0(void), cpu_cr2(void), cpu_cr3(void), cpu_cr4(void);
-void cpu_set_cr0(u64 value), cpu_set_cr2(u64 value), cpu_set_cr3(u64 value), cpu_set_cr4(u64 value);
+u64 cpu_cr0(void), cpu_cr2(void), cpu_cr3(void), cpu_cr4(void), cpu_cr8(void);
+void cpu_set_cr0(u64 value), cpu_set_cr2(u64 value), cpu_set_cr3(u64 value), cpu_set_cr4(u64 value),
+    cpu_set_cr8(u64 value);
 u64 cpu_dr(unsigned n); /* 0..3, 6, 7 */
 void cpu_set_dr(unsigned n, u64 value);
 
