@@ -103,7 +103,8 @@ static void to_ascii(const CHAR16 *from, char to[SCRIPT_NAME_BYTES])
     to[n] = '\0';
 }
 
-/* Reads the file `name` of `folder` into the list; what cannot be read is left out, and `script` then does not find it. */
+/* Reads the file `name` of `folder` into the list; what cannot be read is left out, and `script` then does not find
+ * it. */
 static void add_file(struct boot_env *env, struct boot_info *info, EFI_FILE_HANDLE folder, const CHAR16 *name)
 {
     struct script_file *f = &info->files[info->file_count];

@@ -1,6 +1,7 @@
 /*
- * septum.efi from the firmware's call to kernel_start(): options, the question whether this is a TDX machine (while there is
- * still a shell to go back to), scripts, the memory map, the end of boot services. UEFI 2.10, sections 7 and 9.1.
+ * septum.efi from the firmware's call to kernel_start(): options, the question whether this is a TDX machine (while
+ * there is still a shell to go back to), scripts, the memory map, the end of boot services. UEFI 2.10, sections 7 and
+ * 9.1.
  */
 #include "boot/boot.h"
 

@@ -1,5 +1,5 @@
-/* ACPI tables. See acpi.h. Offsets from ACPI 6.5, sections 5.2.5 to 5.2.12; fields are read bytewise: tables need not be
- * aligned. */
+/* ACPI tables. See acpi.h. Offsets from ACPI 6.5, sections 5.2.5 to 5.2.12; fields are read bytewise: tables need not
+ * be aligned. */
 #include "drivers/acpi.h"
 
 #include "lib/hw/cpu.h"

@@ -36,8 +36,8 @@ struct acpi_info {
 
 extern struct acpi_info acpi;
 
-/* `rsdp`: from the UEFI configuration table. ERR_NOT_FOUND, or ERR_ARGUMENT where a checksum is wrong; what was readable
- * until then stays. */
+/* `rsdp`: from the UEFI configuration table. ERR_NOT_FOUND, or ERR_ARGUMENT where a checksum is wrong; what was
+ * readable until then stays. */
 MUST_CHECK enum err acpi_init(hpa_t rsdp);
 
 #endif

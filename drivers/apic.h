@@ -1,6 +1,6 @@
 /*
- * The local APIC of this CPU, in x2APIC mode where the CPU has it, else through its page in memory: the periodic timer, end of
- * interrupt. SDM vol. 3, chapter 11. Interrupts between CPUs come with SMP.
+ * The local APIC of this CPU, in x2APIC mode where the CPU has it, else through its page in memory: the periodic
+ * timer, end of interrupt. SDM vol. 3, chapter 11. Interrupts between CPUs come with SMP.
  */
 #ifndef DRIVERS_APIC_H
 #define DRIVERS_APIC_H

@@ -1,7 +1,7 @@
 /*
- * The serial line of the console: a 16550 at 115200 8n1. Output waits a bounded time for the transmitter and then drops;
- * input is polled into a ring, from the timer interrupt and from whoever waits for input, so that nothing typed is lost while
- * the VMM works. One reader; interrupts are turned off inside where it matters.
+ * The serial line of the console: a 16550 at 115200 8n1. Output waits a bounded time for the transmitter and then
+ * drops; input is polled into a ring, from the timer interrupt and from whoever waits for input, so that nothing typed
+ * is lost while the VMM works. One reader; interrupts are turned off inside where it matters.
  */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H

@@ -4,6 +4,7 @@
 
 #include "kernel/command.h"
 
+/* clang-format off */
 #define CMD_LIST(X)                                                                                                    \
     X(help)                                                                                                            \
     X(version)                                                                                                         \
@@ -16,6 +17,7 @@
         X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(walk) X(sept)    \
             X(plan) X(stats) X(probe_fill) X(probe_verify) X(probe_accept) X(probe_convert) X(probe_touch)             \
                 X(probe_spin)
+/* clang-format on */
 
 #define X(name) void cmd_##name(struct command_call *c);
 CMD_LIST(X)

@@ -1,7 +1,7 @@
 /*
- * Commands of the console: one table entry each (kernel/commands.c), a handler each (kernel/cmd_*.c). A handler prints for
- * people and answers exactly once, by reply_ok() or reply_fail(); the answer becomes the line `@{...}` that ends every command.
- * The dispatcher has checked the number of words and the names of the keys before a handler runs.
+ * Commands of the console: one table entry each (kernel/commands.c), a handler each (kernel/cmd_*.c). A handler prints
+ * for people and answers exactly once, by reply_ok() or reply_fail(); the answer becomes the line `@{...}` that ends
+ * every command. The dispatcher has checked the number of words and the names of the keys before a handler runs.
  */
 #ifndef KERNEL_COMMAND_H
 #define KERNEL_COMMAND_H

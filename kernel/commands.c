@@ -33,7 +33,8 @@ const struct command commands[] = {
     {"probe touch", "GPA LEN [stride=SIZE] [order=seq|random|zipf] [count=N] [write=0|1] [seed=N] [shared=0|1] [cpu=N]",
      "reads or writes one word a stride", 2, 2, "stride order count write seed shared cpu", cmd_probe_touch},
     {"probe spin", "MS [cpu=N]", "keeps a vCPU busy for so many milliseconds", 1, 1, "cpu", cmd_probe_spin},
-    {"stats", "[reset]", "SEAMCALLs by leaf, statuses, TD exits, retries; `reset` clears them afterwards", 0, 1, "", cmd_stats},
+    {"stats", "[reset]", "SEAMCALLs by leaf, statuses, TD exits, retries; `reset` clears them afterwards", 0, 1, "",
+     cmd_stats},
     {"mem", "", "free and total memory of the VMM's allocator", 0, 0, "", cmd_mem},
     {"cpus", "", "the processors that ACPI lists", 0, 0, "", cmd_cpus},
     {"trace on", "", "records events from now on", 0, 0, "", cmd_trace_on},
@@ -44,7 +45,8 @@ const struct command commands[] = {
     {"log", "[LEVEL]", "shows or sets how much is logged: error, warn, info, debug", 0, 1, "", cmd_log},
     {"version", "", "the version, and the hypervisor's CPUID signature", 0, 0, "", cmd_version},
     {"reboot", "", "resets the machine", 0, 0, "", cmd_reboot},
-    {"poweroff", "[STATUS]", "powers off by ACPI; STATUS (0 to 255) is for the tool that started the machine", 0, 1, "", cmd_poweroff},
+    {"poweroff", "[STATUS]", "powers off by ACPI; STATUS (0 to 255) is for the tool that started the machine", 0, 1, "",
+     cmd_poweroff},
 };
 /* clang-format on */
 

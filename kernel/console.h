@@ -13,7 +13,8 @@ _Noreturn void console_run(void);
 bool console_step(void);
 void console_begin(void);
 
-/* True once after ^C. Polls the line, so work that asks now and then needs no interrupts; drops what was typed before. */
+/* True once after ^C. Polls the line, so work that asks now and then needs no interrupts; drops what was typed
+ * before. */
 bool console_take_interrupt(void);
 
 #endif

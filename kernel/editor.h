@@ -1,7 +1,7 @@
 /*
- * The line editor of the serial console: bytes in, lines out. Emacs keys and VT100 arrows, history, completion of the first
- * words, ^C. A line that is too long or holds bytes that are no text is swallowed to its end and comes out as one error.
- * It prints its echo through `put`; it keeps no global state and waits for nothing.
+ * The line editor of the serial console: bytes in, lines out. Emacs keys and VT100 arrows, history, completion of the
+ * first words, ^C. A line that is too long or holds bytes that are no text is swallowed to its end and comes out as
+ * one error. It prints its echo through `put`; it keeps no global state and waits for nothing.
  */
 #ifndef KERNEL_EDITOR_H
 #define KERNEL_EDITOR_H
@@ -21,7 +21,8 @@ enum editor_event {
 
 struct editor {
     void (*put)(const char *text, size_t bytes);
-    /* Writes what may follow `prefix` (the line up to the cursor) to `to`, one candidate a call; false when there is none left. */
+    /* Writes what may follow `prefix` (the line up to the cursor) to `to`, one candidate a call; false when there is
+     * none left. */
     bool (*complete)(const char *prefix, unsigned n, char *to, size_t bytes);
     const char *prompt;
 

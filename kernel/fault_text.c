@@ -14,7 +14,7 @@ struct status_text {
 /* "TDX_OPERAND_BUSY (RCX), 0x8000020000000001" */
 static struct status_text describe(tdx_status_t s)
 {
-    struct status_text t;
+    struct status_text t = {""};
     const char *operand = tdx_operand_name(s);
     bool has = operand[0] != '\0';
 

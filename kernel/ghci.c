@@ -9,8 +9,8 @@
 #include "lib/trace.h"
 #include "tdx/abi_vmcall.h"
 
-/* One MapGPA goes to the next multiple of this and answers RETRY, so that the TD sees its interrupts and the console its ^C. No
- * large page spans two of them. */
+/* One MapGPA goes to the next multiple of this and answers RETRY, so that the TD sees its interrupts and the console
+ * its ^C. No large page spans two of them. */
 #define MAPGPA_CHUNK GIB
 
 #define FATAL_MESSAGE_BYTES 64

@@ -1,4 +1,5 @@
-/* The CPUID signature of a hypervisor, for the banner and for samples; never acted upon. SDM vol. 2, CPUID.1:ECX[31]. */
+/* The CPUID signature of a hypervisor, for the banner and for samples; never acted upon. SDM vol. 2,
+ * CPUID.1:ECX[31]. */
 #ifndef KERNEL_HYPERVISOR_H
 #define KERNEL_HYPERVISOR_H
 

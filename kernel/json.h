@@ -1,6 +1,6 @@
 /*
- * The machine-readable line: `@` and one JSON object (RFC 8259), written as it comes to a sink. Text is escaped; bytes that are
- * no ASCII come out as \u00XX.
+ * The machine-readable line: `@` and one JSON object (RFC 8259), written as it comes to a sink. Text is escaped; bytes
+ * that are no ASCII come out as \u00XX.
  */
 #ifndef KERNEL_JSON_H
 #define KERNEL_JSON_H

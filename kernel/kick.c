@@ -1,6 +1,7 @@
 /*
- * Keeping vCPUs out of the TD (mm/hold.h) on the machine. While one CPU runs everything, no vCPU is inside when VMM code runs, so
- * a kick finds all flags down; the wait for them is bounded all the same. Interrupts between CPUs come with SMP.
+ * Keeping vCPUs out of the TD (mm/hold.h) on the machine. While one CPU runs everything, no vCPU is inside when VMM
+ * code runs, so a kick finds all flags down; the wait for them is bounded all the same. Interrupts between CPUs come
+ * with SMP.
  */
 #include "mm/hold.h"
 
@@ -31,7 +32,8 @@ enum err hold_kick(struct td *td)
     return wait_until_out(td);
 }
 
-/* `held` first, then the look at `inside`: vcpu_enter() does it the other way round, so one of the two sees the other. */
+/* `held` first, then the look at `inside`: vcpu_enter() does it the other way round, so one of the two sees the
+ * other. */
 enum err hold_begin(struct td *td)
 {
     td->held++;

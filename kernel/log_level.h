@@ -1,6 +1,6 @@
 /*
- * The level above which messages (lib/log.h) are dropped. Apart from log_msg() itself (kernel/log.c), which a host process
- * replaces by its own.
+ * The level above which messages (lib/log.h) are dropped. Apart from log_msg() itself (kernel/log.c), which a host
+ * process replaces by its own.
  */
 #ifndef KERNEL_LOG_LEVEL_H
 #define KERNEL_LOG_LEVEL_H

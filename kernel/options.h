@@ -22,7 +22,8 @@ struct options {
 
 void options_default(struct options *o);
 
-/* Applies the words of `text` (lines, `#` comments) to `o`. False: `error` says which word is wrong, `o` is partly changed. */
+/* Applies the words of `text` (lines, `#` comments) to `o`. False: `error` says which word is wrong, `o` is partly
+ * changed. */
 bool options_parse(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * panic(): says what broke, prints registers, return addresses as offsets into the image (`+0x1234`, which tools/run turns into
- * names) and the newest trace records, and halts. A panic inside a panic prints one line and halts.
+ * panic(): says what broke, prints registers, return addresses as offsets into the image (`+0x1234`, which tools/run
+ * turns into names) and the newest trace records, and halts. A panic inside a panic prints one line and halts.
  */
 #include "kernel/panic.h"
 

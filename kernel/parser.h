@@ -1,6 +1,6 @@
 /*
- * One line of input, taken apart: words, `key=value` pairs, a `-` in front, a comment behind. The console and scripts share it.
- * Numbers: sizes are decimal with K, M or G behind, or hex with 0x; addresses are hex with or without 0x.
+ * One line of input, taken apart: words, `key=value` pairs, a `-` in front, a comment behind. The console and scripts
+ * share it. Numbers: sizes are decimal with K, M or G behind, or hex with 0x; addresses are hex with or without 0x.
  */
 #ifndef KERNEL_PARSER_H
 #define KERNEL_PARSER_H

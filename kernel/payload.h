@@ -1,6 +1,6 @@
 /*
- * The images that a TD starts with, as part of septum.efi: the probe (guest/probe/protocol.h) and the ROM with the reset vector,
- * which lies so that it ends at 4 GiB.
+ * The images that a TD starts with, as part of septum.efi: the probe (guest/probe/protocol.h) and the ROM with the
+ * reset vector, which lies so that it ends at 4 GiB.
  */
 #ifndef KERNEL_PAYLOAD_H
 #define KERNEL_PAYLOAD_H

@@ -1,5 +1,6 @@
 /*
- * Text for the person at the console, and the sink that everything printed goes through. Newlines become CR LF on the wire.
+ * Text for the person at the console, and the sink that everything printed goes through. Newlines become CR LF on the
+ * wire.
  */
 #ifndef KERNEL_PRINT_H
 #define KERNEL_PRINT_H

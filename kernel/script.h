@@ -1,6 +1,6 @@
 /*
- * Scripts: text files of console commands. boot/ loads them from the boot volume before boot services end. A command that fails
- * stops its script, unless its line begins with '-'.
+ * Scripts: text files of console commands. boot/ loads them from the boot volume before boot services end. A command
+ * that fails stops its script, unless its line begins with '-'.
  */
 #ifndef KERNEL_SCRIPT_H
 #define KERNEL_SCRIPT_H
@@ -24,8 +24,8 @@ const struct script_file *script_find(const char *name);
 /* The n-th, NULL behind the last. */
 const struct script_file *script_at(unsigned n);
 
-/* How a script ended: ERR_OK, ERR_INTERRUPTED (^C), ERR_STATE (nested too deep), ERR_ARGUMENT (the command in `*failed_line`,
- * counted from 1, failed). */
+/* How a script ended: ERR_OK, ERR_INTERRUPTED (^C), ERR_STATE (nested too deep), ERR_ARGUMENT (the command in
+ * `*failed_line`, counted from 1, failed). */
 MUST_CHECK enum err script_run(const struct script_file *file, unsigned *failed_line);
 
 /* True once any script was stopped by a failure: `poweroff` without a status then says 1. */

@@ -1,4 +1,5 @@
-/* Start-up, in order: CPU tables, console output, ACPI, page tables, memory, time, interrupts, trace, then the console. */
+/* Start-up, in order: CPU tables, console output, ACPI, page tables, memory, time, interrupts, trace, then the
+ * console. */
 #include "kernel/start.h"
 
 #include "drivers/acpi.h"

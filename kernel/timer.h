@@ -1,6 +1,6 @@
 /*
- * The periodic interrupt of this CPU: it polls the serial line, and it takes the CPU out of the TD now and then, so that a ^C is
- * seen while the TD works.
+ * The periodic interrupt of this CPU: it polls the serial line, and it takes the CPU out of the TD now and then, so
+ * that a ^C is seen while the TD works.
  */
 #ifndef KERNEL_TIMER_H
 #define KERNEL_TIMER_H

@@ -1,6 +1,6 @@
 /*
- * The trace (lib/trace.h): one ring of fixed records a CPU, written without locks by its CPU only. `trace dump` and panic read
- * it. A ring keeps the newest TRACE_RING_RECORDS records.
+ * The trace (lib/trace.h): one ring of fixed records a CPU, written without locks by its CPU only. `trace dump` and
+ * panic read it. A ring keeps the newest TRACE_RING_RECORDS records.
  */
 #ifndef KERNEL_TRACE_H
 #define KERNEL_TRACE_H

@@ -181,7 +181,8 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
 
 /* --- destruction --- */
 
-/* The key goes back in its order: merge, flush the vCPUs, free the KeyID. A second try goes on where the first one stopped. */
+/* The key goes back in its order: merge, flush the vCPUs, free the KeyID. A second try goes on where the first one
+ * stopped. */
 static enum err release_key(struct fault_text *fault)
 {
     if (vm.td.state == TD_NONE || vm.td.state == TD_KEY_FREED)

@@ -1,6 +1,6 @@
 /*
- * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and the loop that runs its vCPUs on this CPU.
- * A vCPU runs only while a console command waits for it.
+ * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and the loop that runs its vCPUs on
+ * this CPU. A vCPU runs only while a console command waits for it.
  */
 #ifndef KERNEL_VM_H
 #define KERNEL_VM_H
@@ -66,9 +66,9 @@ MUST_CHECK enum err vm_run(struct fault_text *fault);
 void vm_stop(void);
 
 /*
- * Gives `work` to vCPU `index` and runs it until it is done. ERR_OK: `result` is what the payload says (nothing in it can be
- * trusted). ERR_INTERRUPTED: ^C took the payload out of it, `result` says how far it came. ERR_STATE: the vCPU is not there for
- * work, or it waits now for something that only the console can do (`fault` says what).
+ * Gives `work` to vCPU `index` and runs it until it is done. ERR_OK: `result` is what the payload says (nothing in it
+ * can be trusted). ERR_INTERRUPTED: ^C took the payload out of it, `result` says how far it came. ERR_STATE: the vCPU
+ * is not there for work, or it waits now for something that only the console can do (`fault` says what).
  */
 MUST_CHECK enum err vm_work(unsigned index, const struct probe_work *work, struct probe_result *result,
                             struct fault_text *fault);

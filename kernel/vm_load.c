@@ -5,8 +5,8 @@
  *   |  free for work, can become 1G pages      |  free  | image | mail-  |        | ROM |
  *   |                                          |        |       | boxes  |          4G
  *
- * Image and mailboxes lie at the top, so that what is left above the last whole GiB takes them; the ROM with the reset vector
- * ends at 4 GiB, in a slot of its own where memory does not reach it.
+ * Image and mailboxes lie at the top, so that what is left above the last whole GiB takes them; the ROM with the reset
+ * vector ends at 4 GiB, in a slot of its own where memory does not reach it.
  */
 #include "kernel/vm.h"
 

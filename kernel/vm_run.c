@@ -1,6 +1,7 @@
 /*
- * Running vCPUs on this CPU. See vm.h. One turn of the loop is one VP.ENTER and the answer to its exit. ^C sets the abort flag in
- * the payload's mailbox; a payload that does not react within ABORT_US is left where it is, and the console says so.
+ * Running vCPUs on this CPU. See vm.h. One turn of the loop is one VP.ENTER and the answer to its exit. ^C sets the
+ * abort flag in the payload's mailbox; a payload that does not react within ABORT_US is left where it is, and the
+ * console says so.
  */
 #include "kernel/vm.h"
 
@@ -177,7 +178,8 @@ static enum err resume_vcpu(unsigned index, struct fault_text *fault)
     return e == ERR_OK ? e : fault_say(fault, e, "stopped by ^C");
 }
 
-/* A vCPU that waits or halted keeps no other from running; ^C and a dead TD do. The first failure is the one that is told. */
+/* A vCPU that waits or halted keeps no other from running; ^C and a dead TD do. The first failure is the one that is
+ * told. */
 enum err vm_run(struct fault_text *fault)
 {
     enum err first = check_runnable(fault);

@@ -1,4 +1,5 @@
-/* The memory that did not become TDX memory: see tdx_each_left_out() in tdx/module.h. Read off the TDMRs as they were configured. */
+/* The memory that did not become TDX memory: see tdx_each_left_out() in tdx/module.h. Read off the TDMRs as they were
+ * configured. */
 #include "lib/bits.h"
 #include "tdx/module_internal.h"
 

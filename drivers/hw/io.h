@@ -1,6 +1,6 @@
 /*
- * Port I/O and registers in memory. drivers/hw/io.c on the machine; in a host process tests/host/io.c, whose ports hold one
- * 16550 and nothing else.
+ * Port I/O and registers in memory. drivers/hw/io.c on the machine; in a host process tests/host/io.c, whose ports
+ * hold one 16550 and nothing else.
  */
 #ifndef DRIVERS_HW_IO_H
 #define DRIVERS_HW_IO_H

@@ -103,7 +103,7 @@ static enum err build(struct builder *b, const struct paging_config *c)
     } parts[] = {
         {0, max_u64(align_up(c->top, GIB), 4 * GIB), FLAGS_DATA},
         {0, PAGE_BYTES, FLAGS_NONE},
-        {(u64)_text, align_up((u64)(_etext - _text), PAGE_BYTES), FLAGS_TEXT},
+        {(u64)_text, align_up((u64)_etext - (u64)_text, PAGE_BYTES), FLAGS_TEXT},
         {c->guard.raw, PAGE_BYTES, FLAGS_NONE},
         {c->uncached.raw, hpa_is(c->uncached, HPA_NONE) ? 0 : PAGE_BYTES, FLAGS_REGISTERS},
     };

@@ -1,6 +1,7 @@
 /*
- * The VMM's own page tables: physical memory mapped one to one by the largest pages, nothing both writable and executable,
- * page 0 and the guard under the stack not there. SDM vol. 3, section 4.5. Only start-up code changes them.
+ * The VMM's own page tables: physical memory mapped one to one by the largest pages, nothing both writable and
+ * executable, page 0 and the guard under the stack not there. SDM vol. 3, section 4.5. Only start-up code changes
+ * them.
  */
 #ifndef KERNEL_HW_PAGING_H
 #define KERNEL_HW_PAGING_H

@@ -8,10 +8,10 @@ extern const u8 payload_rom_end[] __attribute__((visibility("hidden")));
 
 struct payload_image payload_probe(void)
 {
-    return (struct payload_image){payload_probe_start, (u64)(payload_probe_end - payload_probe_start)};
+    return (struct payload_image){payload_probe_start, (u64)payload_probe_end - (u64)payload_probe_start};
 }
 
 struct payload_image payload_rom(void)
 {
-    return (struct payload_image){payload_rom_start, (u64)(payload_rom_end - payload_rom_start)};
+    return (struct payload_image){payload_rom_start, (u64)payload_rom_end - (u64)payload_rom_start};
 }

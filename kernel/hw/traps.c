@@ -185,5 +185,5 @@ u64 image_base(void)
 
 u64 image_bytes(void)
 {
-    return (u64)(_edata - ImageBase);
+    return (u64)_edata - (u64)ImageBase;
 }

@@ -1,6 +1,6 @@
 /*
- * Exceptions and interrupts of a CPU: GDT, TSS, IDT and the stubs that end in trap_handle() (kernel/trap.h). SDM vol. 3,
- * chapters 3.5, 6 and 8. On the machine kernel/hw/traps.c and traps.asm; in a host process tests/host/traps.c.
+ * Exceptions and interrupts of a CPU: GDT, TSS, IDT and the stubs that end in trap_handle() (kernel/trap.h). SDM vol.
+ * 3, chapters 3.5, 6 and 8. On the machine kernel/hw/traps.c and traps.asm; in a host process tests/host/traps.c.
  */
 #ifndef KERNEL_HW_TRAPS_H
 #define KERNEL_HW_TRAPS_H
@@ -18,13 +18,13 @@ struct traps_saved {
     u8 idtr[10];
 };
 
-/* While the firmware is still in charge: our IDT over the firmware's GDT, so that faults can be fixed up. Interrupts must be
- * off between the two. */
+/* While the firmware is still in charge: our IDT over the firmware's GDT, so that faults can be fixed up. Interrupts
+ * must be off between the two. */
 void traps_borrow(struct traps_saved *saved);
 void traps_give_back(const struct traps_saved *saved);
 
-/* For good: GDT, TSS with stacks of their own for #DF, #PF, NMI and #MC, IDT, both 8259 masked. Loads GS with zero: the per-CPU
- * area (cpu_set_local) comes after it. */
+/* For good: GDT, TSS with stacks of their own for #DF, #PF, NMI and #MC, IDT, both 8259 masked. Loads GS with zero:
+ * the per-CPU area (cpu_set_local) comes after it. */
 void traps_init(void);
 
 void irq_enable(void);
@@ -35,8 +35,8 @@ _Noreturn void cpu_halt(void);
 
 /* Of the fault that is being handled. */
 u64 cpu_cr2(void);
-/* Return addresses of the callers, innermost first, by the frame pointer chain from `rbp`; stops at the first frame that is
- * not inside a stack of ours. */
+/* Return addresses of the callers, innermost first, by the frame pointer chain from `rbp`; stops at the first frame
+ * that is not inside a stack of ours. */
 unsigned cpu_backtrace(u64 rbp, u64 *addresses, unsigned max);
 u64 cpu_frame_pointer(void);
 /* Where the image lies, so that addresses can be printed as offsets. */

@@ -1,6 +1,6 @@
 /*
- * The ports of a host process behind drivers/hw/io.h: one 16550 at COM1, whose line a test types into and reads from. Other ports
- * read as all-ones; what is written to them is remembered once.
+ * The ports of a host process behind drivers/hw/io.h: one 16550 at COM1, whose line a test types into and reads from.
+ * Other ports read as all-ones; what is written to them is remembered once.
  */
 #ifndef TESTS_HOST_IO_H
 #define TESTS_HOST_IO_H

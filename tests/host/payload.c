@@ -1,4 +1,5 @@
-/* Host twin of kernel/hw/payload.c: images of the right form with nothing in them, since a host process runs no TD code. */
+/* Host twin of kernel/hw/payload.c: images of the right form with nothing in them, since a host process runs no TD
+ * code. */
 #include "kernel/payload.h"
 
 #include "guest/probe/protocol.h"

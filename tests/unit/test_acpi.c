@@ -1,4 +1,5 @@
-/* ACPI tables (drivers/acpi.h) as firmware writes them, and as broken firmware does. Layouts typed from ACPI 6.5, chapter 5. */
+/* ACPI tables (drivers/acpi.h) as firmware writes them, and as broken firmware does. Layouts typed from ACPI 6.5,
+ * chapter 5. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

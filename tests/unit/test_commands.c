@@ -1,6 +1,7 @@
 /*
- * Random commands about a TD's memory, over the real tdx/, mm/ and module model: each gets one answer; `plan` changes nothing and
- * says exactly what its command then costs; mirror and module agree after every one; at the end every page is back.
+ * Random commands about a TD's memory, over the real tdx/, mm/ and module model: each gets one answer; `plan` changes
+ * nothing and says exactly what its command then costs; mirror and module agree after every one; at the end every page
+ * is back.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 /*
- * The TD's life and its run loop (kernel/vm.h, ghci.h) through the console's commands, over the real tdx/, mm/ and module model.
- * What the TD does is scripted, TDCALL by TDCALL. Numbers of the GHCI and of the payload's protocol are typed here again.
+ * The TD's life and its run loop (kernel/vm.h, ghci.h) through the console's commands, over the real tdx/, mm/ and
+ * module model. What the TD does is scripted, TDCALL by TDCALL. Numbers of the GHCI and of the payload's protocol are
+ * typed here again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,7 +102,8 @@ static u64 vcpu(unsigned index)
     return vm.td.vcpus[index].tdvpr.raw;
 }
 
-/* Actions outlive their tests: one that left a TD for good is looked at again when another TD's vCPU gets the same page. */
+/* Actions outlive their tests: one that left a TD for good is looked at again when another TD's vCPU gets the same
+ * page. */
 static struct guest_action actions[256];
 static unsigned action_count;
 
@@ -213,7 +215,8 @@ static void test_bad_sizes(void **state)
     assert_int_equal(vm.state, VM_NONE);
 }
 
-/* Where the payload lies: at the top, below the ROM where memory ends with it, beside it where memory reaches further. */
+/* Where the payload lies: at the top, below the ROM where memory ends with it, beside it where memory reaches
+ * further. */
 static void test_layout(void **state)
 {
     static const struct {
