@@ -11,7 +11,7 @@ NASM := nasm
 HOSTCC ?= $(CC)
 
 # All processors, unless -j says otherwise; V=1 shows the commands.
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 MAKEFLAGS += --no-builtin-rules
@@ -73,7 +73,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test check unit unit-binaries conformance system gdb image clean help tools-present
+.PHONY: all run test check unit unit-binaries conformance fuzz system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -84,6 +84,7 @@ help:
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
+	@echo 'make fuzz          random calls against the module model under libFuzzer (FUZZ_SECONDS=60)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
 	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1 with the simulated platform'
@@ -183,6 +184,18 @@ DIR ?= ../shared/conformance
 conformance: $(B)/conformance
 	@$< $(DIR)
 
+# The module model under libFuzzer: `make fuzz FUZZ_SECONDS=3600`. Inputs that found something new stay in $(B)/fuzz.
+FUZZ_SECONDS ?= 60
+FUZZ_SRC := tests/fuzz/module.c $(wildcard tests/host/platform*.c) $(MODULE_SRC)
+$(B)/fuzz-module: $(FUZZ_SRC) $(wildcard sim/module/*.h tests/unit/module_world.h)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)clang -std=c17 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $(FUZZ_SRC) \
+	    -lcmocka $(SHA_LIB) -lpthread
+fuzz: $(B)/fuzz-module
+	@mkdir -p $(B)/fuzz
+	@$< -max_total_time=$(FUZZ_SECONDS) -len_control=0 -max_len=1200 -artifact_prefix=$(B)/ $(B)/fuzz
+
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.
 RUN ?= --script tools/demo.septum
@@ -202,8 +215,8 @@ system: all $(TESTGUEST_EFI)
 check:
 	@tools/deps check
 	@$(MAKE) --no-print-directory unit-binaries
-	@tests/run --build $(B) unit
-	@FREE='$(FREE) $(EFI_INC)' HOST='$(LANGUAGE) -DHOST_PROCESS' tools/check
+	@status=0; FREE='$(FREE) $(EFI_INC)' HOST='$(LANGUAGE) -D_GNU_SOURCE -DHOST_PROCESS' tools/check || status=1; \
+	    tests/run --build $(B) unit || status=1; exit $$status
 
 gdb: all
 	@tools/run --build $(B) --gdb
