@@ -16,20 +16,20 @@
 
 #include <stdint.h>
 
-#define PROBE_VMCALL 0x65626f7270ull /* "probe", R10: nonzero, so a vendor-specific leaf of the GHCI */
-#define PROBE_NEXT 1
-#define PROBE_PROTOCOL 1
+#define PROBE_VMCALL    0x65626f7270ull /* "probe", R10: nonzero, so a vendor-specific leaf of the GHCI */
+#define PROBE_NEXT      1
+#define PROBE_PROTOCOL  1
 #define PROBE_MAX_VCPUS 32 /* the image has a stack for each */
 
 #define PROBE_MAGIC 0x31544e4550544553ull
 
 struct probe_header {
     uint64_t magic;
-    uint64_t entry;      /* offset of the 64-bit entry from the image's start */
-    uint64_t image_bytes;/* in the file */
-    uint64_t total_bytes;/* in memory, with stacks and page tables: multiple of 4K */
-    uint64_t mailboxes;  /* GPA, filled in by the VMM */
-    uint64_t vcpus;      /* count, filled in by the VMM */
+    uint64_t entry;        /* offset of the 64-bit entry from the image's start */
+    uint64_t image_bytes;  /* in the file */
+    uint64_t total_bytes;  /* in memory, with stacks and page tables: multiple of 4K */
+    uint64_t mailboxes;    /* GPA, filled in by the VMM */
+    uint64_t vcpus;        /* count, filled in by the VMM */
     uint64_t memory_bytes; /* size of TD memory from GPA 0, filled in by the VMM */
 };
 
@@ -47,7 +47,7 @@ enum probe_order { PROBE_SEQUENTIAL, PROBE_RANDOM, PROBE_ZIPF };
 
 enum probe_status {
     PROBE_OK,
-    PROBE_MISMATCH,      /* verify: see the result's first_* */
+    PROBE_MISMATCH, /* verify: see the result's first_* */
     PROBE_ABORTED,
     PROBE_ACCEPT_FAILED, /* tdcall_status, at_gpa */
     PROBE_MAPGPA_FAILED, /* vmcall_status, at_gpa */
@@ -62,14 +62,14 @@ struct probe_work {
 
 struct probe_result {
     uint32_t status, reserved;
-    uint64_t bytes, bad_bytes;              /* worked on; wrong ones (verify) */
-    uint64_t at_gpa;                        /* first wrong address, or where it failed */
-    uint64_t found, expected;               /* the 8 bytes there */
+    uint64_t bytes, bad_bytes; /* worked on; wrong ones (verify) */
+    uint64_t at_gpa;           /* first wrong address, or where it failed */
+    uint64_t found, expected;  /* the 8 bytes there */
     uint64_t tdcall_status, vmcall_status;
-    uint64_t accepted[2];                   /* pages accepted, by level */
-    uint64_t ve_count;                      /* #VE taken while working */
+    uint64_t accepted[2]; /* pages accepted, by level */
+    uint64_t ve_count;    /* #VE taken while working */
     uint64_t mapgpa_retries;
-    uint64_t touched, tsc;                  /* accesses made; TSC ticks of the work */
+    uint64_t touched, tsc; /* accesses made; TSC ticks of the work */
 };
 
 struct probe_mailbox {
