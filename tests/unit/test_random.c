@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "tests/host/platform.h"
 #include "tests/host/testbed.h"
 
 #define WORK_BYTES (8 * TB_2M) /* most of the traffic; random in place and length */
 #define WORK_BASE  TB_1G       /* behind a GiB that is used as a whole */
 #define MEMORY     (TB_1G + WORK_BYTES)
 
-static uint64_t random_state, step;
+static uint64_t random_state, step, refusals;
 
 static uint64_t random_below(uint64_t n)
 {
@@ -71,6 +72,73 @@ static bool went(struct tdp_report r, enum err allowed, enum err allowed_too)
     return false;
 }
 
+/* --- operations: planned, then performed under interrupt pressure, and the cost compared ----------------------------- */
+
+enum what { MAP, CONVERT, SPLIT, MERGE };
+
+struct request {
+    enum what what;
+    uint64_t gpa, bytes;
+    level_t level;
+    enum tdp_attr to;
+};
+
+static struct tdp_report ask(const struct request *q, struct plan *dry)
+{
+    gpa_t gpa = {q->gpa};
+    switch (q->what) {
+    case MAP:
+        return tdp_map(tb.tdp, gpa, q->bytes, q->level, dry);
+    case CONVERT:
+        return dry ? tdp_convert(tb.tdp, gpa, q->bytes, q->to, dry) : tb_convert(q->gpa, q->bytes, q->to);
+    case SPLIT:
+        return tdp_split(tb.tdp, gpa, q->level, dry);
+    default:
+        return tdp_merge(tb.tdp, gpa, q->level, dry);
+    }
+}
+
+/* A dry run changes nothing, fails as the real one does, and says its cost, unless the module refuses a PROMOTE. */
+static struct tdp_report request(struct request q)
+{
+    struct plan *plan = plan_new();
+    tb_calls_reset();
+    struct tdp_report planned = ask(&q, plan);
+    TB_NEED(tb_calls() == 0, tb_calls());
+    /* An interrupt waits: with IF clear it must not stop DEMOTE or PROMOTE. */
+    platform_host_knobs.pending = random_below(2);
+    platform_host_knobs.pending_events = PLAT_EVENT_INTERRUPT;
+    struct tdp_report r = ask(&q, NULL);
+    platform_host_knobs.pending = false;
+    TB_NEED(tb_calls() == r.seamcalls && tb_tracks() == r.tracks, tb_calls());
+    if (r.status.raw >> 32 == 0xc0000b09 || r.seamcalls > plan_seamcalls(plan))
+        refusals++;
+    else
+        TB_NEED(r.err == planned.err && (r.err != ERR_OK || r.seamcalls == plan_seamcalls(plan)), r.seamcalls);
+    plan_free(plan);
+    return r;
+}
+
+static struct tdp_report map(uint64_t gpa, uint64_t bytes, level_t max)
+{
+    return request((struct request){.what = MAP, .gpa = gpa, .bytes = bytes, .level = max});
+}
+
+static struct tdp_report convert(uint64_t gpa, uint64_t bytes, enum tdp_attr to)
+{
+    return request((struct request){.what = CONVERT, .gpa = gpa, .bytes = bytes, .to = to});
+}
+
+static struct tdp_report split(uint64_t gpa, level_t level)
+{
+    return request((struct request){.what = SPLIT, .gpa = gpa, .level = level});
+}
+
+static struct tdp_report merge(uint64_t gpa, level_t level)
+{
+    return request((struct request){.what = MERGE, .gpa = gpa, .level = level});
+}
+
 static bool is_blocked_somewhere(uint64_t gpa, uint64_t bytes)
 {
     struct tdp_census c;
@@ -95,7 +163,7 @@ static void use(uint64_t gpa, uint64_t bytes)
 static void step_map(uint64_t gpa, uint64_t bytes)
 {
     level_t max = random_below(2) ? LEVEL_2M : LEVEL_4K;
-    went(tdp_map(tb.tdp, (gpa_t){gpa}, bytes, max, NULL), ERR_EXISTS, ERR_ATTR_MISMATCH);
+    went(map(gpa, bytes, max), ERR_EXISTS, ERR_ATTR_MISMATCH);
 }
 
 static void step_accept(uint64_t gpa, uint64_t bytes)
@@ -107,19 +175,19 @@ static void step_accept(uint64_t gpa, uint64_t bytes)
 static void step_convert(uint64_t gpa, uint64_t bytes)
 {
     enum tdp_attr to = random_below(2) ? TDP_SHARED : TDP_PRIVATE;
-    went(tb_convert(gpa, bytes, to), ERR_OK, ERR_OK);
+    went(convert(gpa, bytes, to), ERR_OK, ERR_OK);
     if (to == TDP_PRIVATE && random_below(2))
         tb_accept_range(gpa, bytes);
 }
 
 static void step_split(uint64_t gpa, uint64_t bytes)
 {
-    went(tdp_split(tb.tdp, (gpa_t){random_region()}, LEVEL_2M, NULL), ERR_EXISTS, ERR_NOT_FOUND);
+    went(split(random_region(), LEVEL_2M), ERR_EXISTS, ERR_NOT_FOUND);
 }
 
 static void step_merge(uint64_t gpa, uint64_t bytes)
 {
-    struct tdp_report r = tdp_merge(tb.tdp, (gpa_t){random_region()}, LEVEL_2M, NULL);
+    struct tdp_report r = merge(random_region(), LEVEL_2M);
     if (r.err == ERR_TDX && r.status.raw >> 32 == 0xc0000b09)
         return; /* some accepted, some pending */
     if (r.err != ERR_EXISTS && r.err != ERR_NOT_FOUND)
@@ -141,7 +209,7 @@ static void step_block(uint64_t gpa, uint64_t bytes)
     }
     switch (random_below(3)) {
     case 0: /* a conversion of blocked memory */
-        went(tb_convert(at.raw, TB_4K, TDP_SHARED), ERR_OK, ERR_OK);
+        went(convert(at.raw, TB_4K, TDP_SHARED), ERR_OK, ERR_OK);
         break;
     case 1:
         if (level.raw)
@@ -164,10 +232,10 @@ static void step_use(uint64_t gpa, uint64_t bytes)
 static void step_ripen(uint64_t gpa, uint64_t bytes)
 {
     uint64_t region = random_region();
-    went(tb_convert(region, TB_2M, TDP_PRIVATE), ERR_OK, ERR_OK);
+    went(convert(region, TB_2M, TDP_PRIVATE), ERR_OK, ERR_OK);
     tb_accept_range(region, TB_2M);
     use(region, TB_2M);
-    struct tdp_report r = tdp_merge(tb.tdp, (gpa_t){region}, LEVEL_2M, NULL);
+    struct tdp_report r = merge(region, LEVEL_2M);
     went(r, ERR_EXISTS, ERR_OK);
     use(region, TB_2M);
 }
@@ -182,11 +250,33 @@ static void step_giant(uint64_t gpa, uint64_t bytes)
     }
     if (at + length > TB_1G)
         length = TB_1G - at;
-    went(tdp_map(tb.tdp, (gpa_t){0}, TB_1G, LEVEL_2M, NULL), ERR_EXISTS, ERR_OK);
-    went(tdp_merge(tb.tdp, (gpa_t){0}, LEVEL_1G, NULL), ERR_EXISTS, ERR_OK);
-    went(tb_convert(at, length, TDP_SHARED), ERR_OK, ERR_OK);
+    went(map(0, TB_1G, LEVEL_2M), ERR_EXISTS, ERR_OK);
+    went(merge(0, LEVEL_1G), ERR_EXISTS, ERR_OK);
+    went(convert(at, length, TDP_SHARED), ERR_OK, ERR_OK);
     use(at, length);
-    went(tb_convert(at, length, TDP_PRIVATE), ERR_OK, ERR_OK);
+    went(convert(at, length, TDP_PRIVATE), ERR_OK, ERR_OK);
+}
+
+/* Addresses and lengths that no operation can take: an error, in words, and not one SEAMCALL. */
+static void step_nonsense(uint64_t gpa, uint64_t bytes)
+{
+    struct tdp_walk w;
+    uint64_t bad_bytes = random_below(2) ? 0 : bytes + 1 + random_below(4094);
+    uint64_t bad_gpa = random_below(2) ? gpa + 1 + random_below(4094) : MEMORY + random_below(1ull << 62);
+    level_t level = {(uint8_t)random_below(3)};
+    struct tdp_report r[] = {
+        map(gpa, bad_bytes, LEVEL_2M),
+        map(bad_gpa, bytes, LEVEL_2M),
+        convert(gpa, bad_bytes, TDP_SHARED),
+        tdp_convert(tb.tdp, (gpa_t){bad_gpa}, bytes, TDP_PRIVATE, NULL),
+        split(bad_gpa, LEVEL_2M),
+        merge(bad_gpa, LEVEL_1G),
+        tdp_block(tb.tdp, (gpa_t){bad_gpa}, level, NULL),
+        tdp_unblock(tb.tdp, (gpa_t){bad_gpa}, level, NULL),
+        tdp_walk(tb.tdp, (gpa_t){MEMORY + random_below(1ull << 62)}, &w),
+    };
+    for (unsigned i = 0; i < sizeof(r) / sizeof(r[0]); i++)
+        TB_NEED(r[i].err != ERR_OK && r[i].what && r[i].seamcalls == 0, i);
 }
 
 static const struct {
@@ -194,9 +284,9 @@ static const struct {
     void (*run)(uint64_t gpa, uint64_t bytes);
     unsigned weight;
 } steps[] = {
-    {"map", step_map, 3},     {"accept", step_accept, 4}, {"convert", step_convert, 8},
-    {"split", step_split, 3}, {"merge", step_merge, 5},   {"block", step_block, 4},
-    {"use", step_use, 3},     {"ripen", step_ripen, 3},   {"giant", step_giant, 1},
+    {"map", step_map, 3},     {"accept", step_accept, 4},     {"convert", step_convert, 8}, {"split", step_split, 3},
+    {"merge", step_merge, 5}, {"block", step_block, 4},       {"use", step_use, 3},         {"ripen", step_ripen, 3},
+    {"giant", step_giant, 1}, {"nonsense", step_nonsense, 1},
 };
 
 static void random_step(void)
@@ -235,7 +325,8 @@ int main(void)
     for (step = 0; step < count; step++)
         random_step();
     tb_verify_range(WORK_BASE, WORK_BYTES);
-    printf("%llu faults answered\n", (unsigned long long)tb_faults);
+    printf("%llu faults answered, %llu PROMOTEs refused\n", (unsigned long long)tb_faults,
+           (unsigned long long)refusals);
     tb_destroy();
     return 0;
 }
