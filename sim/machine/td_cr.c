@@ -149,25 +149,48 @@ static enum td_next mov_to_cr4(struct cpu *cpu, const struct insn *insn)
     return td_skip(cpu, insn);
 }
 
-enum td_next td_control_register(struct cpu *cpu)
+/* As the TD reads them. CR2, CR3 and CR8 come here only where an emulator takes every read for one of CR0. */
+static u64 visible(const struct cpu *cpu, unsigned cr)
 {
     const struct td_vmcs *v = td_vmcs(cpu);
-    u64 cr0 = (v->cr0 & ~v->cr0_mask) | (v->cr0_shadow & v->cr0_mask);
-    u64 cr4 = (v->cr4 & ~v->cr4_mask) | (v->cr4_shadow & v->cr4_mask);
+
+    switch (cr) {
+    case 0:
+        return (v->cr0 & ~v->cr0_mask) | (v->cr0_shadow & v->cr0_mask);
+    case 2:
+        return cpu->td->cr2;
+    case 3:
+        return cpu->td->cr3;
+    case 4:
+        return (v->cr4 & ~v->cr4_mask) | (v->cr4_shadow & v->cr4_mask);
+    default:
+        return cpu->td->int_control & 15;
+    }
+}
+
+static enum td_next mov_from(struct cpu *cpu, const struct insn *insn)
+{
+    u64 value = visible(cpu, insn_reg(insn));
+
+    td_write_gpr(cpu, insn_rm(insn), td_code_mode(cpu) == INSN_64 ? value : (u32)value);
+    return td_skip(cpu, insn);
+}
+
+enum td_next td_control_register(struct cpu *cpu)
+{
     struct insn insn;
     unsigned reg;
 
     if (!td_fetch(cpu, &insn))
         return TD_RESUME;
-    reg = insn_reg(&insn) & 7;
+    reg = insn_reg(&insn);
     switch (insn.opcode) {
     case 0x01:
-        return reg == 6 ? lmsw(cpu, &insn) : smsw(cpu, &insn, cr0);
+        return reg == 6 ? lmsw(cpu, &insn) : smsw(cpu, &insn, visible(cpu, 0));
     case 0x06:
         return clts(cpu, &insn);
     case 0x20:
-        td_write_gpr(cpu, insn_rm(&insn), reg == 0 ? cr0 : cr4);
-        return td_skip(cpu, &insn);
+        return mov_from(cpu, &insn);
     case 0x22:
         return reg == 0 ? mov_to_cr0(cpu, &insn) : mov_to_cr4(cpu, &insn);
     default:

@@ -7,6 +7,7 @@
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/selftest.h"
 #include "sim/machine/td.h"
 #include "sim/machine/td_internal.h"
 
@@ -153,7 +154,7 @@ void td_vmcb_load_control_registers(struct cpu *cpu)
     if (visible(v->cr0, v->cr0_mask, v->cr0_shadow) != b->cr0)
         b->intercept_cr_read |= VMCB_CR(0);
     if (visible(v->cr4, v->cr4_mask, v->cr4_shadow) != b->cr4)
-        b->intercept_cr_read |= VMCB_CR(4);
+        b->intercept_cr_read |= selftest_quirks()->cr_reads_are_cr0s ? VMCB_CR(0) : VMCB_CR(4);
 }
 
 bool td_vmcb_is_valid(const struct cpu *cpu)

@@ -21,6 +21,7 @@
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/selftest.h"
 #include "sim/machine/td.h"
 #include "sim/module/platform.h"
 
@@ -117,6 +118,11 @@ void cpu_set_dr(unsigned n, u64 value)
 void cpu_raw_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
     memset(out, 0xff, 16); /* every feature */
+}
+static struct quirks quirks;
+const struct quirks *selftest_quirks(void)
+{
+    return &quirks;
 }
 void svm_vmload(struct vmcb *vmcb) {}
 void svm_vmsave(struct vmcb *vmcb) {}
@@ -819,6 +825,13 @@ static void cr4(void **state)
     RUN({0x04, 0, 0, 0}, {0x60, 0, 0, 0});
     assert_int_equal(at_run[0].intercept_cr_read, 1 << 4);
     assert_int_equal(v->gpr[RCX], 0x2060);
+    quirks.cr_reads_are_cr0s = true;
+    INSN(0x0f, 0x20, 0xd9); /* CR3: such a CPU reports it too */
+    v->rip = CODE_GPA;
+    RUN({0x00, 0, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(at_run[0].intercept_cr_read, 1);
+    assert_int_equal(v->gpr[RCX], 0x8000);
+    quirks.cr_reads_are_cr0s = false;
 }
 
 static void bad_guest_state_fails_the_entry(void **state)
