@@ -31,9 +31,9 @@ struct platform_host_knobs {
     unsigned cache_blocks;    /* blocks a package's cache takes to flush (4) */
     unsigned cpuid_rows;
     struct platform_host_cpuid cpuid[PLATFORM_HOST_CPUID_ROWS];
-    void (*atomic_point)(struct seam_lp *lp); /* called before each atomic operation of the module (none) */
-    void (*polled)(struct seam_lp *lp);       /* called at each poll for events (none) */
-    void (*page_used)(u64 hpa);               /* called when the module asks for a page of memory (none) */
+    void (*atomic_point)(struct seam_lp *lp);     /* called before each atomic operation of the module (none) */
+    void (*polled)(struct seam_lp *lp);           /* called at each poll for events (none) */
+    void (*page_used)(u64 hpa);                   /* called when the module asks for a page of memory (none) */
     unsigned next_cache_block[PLATFORM_HOST_LPS]; /* by package: how far its cache has been flushed */
 };
 
