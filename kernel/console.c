@@ -1,6 +1,8 @@
 /* The console. See console.h. */
 #include "kernel/console.h"
 
+#include <stdatomic.h>
+
 #include "drivers/serial.h"
 #include "kernel/command.h"
 #include "kernel/editor.h"
@@ -12,6 +14,7 @@
 _Static_assert(EDITOR_LINE_MAX <= PARSER_LINE_MAX, "what can be typed can be parsed");
 
 static struct editor editor;
+static _Atomic unsigned strangers;
 
 void console_begin(void)
 {
@@ -26,6 +29,23 @@ static void refuse_bad_byte(void)
     format_to(text, sizeof(text), "the line holds byte 0x%02x at column %zu, which is no text", editor.bad_byte,
               editor.bad_at + 1);
     command_refuse(text);
+}
+
+void console_note_stranger(void)
+{
+    strangers++;
+}
+
+/* What went wrong beside the command: not in its way, so that lines stay whole. */
+static void tell_trouble(void)
+{
+    unsigned lost = serial_take_overruns();
+    unsigned strange = atomic_exchange(&strangers, 0);
+
+    if (lost != 0)
+        log_msg(LOG_WARN, "console: input overrun, about %u bytes lost", lost);
+    if (strange != 0)
+        log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump` has the newest", strange);
 }
 
 static void finish(enum editor_event event)
@@ -43,9 +63,7 @@ static void finish(enum editor_event event)
     default:
         break;
     }
-    unsigned lost = serial_take_overruns();
-    if (lost != 0)
-        log_msg(LOG_WARN, "console: input overrun, about %u bytes lost", lost);
+    tell_trouble();
     editor_begin(&editor);
 }
 

@@ -17,4 +17,7 @@ void console_begin(void);
  * before. */
 bool console_take_interrupt(void);
 
+/* An interrupt on a vector that nobody uses came: told with the next answer. For the interrupt handler. */
+void console_note_stranger(void);
+
 #endif

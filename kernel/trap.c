@@ -3,10 +3,10 @@
 
 #include "drivers/apic.h"
 #include "drivers/serial.h"
+#include "kernel/console.h"
 #include "kernel/panic.h"
 #include "lib/format.h"
 #include "lib/hw/fixup.h"
-#include "lib/log.h"
 #include "lib/trace.h"
 
 #define VECTOR_NMI             2
@@ -15,7 +15,6 @@
 #define VECTOR_FIRST_INTERRUPT 32
 
 static _Atomic u64 timer_count;
-static _Atomic unsigned strangers;
 
 u64 trap_timer_count(void)
 {
@@ -56,9 +55,9 @@ static void interrupt(struct trap_frame *frame)
     case APIC_VECTOR_SPURIOUS: /* has no EOI */
         return;
     default:
+        /* Told by the console later: a message from here could fall into the middle of a line. */
         trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
-        if (strangers++ == 0)
-            log_msg(LOG_WARN, "interrupt on vector 0x%llx, which nobody uses", (unsigned long long)frame->vector);
+        console_note_stranger();
         apic_eoi();
         return;
     }

@@ -2,6 +2,7 @@
 #include "kernel/hw/traps.h"
 
 #include "drivers/hw/io.h"
+#include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
 
@@ -22,6 +23,9 @@
 #define VECTOR_DOUBLE_FAULT  8
 #define VECTOR_PAGE_FAULT    14
 #define VECTOR_MACHINE_CHECK 18
+
+#define CPUID_1_EDX_MCE BIT(7)
+#define CR4_MCE         BIT(6)
 
 #define PORT_PIC1_DATA 0x21
 #define PORT_PIC2_DATA 0xa1
@@ -109,6 +113,17 @@ static void gdt_build(void)
     tss.io_map = sizeof(tss);
 }
 
+/* Without CR4.MCE a machine check is a shutdown that says nothing. */
+static void enable_machine_checks(void)
+{
+    u64 cr4;
+
+    if (!(cpu_cpuid(1, 0).edx & CPUID_1_EDX_MCE))
+        return;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+    __asm__ volatile("mov %0, %%cr4" ::"r"(cr4 | CR4_MCE) : "memory");
+}
+
 void traps_init(void)
 {
     gdt_build();
@@ -119,6 +134,7 @@ void traps_init(void)
     gate_set(VECTOR_NMI, SELECTOR_CODE, IST_NMI);
     gate_set(VECTOR_PAGE_FAULT, SELECTOR_CODE, IST_PAGE_FAULT);
     gate_set(VECTOR_MACHINE_CHECK, SELECTOR_CODE, IST_MACHINE_CHECK);
+    enable_machine_checks();
     io_out8(PORT_PIC1_DATA, PIC_MASK_ALL);
     io_out8(PORT_PIC2_DATA, PIC_MASK_ALL);
 }
