@@ -9,18 +9,20 @@
 
 #define PLAT_CMRS_MAX 32
 
-struct plat_range { u64 base, bytes; };
+struct plat_range {
+    u64 base, bytes;
+};
 
 /* Constant after start. Defaults and configuration keys: docs/simulator.md. */
 struct plat_info {
-    unsigned maxpa;                /* physical address width including KeyID bits: 48 on QEMU, 52 in the records */
+    unsigned maxpa; /* physical address width including KeyID bits: 48 on QEMU, 52 in the records */
     unsigned keyid_shift, keyid_bits;
-    u16 first_private_hkid;        /* KeyIDs below it are shared (MKTME) ones */
+    u16 first_private_hkid; /* KeyIDs below it are shared (MKTME) ones */
     unsigned lp_count, package_count;
     u64 tsc_hz;
-    unsigned ept_levels_max;       /* 4, or 5 where the machine can walk five */
-    u64 features0;                 /* TDX_FEATURES0 as TDH.SYS.RD shows it */
-    bool single_step_filter;       /* interrupts right after TD entry are held back; needs monitor_trap and resend_vector */
+    unsigned ept_levels_max; /* 4, or 5 where the machine can walk five */
+    u64 features0;           /* TDX_FEATURES0 as TDH.SYS.RD shows it */
+    bool single_step_filter; /* interrupts right after TD entry are held back; needs monitor_trap and resend_vector */
     u16 module_major, module_minor, module_update;
     unsigned cmr_count;
     struct plat_range cmrs[PLAT_CMRS_MAX];
@@ -38,7 +40,7 @@ void plat_own(u64 hpa, u64 bytes);
 bool module_uses_page(u64 hpa);
 
 u64 plat_tsc(void);
-bool plat_random(u64 *value);                       /* false: no entropy now */
+bool plat_random(u64 *value); /* false: no entropy now */
 
 /*
  * What waits for the CPU to leave SEAM: a set of these, whatever RFLAGS.IF says (the module looks at it where it

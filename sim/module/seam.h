@@ -15,7 +15,12 @@
 /* General registers by their number in the x86 encoding. */
 enum seam_gpr_no { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, SEAM_GPRS };
 
-struct seam_seg { u16 selector; u32 access; /* VMX access-rights format */ u32 limit; u64 base; };
+struct seam_seg {
+    u16 selector;
+    u32 access; /* VMX access-rights format */
+    u32 limit;
+    u64 base;
+};
 
 /*
  * The fields of a TD VMCS that machine and module exchange. It lives in the TDVPS pages that the VMM gave; the machine
@@ -36,19 +41,20 @@ struct td_vmcs {
     u32 interruptibility, activity;
     u64 pending_dbg;
     /* controls, written by the module */
-    u64 eptp;             /* Secure EPT: root HPA | KeyID-less, memory type and walk length as the architecture has them */
-    u64 shared_eptp;      /* root of the shared EPT: HPA, page aligned */
-    u64 ve_info_hpa;      /* the virtualization-exception information area (6 qwords of SDM "convertible EPT violations") */
-    u64 xsave_hpa;        /* one page of the vCPU's own where its extended state waits: XSAVE standard format, zeroed at first */
-    u64 msr_bitmap_hpa;   /* 4K, VMX layout; a set bit exits */
+    u64 eptp;        /* Secure EPT: root HPA | KeyID-less, memory type and walk length as the architecture has them */
+    u64 shared_eptp; /* root of the shared EPT: HPA, page aligned */
+    u64 ve_info_hpa; /* the virtualization-exception information area (6 qwords of SDM "convertible EPT violations") */
+    u64 xsave_hpa; /* one page of the vCPU's own where its extended state waits: XSAVE standard format, zeroed at first */
+    u64 msr_bitmap_hpa; /* 4K, VMX layout; a set bit exits */
     u64 cr0_mask, cr0_shadow, cr4_mask, cr4_shadow;
     u64 tsc_offset, tsc_multiplier; /* multiplier with 48 fraction bits */
     u32 exception_bitmap;
-    u32 gpaw;             /* 48 or 52: where the shared bit is */
-    u32 entry_intr_info, entry_error_code, entry_instr_len; /* event injection, VMX format; cleared by the machine on use */
+    u32 gpaw; /* 48 or 52: where the shared bit is */
+    u32 entry_intr_info, entry_error_code,
+        entry_instr_len; /* event injection, VMX format; cleared by the machine on use */
     bool nmi_window, monitor_trap;
     /* exit information, written by the machine */
-    u32 exit_reason;      /* VMX basic reason and its flag bits */
+    u32 exit_reason; /* VMX basic reason and its flag bits */
     u64 qualification, guest_linear, guest_physical;
     u32 exit_intr_info, exit_error_code, idt_vectoring_info, idt_vectoring_error;
     u32 exit_instr_len, exit_instr_info;
@@ -57,16 +63,16 @@ struct td_vmcs {
 /* One logical processor as both sides see it. The machine owns it; the module keeps its own per-LP state by `index`. */
 struct seam_lp {
     u32 index, package;
-    u64 vmm[SEAM_GPRS];   /* the VMM's registers: SEAMCALL's inputs, then its outputs; [RSP] is left alone */
-    u64 vmm_rflags;       /* at SEAMCALL; IF counts for interruptible leafs */
-    u64 apic_base;        /* IA32_APIC_BASE; read by the single-step filter only (plat_info.single_step_filter) */
-    u32 resend_vector;    /* set by the module, cleared by the machine: interrupt information that is to arrive again here */
-    struct td_vmcs *td;   /* the vCPU that runs after SEAM_TO_TD and that left before module_td_exit(); else NULL */
+    u64 vmm[SEAM_GPRS]; /* the VMM's registers: SEAMCALL's inputs, then its outputs; [RSP] is left alone */
+    u64 vmm_rflags;     /* at SEAMCALL; IF counts for interruptible leafs */
+    u64 apic_base;      /* IA32_APIC_BASE; read by the single-step filter only (plat_info.single_step_filter) */
+    u32 resend_vector; /* set by the module, cleared by the machine: interrupt information that is to arrive again here */
+    struct td_vmcs *td; /* the vCPU that runs after SEAM_TO_TD and that left before module_td_exit(); else NULL */
 };
 
 enum seam_next {
-    SEAM_TO_VMM,  /* SEAMRET: the VMM goes on behind SEAMCALL with lp->vmm */
-    SEAM_TO_TD,   /* VM entry: lp->td runs (again) */
+    SEAM_TO_VMM, /* SEAMRET: the VMM goes on behind SEAMCALL with lp->vmm */
+    SEAM_TO_TD,  /* VM entry: lp->td runs (again) */
 };
 
 /* At most one of these runs for one LP at a time; different LPs run them in parallel. */

@@ -167,7 +167,7 @@ struct tdvps_vmcs {
     u16 posted_interrupt_vector;
     u64 posted_interrupt_descriptor;
     bool shared_eptp_written;
-    u64 shared_eptp; /* as the VMM wrote it, KeyID bits included */
+    u64 shared_eptp;        /* as the VMM wrote it, KeyID bits included */
     u64 other[VMCS_OTHERS]; /* fields that only a debug TD's VMM sees, in the order of md_vmcs.c */
     u32 pinbased, procbased, procbased2, exit_controls, entry_controls;
     u64 procbased3;
@@ -218,7 +218,7 @@ enum sys_state { SYS_INIT_PENDING, SYS_INIT_DONE, SYS_CONFIG_DONE, SYS_READY, SY
 /* What the module knows of a logical processor. Only that LP touches it. */
 struct lp_local {
     bool initialized;
-    bool in_seamcall; /* TDH.SYS.SHUTDOWN of another LP looks at this and at `inside` */
+    bool in_seamcall;   /* TDH.SYS.SHUTDOWN of another LP looks at this and at `inside` */
     bool bus_lock;      /* an exit reported one and did not leave the TD */
     u32 random_steps;   /* state of the single-step filter's generator, seeded by TDH.SYS.LP.INIT */
     u64 last_tdvpr_hpa; /* the vCPU that ran here last */
