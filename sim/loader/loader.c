@@ -7,6 +7,8 @@
 #include <efi.h>
 
 #define CONFIG_BYTES_MAX 65536
+#define PATH_CHARS_MAX   256
+#define CONFIG           L"simtdx.cfg"
 #define NEXT             L"\\septum.efi"
 
 extern const UINT8 core_image[], core_image_end[];
@@ -66,26 +68,51 @@ static EFI_STATUS read_config(EFI_FILE *root, CHAR16 *name, void **text, UINTN *
     return status;
 }
 
-static EFI_STATUS find_config(EFI_HANDLE device, void **text, UINTN *bytes)
+/* The path of the image's file with the last name replaced; false where the firmware gives none or it is too long. */
+static BOOLEAN path_beside(EFI_LOADED_IMAGE *own, CHAR16 path[PATH_CHARS_MAX])
 {
-    EFI_FILE *root = open_volume(device);
+    UINTN length = 0, directory = 0;
+    for (EFI_DEVICE_PATH *node = own->FilePath; node && !IsDevicePathEnd(node); node = NextDevicePathNode(node)) {
+        const CHAR16 *name = (const CHAR16 *)(node + 1);
+        UINTN chars = (DevicePathNodeLength(node) - sizeof(*node)) / sizeof(CHAR16);
+        if (DevicePathType(node) != MEDIA_DEVICE_PATH || DevicePathSubType(node) != MEDIA_FILEPATH_DP)
+            continue;
+        for (UINTN i = 0; i < chars && name[i]; i++) {
+            if (length + sizeof(CONFIG) / sizeof(CHAR16) >= PATH_CHARS_MAX)
+                return FALSE;
+            path[length++] = name[i];
+            if (name[i] == L'\\')
+                directory = length;
+        }
+    }
+    for (UINTN i = 0; i < sizeof(CONFIG) / sizeof(CHAR16); i++)
+        path[directory + i] = CONFIG[i];
+    return directory > 0;
+}
+
+static EFI_STATUS find_config(EFI_LOADED_IMAGE *own, void **text, UINTN *bytes)
+{
+    CHAR16 beside[PATH_CHARS_MAX];
+    EFI_FILE *root = open_volume(own->DeviceHandle);
+    EFI_STATUS status = EFI_NOT_FOUND;
     *text = NULL;
     *bytes = 0;
     if (!root)
         return EFI_SUCCESS;
-    EFI_STATUS status = read_config(root, L"\\EFI\\BOOT\\simtdx.cfg", text, bytes);
+    if (path_beside(own, beside))
+        status = read_config(root, beside, text, bytes);
     if (status == EFI_NOT_FOUND)
-        status = read_config(root, L"\\simtdx.cfg", text, bytes);
+        status = read_config(root, CONFIG, text, bytes);
     root->Close(root);
     return status == EFI_NOT_FOUND ? EFI_SUCCESS : status;
 }
 
-static EFI_STATUS start_core(EFI_HANDLE self, EFI_HANDLE device)
+static EFI_STATUS start_core(EFI_HANDLE self, EFI_LOADED_IMAGE *own)
 {
     EFI_HANDLE core;
     void *text;
     UINTN bytes;
-    EFI_STATUS status = find_config(device, &text, &bytes);
+    EFI_STATUS status = find_config(own, &text, &bytes);
     if (EFI_ERROR(status))
         return fail(L"simtdx.cfg cannot be read", status);
     status = boot->LoadImage(FALSE, self, NULL, (void *)core_image, (UINTN)(core_image_end - core_image), &core);
@@ -147,7 +174,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     UINT32 name[4];
     if (!own)
         return fail(L"the firmware does not say where this image comes from", EFI_LOAD_ERROR);
-    EFI_STATUS status = start_core(image, own->DeviceHandle);
+    EFI_STATUS status = start_core(image, own);
     if (EFI_ERROR(status))
         return status;
     hypervisor_name(name); /* the look at it tells the core that its start is over */

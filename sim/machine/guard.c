@@ -102,6 +102,11 @@ bool guard_is_closed(u64 hpa)
     return state_of(hpa) != PLAIN;
 }
 
+bool guard_is_hidden(u64 hpa)
+{
+    return state_of(hpa) == HIDDEN;
+}
+
 /* SplitMix64: noise that differs for each place and each life of a page. */
 static u64 noise(u64 seed)
 {

@@ -25,6 +25,9 @@ bool guard_is_owned(u64 hpa);
 /* Owned or hidden: the VMM cannot use it. */
 bool guard_is_closed(u64 hpa);
 
+/* The platform's own: not even the module may be led there. */
+bool guard_is_hidden(u64 hpa);
+
 /* A nested page fault of the VMM; false where the address is not the guard's business (no RAM, or plain and mapped). */
 bool guard_fault(struct cpu *cpu, u64 gpa, u64 info);
 

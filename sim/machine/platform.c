@@ -15,42 +15,64 @@
 #define CACHE_BLOCKS       8 /* pieces that WBINVD of a package is cut into */
 
 /* 8254 timer, channel 2, whose gate port 61h controls. */
-#define PIT_HZ      1193182u
-#define PIT_CH2     0x42
-#define PIT_COMMAND 0x43
-#define PIT_GATE    0x61
+#define PIT_HZ             1193182u
+#define PIT_CH2            0x42
+#define PIT_COMMAND        0x43
+#define PIT_GATE           0x61
+#define PIT_LATCH_CH2      0x80
+#define PIT_START_CH2      0xb0 /* both bytes, mode 0 */
+#define TIMER_TRIES        5
+#define TIMER_READINGS_MAX 100000
+#define TSC_HZ_MIN         100000000
+#define TSC_HZ_UNKNOWN     1000000000
 
 static struct plat_info info;
 static struct plat_range device_windows[DEVICE_WINDOWS_MAX];
 static unsigned device_window_count;
 static unsigned cache_block;
 
-/* TSC ticks in 1/100 s; bounded in case there is no timer. */
-static u64 ticks_per_10ms(void)
+/* TSC and counter of the timer at one moment, as near as one of a few tries came. */
+struct moment {
+    u64 tsc;
+    u16 count;
+};
+
+static struct moment read_timer(void)
 {
-    u16 count = PIT_HZ / 100;
-    u8 gate = cpu_in8(PIT_GATE);
-    cpu_out8(PIT_GATE, (gate & ~2) | 1);
-    cpu_out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0: output rises when the count is done */
-    cpu_out8(PIT_CH2, count & 0xff);
-    cpu_out8(PIT_CH2, count >> 8);
-    u64 start = cpu_rdtsc();
-    for (unsigned i = 0; i < 10000000 && !(cpu_in8(PIT_GATE) & 0x20); i++)
-        ;
-    u64 end = cpu_rdtsc();
-    cpu_out8(PIT_GATE, gate);
-    return end - start;
+    struct moment best = {0};
+    u64 best_width = ~0ull;
+    for (unsigned i = 0; i < TIMER_TRIES; i++) {
+        u64 before = cpu_rdtsc();
+        cpu_out8(PIT_COMMAND, PIT_LATCH_CH2);
+        u64 width = cpu_rdtsc() - before;
+        u16 count = cpu_in8(PIT_CH2);
+        count |= (u16)(cpu_in8(PIT_CH2) << 8);
+        if (width < best_width) {
+            best_width = width;
+            best = (struct moment){before + width / 2, count};
+        }
+    }
+    return best;
 }
 
+/*
+ * Two readings of channel 2 of the 8254, which counts down from FFFFh, about 20 ms apart. Being interrupted in between, by the
+ * scheduler of the machine that emulates this one, does no harm. Bounded in case there is no such timer.
+ */
 static u64 measure_tsc_hz(void)
 {
-    u64 best = ~0ull;
-    for (unsigned i = 0; i < 3; i++) {
-        u64 ticks = ticks_per_10ms();
-        best = ticks < best ? ticks : best;
-    }
-    u64 hz = best * 100;
-    return hz < 100000000 ? 1000000000 : hz / 1000000 * 1000000;
+    u8 gate = cpu_in8(PIT_GATE);
+    cpu_out8(PIT_GATE, (gate & ~2) | 1);
+    cpu_out8(PIT_COMMAND, PIT_START_CH2);
+    cpu_out8(PIT_CH2, 0xff);
+    cpu_out8(PIT_CH2, 0xff);
+    struct moment first = read_timer(), last = first;
+    for (unsigned i = 0; i < TIMER_READINGS_MAX && (u16)(first.count - last.count) < PIT_HZ / 50; i++)
+        last = read_timer();
+    cpu_out8(PIT_GATE, gate);
+    u16 counted = (u16)(first.count - last.count);
+    u64 hz = counted ? (last.tsc - first.tsc) * PIT_HZ / counted : 0;
+    return hz < TSC_HZ_MIN ? TSC_HZ_UNKNOWN : (hz + 500000) / 1000000 * 1000000;
 }
 
 void platform_init(void)
@@ -99,8 +121,7 @@ bool platform_is_private_key(u64 hpa)
 
 void *plat_page(u64 hpa)
 {
-    bool in_reserve = hpa - pool_base() < pool_bytes();
-    return memory_is_ram(hpa) && !in_reserve ? (void *)hpa : NULL;
+    return memory_is_ram(hpa) && !guard_is_hidden(hpa) ? (void *)hpa : NULL;
 }
 
 void plat_own(u64 hpa, u64 bytes)
