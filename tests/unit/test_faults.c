@@ -4,9 +4,15 @@
  * the end, the report is an error with words (or a success, where repeating is the answer), and the TD's data is what it was
  * wherever the conversion did not come.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "tdx/leaf.h"
 #include "tests/host/hold.h"
@@ -319,22 +325,30 @@ static void try_fault(const struct operation *op, const struct injected *s, uint
     tb_destroy();
 }
 
+/* Each status at each SEAMCALL of one operation. */
+static void every_call_of_an_operation_may_fail(void **state)
+{
+    const struct operation *op = *state;
+    uint64_t calls = count_operation(op);
+
+    assert_in_range(calls, 1, sizeof(leaf_of_call) / sizeof(leaf_of_call[0]) - 1);
+    for (uint64_t n = 0; n < calls; n++)
+        for (unsigned s = 0; is_worth_a_try(n, calls) && s < sizeof(statuses) / sizeof(statuses[0]); s++) {
+            if (getenv("TRACE"))
+                printf("%s, call %llu (leaf %u): %s\n", op->name, (unsigned long long)n, leaf_of_call[n],
+                       statuses[s].name);
+            try_fault(op, &statuses[s], n);
+        }
+}
+
 int main(void)
 {
-    unsigned tries = 0;
+    struct CMUnitTest tests[sizeof(operations) / sizeof(operations[0])];
+
     tb_machine();
-    for (unsigned o = 0; o < sizeof(operations) / sizeof(operations[0]); o++) {
-        uint64_t calls = count_operation(&operations[o]);
-        TB_NEED(calls > 0 && calls < sizeof(leaf_of_call) / sizeof(leaf_of_call[0]), calls);
-        for (uint64_t n = 0; n < calls; n++)
-            for (unsigned s = 0; is_worth_a_try(n, calls) && s < sizeof(statuses) / sizeof(statuses[0]); s++) {
-                if (getenv("TRACE"))
-                    printf("%s, call %llu (leaf %u): %s\n", operations[o].name, (unsigned long long)n, leaf_of_call[n],
-                           statuses[s].name);
-                try_fault(&operations[o], &statuses[s], n);
-                tries++;
-            }
-    }
-    printf("%u faults\n", tries);
-    return tries == 0;
+    for (unsigned o = 0; o < sizeof(operations) / sizeof(operations[0]); o++)
+        tests[o] = (struct CMUnitTest){.name = operations[o].name,
+                                       .test_func = every_call_of_an_operation_may_fail,
+                                       .initial_state = (void *)&operations[o]};
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

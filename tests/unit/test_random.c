@@ -5,9 +5,15 @@
  *
  * SEED=n repeats a run, STEPS=n makes it longer.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "tests/host/platform.h"
 #include "tests/host/testbed.h"
@@ -314,7 +320,7 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-int main(void)
+static void random_work_keeps_data_mirror_and_pages(void **state)
 {
     uint64_t seed = from_environment("SEED", 20221117), count = from_environment("STEPS", 1000);
     printf("SEED=%llu STEPS=%llu\n", (unsigned long long)seed, (unsigned long long)count);
@@ -328,5 +334,10 @@ int main(void)
     printf("%llu faults answered, %llu PROMOTEs refused\n", (unsigned long long)tb_faults,
            (unsigned long long)refusals);
     tb_destroy();
-    return 0;
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {cmocka_unit_test(random_work_keeps_data_mirror_and_pages)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
