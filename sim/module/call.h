@@ -20,7 +20,9 @@ struct call {
     struct lock_list locks;
 };
 
-/* A SEAMCALL leaf. `versions` is the highest version let through to the handler; only some handlers know any above 0. */
+/*
+ * A SEAMCALL leaf. `versions` is the highest version let through to the handler; only some handlers know any above 0.
+ */
 struct leaf {
     u64 (*handler)(struct call *c);
     u8 versions;

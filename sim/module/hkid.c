@@ -1,6 +1,6 @@
 /*
- * Private KeyIDs, and writing caches back before one of them may be used again: TDH.PHYMEM.CACHE.WB. TDX Module v1.5 Base
- * Architecture Specification, "Keys Management".
+ * Private KeyIDs, and writing caches back before one of them may be used again: TDH.PHYMEM.CACHE.WB. TDX Module v1.5
+ * Base Architecture Specification, "Keys Management".
  */
 #include "sim/module/hkid.h"
 #include "sim/module/leaves.h"

@@ -1,6 +1,7 @@
 /*
- * MRTD: SHA-384 over a 128-byte block for each page added (the leaf's name, the GPA at byte 16) and one for each chunk extended,
- * followed by the chunk. TDX Module v1.5 Base Architecture Specification, "MRTD: Build-Time Measurement Register".
+ * MRTD: SHA-384 over a 128-byte block for each page added (the leaf's name, the GPA at byte 16) and one for each chunk
+ * extended, followed by the chunk. TDX Module v1.5 Base Architecture Specification, "MRTD: Build-Time Measurement
+ * Register".
  */
 #include "sim/module/measure.h"
 #include "sim/module/bytes.h"

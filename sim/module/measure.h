@@ -1,4 +1,7 @@
-/* The build-time measurement of a TD, MRTD. TDX Module v1.5 Base Architecture Specification, "Measurement and Attestation". */
+/*
+ * The build-time measurement of a TD, MRTD. TDX Module v1.5 Base Architecture Specification, "Measurement and
+ * Attestation".
+ */
 #ifndef SIM_MODULE_MEASURE_H
 #define SIM_MODULE_MEASURE_H
 

@@ -1,11 +1,11 @@
 /*
- * Splitting and merging: TDH.MEM.PAGE.DEMOTE and TDH.MEM.PAGE.PROMOTE. TDX Module v1.5 Base Architecture Specification, "Secure
- * EPT Operations". Trees of L2 VMs are left out.
+ * Splitting and merging: TDH.MEM.PAGE.DEMOTE and TDH.MEM.PAGE.PROMOTE. TDX Module v1.5 Base Architecture
+ * Specification, "Secure EPT Operations". Trees of L2 VMs are left out.
  *
  * TDX_FEATURES0 may let DEMOTE do without BLOCK and TRACK, and without looking for interrupts (abi.h).
  *
- * Both look for interrupts once, after everything has been checked and just before anything changes; the registers are then as
- * they were and the same call starts over.
+ * Both look for interrupts once, after everything has been checked and just before anything changes; the registers are
+ * then as they were and the same call starts over.
  */
 #include "sim/module/leaves.h"
 #include "sim/module/sept.h"

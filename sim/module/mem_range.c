@@ -1,6 +1,6 @@
 /*
- * Blocking and tracking: TDH.MEM.RANGE.BLOCK, RANGE.UNBLOCK, TRACK; and TDH.MEM.SEPT.RD. TDX Module v1.5 Base Architecture
- * Specification, "Secure EPT Concurrency" and "TLB Tracking".
+ * Blocking and tracking: TDH.MEM.RANGE.BLOCK, RANGE.UNBLOCK, TRACK; and TDH.MEM.SEPT.RD. TDX Module v1.5 Base
+ * Architecture Specification, "Secure EPT Concurrency" and "TLB Tracking".
  */
 #include "sim/module/leaves.h"
 #include "sim/module/sept.h"

@@ -1,6 +1,6 @@
 /*
- * Secure EPT pages: TDH.MEM.SEPT.ADD and TDH.MEM.SEPT.REMOVE, versions 0 and 1. TDX Module v1.5 ABI Specification, chapter 5.
- * Pages for the trees of L2 VMs are refused as for a TD that has none.
+ * Secure EPT pages: TDH.MEM.SEPT.ADD and TDH.MEM.SEPT.REMOVE, versions 0 and 1. TDX Module v1.5 ABI Specification,
+ * chapter 5. Pages for the trees of L2 VMs are refused as for a TD that has none.
  */
 #include "sim/module/bytes.h"
 #include "sim/module/leaves.h"

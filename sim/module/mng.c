@@ -1,6 +1,6 @@
 /*
- * A TD's life outside its memory: TDH.MNG.CREATE, KEY.CONFIG, ADDCX, VPFLUSHDONE, KEY.FREEID, KEY.RECLAIMID. TDX Module v1.5 Base
- * Architecture Specification, "TD Life Cycle Management". TDH.MNG.INIT is in td_params.c.
+ * A TD's life outside its memory: TDH.MNG.CREATE, KEY.CONFIG, ADDCX, VPFLUSHDONE, KEY.FREEID, KEY.RECLAIMID. TDX
+ * Module v1.5 Base Architecture Specification, "TD Life Cycle Management". TDH.MNG.INIT is in td_params.c.
  */
 #include "sim/module/bytes.h"
 #include "sim/module/hkid.h"

@@ -1,6 +1,7 @@
 /*
  * The PAMT: finding, checking and locking a page's entry, splitting and merging. TDX Module v1.5 Base Architecture
- * Specification, "Physical Memory Management". The memory of the PAMT is the VMM's gift at TDH.SYS.CONFIG; tdmr.c fills it.
+ * Specification, "Physical Memory Management". The memory of the PAMT is the VMM's gift at TDH.SYS.CONFIG; tdmr.c
+ * fills it.
  */
 #include "sim/module/pamt.h"
 #include "sim/module/bytes.h"
@@ -83,8 +84,8 @@ static bool lock_entry(struct call *c, struct pamt_entry *entry, enum lock_mode 
 }
 
 /*
- * From the 1G entry down to the entry that describes the page (or to `target`, if it comes first). The entries above are locked
- * shared; a large one that turns out to be the page's is locked shared first and then promoted.
+ * From the 1G entry down to the entry that describes the page (or to `target`, if it comes first). The entries above
+ * are locked shared; a large one that turns out to be the page's is locked shared first and then promoted.
  */
 static bool walk(struct call *c, const struct pamt_path *path, enum page_level target, enum lock_mode mode,
                  enum page_level *level)

@@ -1,6 +1,6 @@
 /*
- * Physical pages: TDH.PHYMEM.PAGE.RDMD, RECLAIM, WBINVD. TDX Module v1.5 ABI Specification, chapter 5. TDH.PHYMEM.CACHE.WB is in
- * hkid.c.
+ * Physical pages: TDH.PHYMEM.PAGE.RDMD, RECLAIM, WBINVD. TDX Module v1.5 ABI Specification, chapter 5.
+ * TDH.PHYMEM.CACHE.WB is in hkid.c.
  */
 #include "sim/module/leaves.h"
 #include "sim/module/td.h"

@@ -1,6 +1,6 @@
 /*
- * SEAMCALL: from RAX to the handler. TDX Module v1.5 ABI Specification, "SEAMCALL Instruction". What is left out (migration,
- * service TDs, module update) answers like a leaf that does not exist.
+ * SEAMCALL: from RAX to the handler. TDX Module v1.5 ABI Specification, "SEAMCALL Instruction". What is left out
+ * (migration, service TDs, module update) answers like a leaf that does not exist.
  */
 #include "sim/module/leaves.h"
 

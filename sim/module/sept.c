@@ -1,6 +1,6 @@
 /*
- * The Secure EPT: making entries, walking, reporting, and what every TDH.MEM leaf checks before it touches an entry. TDX Module
- * v1.5 Base Architecture Specification, "TD Private Memory Management".
+ * The Secure EPT: making entries, walking, reporting, and what every TDH.MEM leaf checks before it touches an entry.
+ * TDX Module v1.5 Base Architecture Specification, "TD Private Memory Management".
  */
 #include "sim/module/sept.h"
 

@@ -75,8 +75,9 @@ u64 sept_open(struct call *c, const struct td *td, u64 gpa, unsigned level, enum
 /* Lock the entry (OPERAND_BUSY|operand) and read it again. */
 u64 sept_lock_entry(struct call *c, struct sept_walk *walk, unsigned operand);
 /*
- * What the TDH.MEM leafs share: RCX and RDX cleared, TD in RDX, GPA and level in RCX (max_level SEPT_TOP: up to the root),
- * tree lock, walk, entry lock, entry state that the leaf allows. Failures have RCX and RDX as the leaf defines them.
+ * What the TDH.MEM leafs share: RCX and RDX cleared, TD in RDX, GPA and level in RCX (max_level SEPT_TOP: up to the
+ * root), tree lock, walk, entry lock, entry state that the leaf allows. Failures have RCX and RDX as the leaf defines
+ * them.
  */
 #define SEPT_TOP 0xff
 struct sept_op {

@@ -1,7 +1,7 @@
 /*
- * TDH.SYS.CONFIG: which memory TDs may use (TDMRs), where their metadata goes (PAMT), and the module's own KeyID. TDX Module v1.5
- * ABI Specification, "TDMR_INFO" and "TDH.SYS.CONFIG Leaf". The checks of one TDMR run in the architectural order; the first that
- * fails decides the status.
+ * TDH.SYS.CONFIG: which memory TDs may use (TDMRs), where their metadata goes (PAMT), and the module's own KeyID. TDX
+ * Module v1.5 ABI Specification, "TDMR_INFO" and "TDH.SYS.CONFIG Leaf". The checks of one TDMR run in the
+ * architectural order; the first that fails decides the status.
  */
 #include "sim/module/bytes.h"
 #include "sim/module/hkid.h"
@@ -145,7 +145,9 @@ static bool outside_cmrs(struct plat_range part, struct plat_range with)
     return !in_cmrs(part.base, part.base + part.bytes);
 }
 
-/* PAMT areas must not lie in memory that TDs use, this TDMR's or any earlier one's, nor those of earlier ones in this. */
+/*
+ * PAMT areas must not lie in memory that TDs use, this TDMR's or any earlier one's, nor those of earlier ones in this.
+ */
 static u64 check_pamt_in_tdmrs(const struct tdmr_info *infos, unsigned i)
 {
     for (unsigned j = 0; j <= i; j++) {

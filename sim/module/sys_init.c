@@ -1,7 +1,7 @@
 /*
- * Bringing the module up and down: TDH.SYS.INIT, LP.INIT, KEY.CONFIG, INFO, LP.SHUTDOWN, SHUTDOWN. TDX Module v1.5 Base
- * Architecture Specification, "Intel TDX Module Lifecycle". TDH.SYS.CONFIG is in sys_config.c. What a genuine module checks on
- * the CPU (MSRs, CPUID, SMRRs) holds on the simulated machine by construction.
+ * Bringing the module up and down: TDH.SYS.INIT, LP.INIT, KEY.CONFIG, INFO, LP.SHUTDOWN, SHUTDOWN. TDX Module v1.5
+ * Base Architecture Specification, "Intel TDX Module Lifecycle". TDH.SYS.CONFIG is in sys_config.c. What a genuine
+ * module checks on the CPU (MSRs, CPUID, SMRRs) holds on the simulated machine by construction.
  */
 #include "sim/module/bytes.h"
 #include "sim/module/guest.h"

@@ -1,6 +1,6 @@
 /*
- * TDH.MNG.INIT: TD_PARAMS checked in the architectural order and turned into a TD. TDX Module v1.5 ABI Specification, "TD_PARAMS" and
- * "TDH.MNG.INIT Leaf". Virtual CPUID and the MSR bitmap are the TD side's work (guest.h).
+ * TDH.MNG.INIT: TD_PARAMS checked in the architectural order and turned into a TD. TDX Module v1.5 ABI Specification,
+ * "TD_PARAMS" and "TDH.MNG.INIT Leaf". Virtual CPUID and the MSR bitmap are the TD side's work (guest.h).
  */
 #include "sim/module/bytes.h"
 #include "sim/module/guest.h"
@@ -47,7 +47,10 @@ _Static_assert(offsetof(struct td_params, cpuid_config) == 256, "TD_PARAMS.CPUID
 #define LEVELS_5         4 /* walk length minus 1 */
 #define MAXPA_FOR_5      49
 
-/* IA32_ARCH_CAPABILITIES of every platform that can run TDs, as far as a TD may see it; and what the VMM may configure. */
+/*
+ * IA32_ARCH_CAPABILITIES of every platform that can run TDs, as far as a TD may see it; and what the VMM may
+ * configure.
+ */
 #define ARCH_CAP_COMMON 0xf16bull
 #define ARCH_CAP_RRSBA  (1ull << 19)
 #define ARCH_CAP_DIRECT (1ull << 4 | 1ull << 20 | 1ull << 24) /* SSB_NO, BHI_NO, PBRSB_NO: this platform has none */
@@ -103,7 +106,7 @@ static u64 set_controls(const struct td *td, const struct td_params *params)
     if (!attributes_valid(params->attributes))
         return invalid(OPERAND_ATTRIBUTES);
     tdcs->attributes = params->attributes;
-    tdcs->td_ctls = params->attributes & ATTR_SEPT_VE_DISABLE ? 1 : 0;
+    tdcs->td_ctls = (params->attributes & ATTR_SEPT_VE_DISABLE) != 0;
     if (!xfam_valid(params->xfam))
         return invalid(OPERAND_XFAM);
     tdcs->xfam = params->xfam;

@@ -1,6 +1,6 @@
 /*
- * Filling the PAMT: TDH.SYS.TDMR.INIT, 4 MiB of a TDMR at a time. TDX Module v1.5 Base Architecture Specification, "TDMR
- * Initialization". Also answers whose a page is to the machine's guard.
+ * Filling the PAMT: TDH.SYS.TDMR.INIT, 4 MiB of a TDMR at a time. TDX Module v1.5 Base Architecture Specification,
+ * "TDMR Initialization". Also answers whose a page is to the machine's guard.
  */
 #include "sim/module/bytes.h"
 #include "sim/module/leaves.h"
@@ -8,7 +8,10 @@
 
 #define STEP_BYTES (4ull << 20) /* of the TDMR */
 
-/* A free page's entry is all zero; memory that is zero already is not written, so that nobody pays for what is not used. */
+/*
+ * A free page's entry is all zero; memory that is zero already is not written, so that nobody pays for what is not
+ * used.
+ */
 static void clear(u64 hpa, u64 bytes)
 {
     for (u64 done = 0, part; done < bytes; done += part) {

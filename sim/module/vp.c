@@ -1,6 +1,6 @@
 /*
- * vCPUs before and after they run: TDH.VP.CREATE, ADDCX, INIT, FLUSH. TDX Module v1.5 Base Architecture Specification, "VCPU Life
- * Cycle".
+ * vCPUs before and after they run: TDH.VP.CREATE, ADDCX, INIT, FLUSH. TDX Module v1.5 Base Architecture Specification,
+ * "VCPU Life Cycle".
  */
 #include "sim/module/bytes.h"
 #include "sim/module/guest.h"

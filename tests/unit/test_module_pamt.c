@@ -1,6 +1,6 @@
 /*
- * Every kind of page, good and bad, as the page operand of every leaf that takes one: the status with its operand against a
- * table typed by hand from the ABI specification, and PAMT as TDH.PHYMEM.PAGE.RDMD shows it.
+ * Every kind of page, good and bad, as the page operand of every leaf that takes one: the status with its operand
+ * against a table typed by hand from the ABI specification, and PAMT as TDH.PHYMEM.PAGE.RDMD shows it.
  */
 #include "tests/unit/module_world.h"
 

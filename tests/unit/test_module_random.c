@@ -1,7 +1,7 @@
 /*
- * Random SEAMCALLs and ACCEPTs against the module model, sensible operands mixed with foolish ones, and after every call what
- * must always hold: PAMT and Secure EPT tell the same story, no page is used twice, CHLDCNT is right, no lock is left behind.
- * SEED in the environment repeats a run, STEPS makes it longer.
+ * Random SEAMCALLs and ACCEPTs against the module model, sensible operands mixed with foolish ones, and after every
+ * call what must always hold: PAMT and Secure EPT tell the same story, no page is used twice, CHLDCNT is right, no
+ * lock is left behind. SEED in the environment repeats a run, STEPS makes it longer.
  */
 #include "tests/unit/module_world.h"
 
@@ -23,7 +23,10 @@ static u64 draw(u64 below)
     return (random_state >> 11) % below;
 }
 
-/* --- what must hold ----------------------------------------------------------------------------------------------------- */
+/*
+ * --- what must hold
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static u64 used[USED_MAX];
 static unsigned used_count;
@@ -105,7 +108,10 @@ static void check_all(void)
     }
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------------- */
+/*
+ * --- calls
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static u64 small_page(void)
 {

@@ -1,6 +1,6 @@
 /*
- * Every Secure EPT state against every TDH.MEM leaf at every level, and with the TD finalised or not: status and the entry
- * afterwards against a table typed by hand from the ABI specification's leaf descriptions.
+ * Every Secure EPT state against every TDH.MEM leaf at every level, and with the TD finalised or not: status and the
+ * entry afterwards against a table typed by hand from the ABI specification's leaf descriptions.
  */
 #include "tests/unit/module_world.h"
 
@@ -93,7 +93,10 @@ static void make_way(u64 gpa, unsigned level)
         w_ok(W_SEPT_ADD, (gpa & ~(page_bytes(table) - 1)) | table, W_TDR, w_pool(), 0);
 }
 
-/* The model keeps the state of an entry in bits 59:52 and its permissions in 2:0; the TD's own ACCEPT is tested elsewhere. */
+/*
+ * The model keeps the state of an entry in bits 59:52 and its permissions in 2:0; the TD's own ACCEPT is tested
+ * elsewhere.
+ */
 static void accept_behind_its_back(u64 gpa, unsigned level)
 {
     u64 table = 0;
