@@ -67,7 +67,9 @@ HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
 HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))
 HOSTMACHINE_OBJ := $(call obj,host,$(MACHINE_PURE))
 CONF_OBJ   := $(call obj,host,$(CONF_SRC))
-TESTGUEST_EFI := $(patsubst tests/system/guests/%.c,$(B)/testguest-%.efi,$(TESTGUEST_SRC))
+TDCORE_SRC := $(wildcard tests/system/tdcore/*.c) tests/system/tdcore/image.asm
+TDCORE_OBJ := $(filter-out $(HOSTMOD_OBJ:$(B)/host/%=$(B)/core/%),$(CORE_OBJ)) $(call obj,core,$(TDCORE_SRC))
+TESTGUEST_EFI := $(B)/tdcore.efi $(patsubst tests/system/guests/%.c,$(B)/testguest-%.efi,$(TESTGUEST_SRC))
 UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
@@ -113,6 +115,23 @@ $(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o linker.ld
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $< -o $@ -l:libgnuefi.a
 
+# The machine with a test module in the place of the model: sim/machine and one TD.
+$(B)/tdcore/simtdx-core.so: $(TDCORE_OBJ) linker.ld
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(TDCORE_OBJ) -o $@ $(SHA_LIB) -l:libgnuefi.a
+$(B)/tdcore/core.o: sim/loader/core.asm $(B)/tdcore/simtdx-core.efi
+	$(call say,NASM,$@)
+	$(Q)$(NASM) -f elf64 -I $(B)/tdcore/ -o $@ $<
+TDCORE_LOADER := $(filter-out %/core.asm.o,$(LOADER_OBJ)) $(B)/tdcore/core.o
+$(B)/tdcore.so: $(TDCORE_LOADER) linker.ld
+	$(call say,LD,$@)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(TDCORE_LOADER) -o $@ -l:libgnuefi.a
+$(B)/tdcore/td.bin: tests/system/tdcore/td.asm | tools-present
+	$(call say,BIN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(NASM) -f bin -o $@ $<
+
 # The hypervisor stays when the firmware's boot services end: it is a runtime driver. The others are applications.
 $(B)/%.efi: $(B)/%.so
 	$(call say,EFI,$@)
@@ -150,6 +169,7 @@ $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
 # Binaries that assembly files include.
 $(B)/vmm/kernel/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
+$(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin
 
 # --- host tests ---------------------------------------------------------------------------------------------------------
 $(B)/host/libvmm.a: $(HOSTVMM_OBJ)

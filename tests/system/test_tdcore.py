@@ -1,0 +1,74 @@
+"""A TD on the machine alone: tests/system/tdcore stands in the module's place, its td.asm is the TD."""
+import re
+import shutil
+import subprocess
+
+from conftest import BUILD, RUN
+
+# Basic exit reasons, SDM volume 3, appendix C; TDCALL: Intel TDX CPU architectural extensions.
+TRIPLE_FAULT, NMI_WINDOW, CPUID, HLT, VMCALL, CR, IO, RDMSR, WRMSR, TRAP, VIOLATION, WBINVD, TDCALL = (
+    2, 8, 10, 12, 18, 28, 30, 31, 32, 37, 48, 54, 77)
+SHARED = 1 << 47
+
+
+def report(value):
+    return {"exit": TDCALL, "length": 4, "rdx": value}
+
+
+ASKED = {"exit": TDCALL, "length": 4}
+
+
+def exception(vector, error=0, **more):
+    return [ASKED, {"exception": vector, "error": error, **more}]
+
+
+def virtualization_exception(linear, gpa):
+    return exception(20) + [{"#VE": 0xFFFFFFFF00000030, "qualification": 0x181, "linear": linear, "gpa": gpa}]
+
+
+EXPECTED = [
+    report(0x80000033), report(0x660), report(0xD01),
+    {"exit": CPUID, "length": 2},
+    {"exit": IO, "length": 1, "qualification": 0x3F8 << 16},
+    {"exit": IO, "length": 2, "qualification": 0x71 << 16 | 1 << 6 | 1 << 3 | 3},
+    {"exit": HLT, "length": 1}, {"exit": WBINVD, "length": 2}, {"exit": RDMSR, "length": 2}, {"exit": WRMSR, "length": 2},
+    {"exit": VMCALL, "length": 3},
+    {"exit": CR, "length": 3, "qualification": 4}, {"exit": CR, "length": 3, "qualification": 0},
+    report(0x1234), report(0x1122334455667788),
+    *exception(6), *exception(13),
+    {"exit": VIOLATION, "qualification": 0x182, "linear": 0x400128, "gpa": 0x400128, "vectoring": 0}, report(5),
+    *virtualization_exception(0x401008, 0x401008), report(0),
+    report(0x5151),
+    *virtualization_exception(0x601000, SHARED | 0x6000),
+    *exception(14, 0x19, cr2=0x600000),
+    report(0xAAA1), ASKED, report(0xAAA1), ASKED, report(0xAAA2),
+    report(0x2222),
+    {"exit": VIOLATION, "length": 1, "qualification": 0x182, "linear": 0x4037F8, "gpa": 0x4037F8, "vectoring": 0x80000603},
+    *exception(3),
+    ASKED, *exception(0x40),
+    ASKED, *exception(0x44),
+    ASKED, *[{"exit": TRAP, "vectoring": 0}] * 3,
+    ASKED, *exception(2), {"exit": NMI_WINDOW},
+    ASKED,
+    {"exit": TRIPLE_FAULT, "vectoring": 0},
+]
+
+
+def numbers(line):
+    """`exit 48 length 7 rdx 0 ...` as a dictionary; all but exit and length are hex."""
+    words = line.split()
+    return {key: int(value, 10 if key in ("exit", "length") else 16) for key, value in zip(words[::2], words[1::2])}
+
+
+def test_every_exit_of_a_td_is_what_vmx_would_report(tmp_path):
+    shutil.copy(BUILD / "tdcore.efi", tmp_path / "simtdx.efi")
+    shutil.copy(BUILD / "testguest-enter.efi", tmp_path / "septum.efi")
+    done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", "2G", "--timeout", "90"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
+    text = done.stdout.decode("latin-1")
+    assert "enter: end" in text, text[-3000:]
+    seen = [numbers(line) for line in re.findall(r"^simtdx: td: +(.+?)\s*$", text, re.MULTILINE)]
+    for step, (got, expected) in enumerate(zip(seen, EXPECTED)):
+        for key, value in expected.items():
+            assert got.get(key) == value, f"step {step}: {key} is {got.get(key)}, not {value}: {got}"
+    assert len(seen) == len(EXPECTED)
