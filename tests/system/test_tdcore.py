@@ -31,7 +31,8 @@ EXPECTED = [
     {"exit": CPUID, "length": 2},
     {"exit": IO, "length": 1, "qualification": 0x3F8 << 16},
     {"exit": IO, "length": 2, "qualification": 0x71 << 16 | 1 << 6 | 1 << 3 | 3},
-    {"exit": HLT, "length": 1}, {"exit": WBINVD, "length": 2}, {"exit": RDMSR, "length": 2}, {"exit": WRMSR, "length": 2},
+    {"exit": HLT, "length": 1}, {"exit": WBINVD, "length": 2},
+    {"exit": RDMSR, "length": 2}, {"exit": WRMSR, "length": 2},
     {"exit": VMCALL, "length": 3},
     {"exit": CR, "length": 3, "qualification": 4}, {"exit": CR, "length": 3, "qualification": 0},
     report(0x1234), report(0x1122334455667788),
@@ -43,7 +44,8 @@ EXPECTED = [
     *exception(14, 0x19, cr2=0x600000),
     report(0xAAA1), ASKED, report(0xAAA1), ASKED, report(0xAAA2),
     report(0x2222),
-    {"exit": VIOLATION, "length": 1, "qualification": 0x182, "linear": 0x4037F8, "gpa": 0x4037F8, "vectoring": 0x80000603},
+    {"exit": VIOLATION, "length": 1, "qualification": 0x182, "linear": 0x4037F8, "gpa": 0x4037F8,
+     "vectoring": 0x80000603},
     *exception(3),
     ASKED, *exception(0x40),
     ASKED, *exception(0x44),
@@ -63,8 +65,8 @@ def numbers(line):
 def test_every_exit_of_a_td_is_what_vmx_would_report(tmp_path):
     shutil.copy(BUILD / "tdcore.efi", tmp_path / "simtdx.efi")
     shutil.copy(BUILD / "testguest-enter.efi", tmp_path / "septum.efi")
-    done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", "2G", "--timeout", "90"], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
+    done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", "2G", "--timeout", "90"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
     text = done.stdout.decode("latin-1")
     assert "enter: end" in text, text[-3000:]
     seen = [numbers(line) for line in re.findall(r"^simtdx: td: +(.+?)\s*$", text, re.MULTILINE)]

@@ -1,6 +1,6 @@
 /*
- * The VMM of the machine's own TD test (tests/system/tdcore): VMXON, SEAMCALL 1 with memory for the TD, then SEAMCALL 2 for as
- * long as interrupts end it, twice over the TD's own end. Powers the machine off.
+ * The VMM of the machine's own TD test (tests/system/tdcore): VMXON, SEAMCALL 1 with memory for the TD, then SEAMCALL
+ * 2 for as long as interrupts end it, twice over the TD's own end. Powers the machine off.
  */
 #include <efi.h>
 

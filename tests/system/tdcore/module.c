@@ -1,7 +1,7 @@
 /*
- * Stands in the module's place behind sim/module/seam.h, so that sim/machine runs a TD with nothing else around it. SEAMCALL 1
- * builds the TD in 32 MiB of memory at RCX, SEAMCALL 2 enters it. Every VM exit but those of interrupts is logged in one
- * line, `td: ...`; the TD asks for what comes next by TDCALLs, see td.asm.
+ * Stands in the module's place behind sim/module/seam.h, so that sim/machine runs a TD with nothing else around it.
+ * SEAMCALL 1 builds the TD in 32 MiB of memory at RCX, SEAMCALL 2 enters it. Every VM exit but those of interrupts is
+ * logged in one line, `td: ...`; the TD asks for what comes next by TDCALLs, see td.asm.
  */
 #include "sim/machine/log.h"
 #include "sim/module/platform.h"
