@@ -4,10 +4,8 @@
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 
-#define MAP_SLACK_BYTES 16384 /* descriptors that appear between asking for the size and reading the map */
-#define LOW_MEMORY_END                                                                                                 \
-    MIB /* left alone: real-mode structures of the firmware, and room for the trampoline of more CPUs */
-#define POOL_PAGES       32 /* roots, the image's own tables, guard, registers */
+#define MAP_SLACK_BYTES  16384 /* descriptors that appear between asking for the size and reading the map */
+#define POOL_PAGES       32    /* roots, the image's own tables, guard, registers */
 #define CPUID_EXT_EDX_1G BIT(26)
 
 bool boot_memory_map_reserve(struct boot_env *env)
@@ -31,43 +29,6 @@ static bool is_free(UINT32 type)
     return type == EfiConventionalMemory || type == EfiBootServicesCode || type == EfiBootServicesData;
 }
 
-/* Keeps the list sorted and joins neighbours. Entries that find no room are lost memory, not an error. */
-static void add_range(struct boot_info *info, u64 base, u64 bytes)
-{
-    struct phys_range *m = info->memory;
-    unsigned at = info->memory_count;
-
-    if (base < LOW_MEMORY_END) {
-        u64 cut = LOW_MEMORY_END - base;
-        if (bytes <= cut)
-            return;
-        base += cut;
-        bytes -= cut;
-    }
-    while (at > 0 && m[at - 1].base.raw > base)
-        at--;
-    if (at > 0 && m[at - 1].base.raw + m[at - 1].bytes == base) {
-        m[at - 1].bytes += bytes;
-        if (at < info->memory_count && m[at].base.raw == base + bytes) {
-            m[at - 1].bytes += m[at].bytes;
-            info->memory_count--;
-            for (; at < info->memory_count; at++)
-                m[at] = m[at + 1];
-        }
-        return;
-    }
-    if (at < info->memory_count && m[at].base.raw == base + bytes) {
-        m[at].base.raw = base;
-        m[at].bytes += bytes;
-        return;
-    }
-    if (info->memory_count == BOOT_RANGES_MAX)
-        return;
-    for (unsigned i = info->memory_count++; i > at; i--)
-        m[i] = m[i - 1];
-    m[at] = (struct phys_range){{base}, bytes};
-}
-
 EFI_STATUS boot_memory_map(struct boot_env *env, struct boot_info *info, UINTN *key)
 {
     UINTN bytes = env->map_bytes, step;
@@ -84,7 +45,7 @@ EFI_STATUS boot_memory_map(struct boot_env *env, struct boot_info *info, UINTN *
         if (is_memory(d->Type))
             info->memory_top = max_u64(info->memory_top, d->PhysicalStart + size);
         if (is_free(d->Type))
-            add_range(info, d->PhysicalStart, size);
+            boot_info_add_memory(info, (hpa_t){d->PhysicalStart}, size);
     }
     return EFI_SUCCESS;
 }

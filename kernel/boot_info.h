@@ -22,6 +22,11 @@ struct boot_info {
     unsigned file_count;
 };
 
+/* Adds free memory to the list, which stays sorted and joined. What lies below 1 MiB is left alone: real-mode
+ * structures of the firmware, and room for the trampoline of more CPUs. Ranges do not overlap. A range that finds no
+ * room is lost memory, not an error. */
+void boot_info_add_memory(struct boot_info *info, hpa_t base, u64 bytes);
+
 void boot_info_set(const struct boot_info *info);
 const struct boot_info *boot_info(void);
 
