@@ -15,16 +15,17 @@
 #define CACHE_BLOCKS       8 /* pieces that WBINVD of a package is cut into */
 
 /* 8254 timer, channel 2, whose gate port 61h controls. */
-#define PIT_HZ             1193182u
-#define PIT_CH2            0x42
-#define PIT_COMMAND        0x43
-#define PIT_GATE           0x61
-#define PIT_LATCH_CH2      0x80
-#define PIT_START_CH2      0xb0 /* both bytes, mode 0 */
-#define TIMER_TRIES        5
-#define TIMER_READINGS_MAX 100000
-#define TSC_HZ_MIN         100000000
-#define TSC_HZ_UNKNOWN     1000000000
+#define PIT_HZ                1193182u
+#define PIT_CH2               0x42
+#define PIT_COMMAND           0x43
+#define PIT_GATE              0x61
+#define PIT_LATCH_CH2         0x80
+#define PIT_START_CH2         0xb0 /* both bytes, mode 0 */
+#define TIMER_TRIES           5
+#define TIMER_READINGS_MAX    100000
+#define APIC_POLLS_PER_SECOND 50000
+#define TSC_HZ_MIN            100000000
+#define TSC_HZ_UNKNOWN        1000000000
 
 static struct plat_info info;
 static struct plat_range device_windows[DEVICE_WINDOWS_MAX];
@@ -138,10 +139,20 @@ bool plat_random(u64 *value)
     return cpu_rdrand(value);
 }
 
-/* NMIs and SMIs that wait cannot be seen from here; the module meets them when a TD runs. */
+/*
+ * NMIs and SMIs that wait cannot be seen from here; the module meets them when a TD runs. Some leaves ask for each 4K page of a
+ * large one, and a look at an emulated APIC costs as much as clearing such a page: it is not looked at again for a while.
+ */
 unsigned plat_interrupt_pending(struct seam_lp *lp)
 {
-    return apic_has_deliverable(cpu_of_lp(lp)) ? PLAT_EVENT_INTERRUPT : 0;
+    struct cpu *cpu = cpu_of_lp(lp);
+    u64 now = cpu_rdtsc();
+    if (now - cpu->apic_polled_at < info.tsc_hz / APIC_POLLS_PER_SECOND)
+        return 0;
+    if (apic_has_deliverable(cpu))
+        return PLAT_EVENT_INTERRUPT;
+    cpu->apic_polled_at = now;
+    return 0;
 }
 
 /* Keys are simulated by the guard's noise: there is nothing to program, but the entropy has to be there. */
