@@ -1,7 +1,6 @@
 /* Performing plans: see mm/perform.h. */
 #include "mm/perform.h"
 
-#include "lib/hw/cpu.h"
 #include "lib/log.h"
 #include "lib/trace.h"
 #include "mm/flush.h"
@@ -27,21 +26,21 @@ struct element {
         *table; /* DEMOTE, SEPT.ADD: the table that goes in; PROMOTE, SEPT.REMOVE: the one that comes out */
 };
 
-/* The mirror states in which an element may be (one bit a state), the module's lock, and whether interrupts are off. */
+/* The mirror states in which an element may be (one bit a state), and the module's lock of the S-EPT tree. */
 static const struct step_rule {
     enum tdx_leaf leaf;
     u32 states;
-    bool exclusive, irq_off;
+    bool exclusive;
 } rules[STEP_KINDS] = {
 #define IN(state) (1u << (state))
-    [STEP_BLOCK] = {TDH_MEM_RANGE_BLOCK, IN(MIRROR_LEAF) | IN(MIRROR_TABLE), true, false},
-    [STEP_UNBLOCK] = {TDH_MEM_RANGE_UNBLOCK, IN(MIRROR_BLOCKED_LEAF) | IN(MIRROR_BLOCKED_TABLE), true, false},
-    [STEP_DEMOTE] = {TDH_MEM_PAGE_DEMOTE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false, true},
-    [STEP_PROMOTE] = {TDH_MEM_PAGE_PROMOTE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), false, true},
-    [STEP_REMOVE] = {TDH_MEM_PAGE_REMOVE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false, false},
-    [STEP_SEPT_ADD] = {TDH_MEM_SEPT_ADD, IN(MIRROR_NONE), false, false},
-    [STEP_SEPT_REMOVE] = {TDH_MEM_SEPT_REMOVE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), true, false},
-    [STEP_AUG] = {TDH_MEM_PAGE_AUG, IN(MIRROR_NONE), false, false},
+    [STEP_BLOCK] = {TDH_MEM_RANGE_BLOCK, IN(MIRROR_LEAF) | IN(MIRROR_TABLE), true},
+    [STEP_UNBLOCK] = {TDH_MEM_RANGE_UNBLOCK, IN(MIRROR_BLOCKED_LEAF) | IN(MIRROR_BLOCKED_TABLE), true},
+    [STEP_DEMOTE] = {TDH_MEM_PAGE_DEMOTE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
+    [STEP_PROMOTE] = {TDH_MEM_PAGE_PROMOTE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), false},
+    [STEP_REMOVE] = {TDH_MEM_PAGE_REMOVE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
+    [STEP_SEPT_ADD] = {TDH_MEM_SEPT_ADD, IN(MIRROR_NONE), false},
+    [STEP_SEPT_REMOVE] = {TDH_MEM_SEPT_REMOVE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), true},
+    [STEP_AUG] = {TDH_MEM_PAGE_AUG, IN(MIRROR_NONE), false},
 #undef IN
 };
 
@@ -92,16 +91,11 @@ static tdx_status_t call_leaf(const struct tdp *t, const struct element *e)
 
 static tdx_status_t call_repeatedly(struct performance *p, const struct element *e)
 {
-    const struct step_rule *rule = &rules[e->kind];
-    struct tdx_retry again = tdx_retry(rule->leaf, e->it.gpa.raw);
+    struct tdx_retry again = tdx_retry(rules[e->kind].leaf, e->it.gpa.raw);
     tdx_status_t status;
 
     do {
-        /* With IF clear a pending interrupt does not stop DEMOTE and PROMOTE at their end, time after time. */
-        u64 irq = rule->irq_off ? cpu_irq_save() : 0;
         status = call_leaf(p->t, e);
-        if (rule->irq_off)
-            cpu_irq_restore(irq);
         p->report->seamcalls++;
     } while (tdx_again(&again, status));
     return status;

@@ -26,7 +26,7 @@ struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
 u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level)
 {
     const struct slot *s = tdp_slot(t, gpa, level_bytes(level));
-    bool at_home = level.raw < 2 && slot_may_be(s, gpa, level_above(level));
+    bool at_home = slot_may_be(s, gpa, level_above(level));
     return mirror_leaf_entry(slot_page(s, gpa), at_home);
 }
 

@@ -12,6 +12,10 @@
 
 #include <cmocka.h>
 
+#include "tdx/count.h"
+#include "tests/host/cpu.h"
+#include "tests/host/hold.h"
+#include "tests/host/platform.h"
 #include "tests/host/testbed.h"
 
 #define KIB4 TB_4K
@@ -283,6 +287,98 @@ static void test_merge_1g_of_m_4k_regions_2m_plus_4(void **state)
           "BLOCK 1G @0x0; TRACK; PROMOTE 1G @0x0");
 }
 
+/* The regions below a table blocked by hand are out of reach until it is unblocked. */
+static void test_merge_1g_under_a_blocked_table(void **state)
+{
+    have_1g_of_2m();
+    split(0x400000, LEVEL_2M);
+    block(0, LEVEL_1G);
+    merge(0, LEVEL_1G, 7, 2,
+          "UNBLOCK 1G @0x0; BLOCK 2M @0x400000; TRACK; PROMOTE 2M @0x400000; BLOCK 1G @0x0; TRACK; PROMOTE 1G @0x0");
+}
+
+/* What is blocked by hand stays out of a merge of what is around it. */
+static void test_merge_1g_around_a_region_blocked_by_hand(void **state)
+{
+    have_1g_of_2m();
+    split(0x400000, LEVEL_2M);
+    block(0x400000, LEVEL_2M);
+    assert_int_equal(tdp_merge(tb.tdp, at(0), LEVEL_1G, NULL).err, ERR_STATE);
+    merge(0x400000, LEVEL_2M, 1, 0, "PROMOTE 2M @0x400000"); /* asked for by its own address it is merged */
+    merge(0, LEVEL_1G, 3, 1, "BLOCK 1G @0x0; TRACK; PROMOTE 1G @0x0");
+}
+
+/* --- rounds of kicks ------------------------------------------------------------------------------------------------ */
+
+/* One round, whatever the number of TRACKs: with several the vCPUs are held out from the first to the last. */
+static void expect_rounds(struct plan *p, uint64_t rounds)
+{
+    assert_int_equal(plan_kick_rounds(p), rounds);
+    plan_free(p);
+}
+
+static void test_one_round_of_kicks(void **state)
+{
+    have(0, 4 * TB_2M);
+    struct plan *p = plan_new();
+    hold_host = (struct hold_host){0};
+    (void)fine(tdp_split(tb.tdp, at(0), LEVEL_2M, p));
+    expect_rounds(p, 1);
+    split(0, LEVEL_2M); /* one TRACK: one kick */
+    assert_int_equal(hold_host.kicks, 1);
+    assert_int_equal(hold_host.holds, 0);
+    p = plan_new();
+    (void)fine(tdp_convert(tb.tdp, at(TB_2M), TB_4K, TDP_SHARED, p));
+    expect_rounds(p, 1);
+    (void)fine(tb_convert(TB_2M, TB_4K, TDP_SHARED)); /* two TRACKs: held out once */
+    assert_int_equal(hold_host.kicks, 1);
+    assert_int_equal(hold_host.holds, 1);
+    assert_int_equal(hold_host.depth, 0);
+    p = plan_new();
+    (void)fine(tdp_convert(tb.tdp, at(TB_2M), TB_4K, TDP_PRIVATE, p));
+    expect_rounds(p, 1);
+    (void)fine(tb_convert(TB_2M, TB_4K, TDP_PRIVATE)); /* no TRACK: a kick for the shared half */
+    assert_int_equal(hold_host.kicks, 2);
+    p = plan_new();
+    (void)fine(tdp_map(tb.tdp, at(5 * TB_2M), TB_2M, LEVEL_2M, p));
+    expect_rounds(p, 0);
+    have(5 * TB_2M, TB_2M); /* nothing to drop */
+    assert_int_equal(hold_host.kicks, 2);
+    assert_int_equal(hold_host.holds, 1);
+}
+
+/* Interrupts wait: they stop neither DEMOTE nor PROMOTE, which run with IF clear. */
+static void test_a_waiting_interrupt_stops_nothing(void **state)
+{
+    have(0, TB_2M);
+    platform_host_knobs.pending_events = PLAT_EVENT_INTERRUPT;
+    platform_host_knobs.pending = true;
+    struct tdp_report s = tdp_split(tb.tdp, at(0), LEVEL_2M, NULL);
+    struct tdp_report m = tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
+    platform_host_knobs.pending = false;
+    assert_int_equal(fine(s).seamcalls, 3);
+    assert_int_equal(fine(m).seamcalls, 3);
+    assert_true(cpu_host_interrupts_on()); /* as it was before */
+}
+
+/* --- cache flushes -------------------------------------------------------------------------------------------------- */
+
+/* What leaves the TD is written back under its key page by page, and a freed table; what comes back is flushed line by line. */
+static void test_flushes_around_a_conversion(void **state)
+{
+    have(0, 2 * TB_2M);
+    uint64_t before = tdx_counts.leaf[41]; /* PHYMEM.PAGE.WBINVD */
+    (void)fine(tb_convert(0x3000, 5 * TB_4K, TDP_SHARED));
+    assert_int_equal(tdx_counts.leaf[41] - before, 5);
+    (void)fine(tb_convert(TB_2M, TB_2M, TDP_SHARED));
+    assert_int_equal(tdx_counts.leaf[41] - before, 5 + 512);
+    uint64_t lines = cpu_host_counts.flushed_bytes;
+    (void)fine(tb_convert(0x3000, 5 * TB_4K, TDP_PRIVATE));
+    assert_int_equal(cpu_host_counts.flushed_bytes - lines, 5 * TB_4K);
+    (void)fine(tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL));
+    assert_int_equal(tdx_counts.leaf[41] - before, 5 + 512 + 1);
+}
+
 /* --- splitting, mapping -------------------------------------------------------------------------------------------- */
 
 static void test_split_3(void **state)
@@ -411,6 +507,11 @@ int main(void)
         T(test_merge_a_blocked_region_1),
         T(test_merge_1g_of_512_2m_3),
         T(test_merge_1g_of_m_4k_regions_2m_plus_4),
+        T(test_merge_1g_under_a_blocked_table),
+        T(test_merge_1g_around_a_region_blocked_by_hand),
+        T(test_one_round_of_kicks),
+        T(test_a_waiting_interrupt_stops_nothing),
+        T(test_flushes_around_a_conversion),
         T(test_split_3),
         T(test_map_2m_as_512_4k_4),
         cmocka_unit_test_setup_teardown(test_map_2m_as_512_4k_before_finalisation_2, make_unfinished, unmake),
