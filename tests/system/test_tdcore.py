@@ -66,7 +66,8 @@ def test_every_exit_of_a_td_is_what_vmx_would_report(tmp_path):
     shutil.copy(BUILD / "tdcore.efi", tmp_path / "simtdx.efi")
     shutil.copy(BUILD / "testguest-enter.efi", tmp_path / "septum.efi")
     done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", "2G", "--timeout", "90"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                          timeout=120)
     text = done.stdout.decode("latin-1")
     assert "enter: end" in text, text[-3000:]
     seen = [numbers(line) for line in re.findall(r"^simtdx: td: +(.+?)\s*$", text, re.MULTILINE)]

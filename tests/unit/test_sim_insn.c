@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -159,11 +160,37 @@ static void addresses_32_16(void **state)
     check_addresses(BYTES(0x67, 0x8b, 0x00), INSN_16, 1, 0x1000000 + 0x111, 0);       /* [eax] */
 }
 
+/* Bytes without meaning: the decoder stays inside them, and never reports more than an instruction can have. */
+static void noise(void **state)
+{
+    static const enum insn_mode modes[] = {INSN_16, INSN_32, INSN_64};
+    struct insn_registers r = registers();
+    u64 seed = 815, found[INSN_ADDRESSES_MAX];
+
+    for (unsigned i = 0; i < 300000; i++) {
+        u8 bytes[INSN_BYTES_MAX];
+        struct insn insn;
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        unsigned count = (seed >> 40) % (INSN_BYTES_MAX + 1);
+        u8 *exact = malloc(count ? count : 1); /* so that a step too far is seen */
+        for (unsigned n = 0; n < sizeof(bytes); n++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            bytes[n] = (u8)(seed >> 56);
+        }
+        memcpy(exact, bytes, count);
+        if (insn_decode(exact, count, modes[i % 3], &insn)) {
+            assert_in_range(insn.length, 1, count);
+            assert_in_range(insn_addresses(&insn, &r, found), 0, INSN_ADDRESSES_MAX);
+        }
+        free(exact);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths),      cmocka_unit_test(cut_short),       cmocka_unit_test(too_long),
-        cmocka_unit_test(addresses_64), cmocka_unit_test(addresses_32_16),
+        cmocka_unit_test(addresses_64), cmocka_unit_test(addresses_32_16), cmocka_unit_test(noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

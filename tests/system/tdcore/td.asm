@@ -1,5 +1,6 @@
 ; A TD that does, one after the other, what the machine has to get right. module.c logs every exit; test_tdcore.py knows
-; what each of them must look like, so order matters. Loaded at GPA 0; starts there in 32-bit protected mode, paging off.
+; what each of them must look like, so order matters. Loaded at GPA 0; starts there in 32-bit protected mode, paging
+; off.
 
 %define REPORT      1   ; RDX: a value to log
 %define EXCEPTION   2   ; RDX vector, RBX error code, RCX where, R8 CR2: logged
