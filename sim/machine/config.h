@@ -8,12 +8,13 @@ struct sim_config {
     u32 cpus;  /* CPUs shown to the VMM: only 1 works today */
     u32 hkids; /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
     bool module_present;
-    bool strict;                /* stop at the first access to memory that is not the VMM's */
-    u32 tlb_4k, tlb_2m, tlb_1g; /* entries of a TD vCPU's software TLB per page size; 0 = as many as fit */
-    u32 tlb_policy;             /* which entry gives way: enum stlb_policy */
-    bool tlb_report;            /* log the misses of each stretch between two TDVMCALLs */
-    u32 ept_levels;             /* largest Secure EPT */
-    u64 features0;              /* TDX_FEATURES0 */
+    bool strict; /* stop at the first access to memory that is not the VMM's */
+    /* Entries of a TD vCPU's software TLB per page size; at least what one instruction needs. */
+    u32 tlb_4k, tlb_2m, tlb_1g;
+    u32 tlb_policy;  /* which entry gives way: enum stlb_policy */
+    bool tlb_report; /* log the misses of each stretch between two TDVMCALLs */
+    u32 ept_levels;  /* largest Secure EPT */
+    u64 features0;   /* TDX_FEATURES0 */
     u32 module_major, module_minor, module_update;
 };
 

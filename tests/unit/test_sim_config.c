@@ -44,7 +44,7 @@ static void accepts_the_documented_forms(void **state)
     assert_int_equal(sim_config()->tlb_policy, 2);
     assert_int_equal(sim_config()->tlb_4k, 1536);
     assert_true(sim_config()->tlb_report);
-    assert_true(parse("tlb_policy = fifo\ntlb_4k = 0\ntlb_report = 0"));
+    assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
     assert_string_equal(said, "");
 }
@@ -60,6 +60,7 @@ static void refuses_with_file_line_and_reason(void **state)
 {
     refuses("strict = 1\nhkids = 70\n", "f.cfg:2: hkids = 70: allowed is 2 to 63");
     refuses("hkids = 1", "f.cfg:1: hkids = 1: allowed is 2 to 63");
+    refuses("tlb_4k = 31", "f.cfg:1: tlb_4k = 31: allowed is 32 to 16384");
     refuses("tlb_policy = lru", "f.cfg:1: tlb_policy = lru: allowed are fifo, random and clock");
     refuses("strict = yes", "f.cfg:1: strict = yes: allowed are 0 and 1");
     refuses("\n\nfoo = 1\n", "f.cfg:3: foo: no such key");
