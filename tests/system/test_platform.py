@@ -1,6 +1,8 @@
 """What the simulated platform does with knobs (their syntax: tests/unit/test_sim_config.c), unfit CPUs and a guest that touches memory of others."""
+import os
 import re
 import shutil
+import subprocess
 
 import pexpect
 import pytest
@@ -118,12 +120,23 @@ FAULTS = {
     "CPUID MOVDIR64B": 1,
     "CPUID address bits": 48,
 }
-RUN_WITHOUT_FAULT = 53
+ALL_PROBES = 53
+# QEMU 9.1 to 10.0.5 run VMXON and VMPTRLD as nothing, so the platform never sees them at these places.
+NEVER_SEEN = {"VMXON without VMXE", "VMXON of a bad revision, carry", "second VMXON, carry", "VMPTRLD, carry"}
+
+
+def qemu_runs_vmxon_as_nothing():
+    text = subprocess.run([os.environ.get("SEPTUM_QEMU", "qemu-system-x86_64"), "--version"], stdout=subprocess.PIPE,
+                          check=True).stdout.decode()
+    version = tuple(int(part) for part in re.search(r"version (\d+)\.(\d+)\.(\d+)", text).groups())
+    return (9, 1, 0) <= version < (10, 0, 6) or (10, 1, 0) <= version < (10, 1, 2)
 
 
 def test_exceptions_are_those_of_an_intel_cpu(boot):
     text = boot("faults")
     seen = numbers(text, "faults")
-    assert {name: value for name, value in seen.items() if value} == FAULTS
-    assert len(seen) == RUN_WITHOUT_FAULT
+    hidden = NEVER_SEEN if qemu_runs_vmxon_as_nothing() else set()
+    expected = {name: value for name, value in FAULTS.items() if name not in hidden}
+    assert {name: value for name, value in seen.items() if value} == expected
+    assert len(seen) == ALL_PROBES
     assert "the VMM met a triple fault" in text
