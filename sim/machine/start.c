@@ -87,6 +87,18 @@ static u64 total_ram(const struct memory_map *map)
     return pages * PAGE;
 }
 
+/* Where convertible memory ends. Reserved ranges above it are no RAM: the hole of HyperTransport just below 1 TiB, for one. */
+static u64 end_of_ram(const struct memory_map *map)
+{
+    u64 end = 0;
+    for (UINTN at = 0; at < map->bytes; at += map->each) {
+        const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map->descriptors + at);
+        if (is_convertible(d->Type) && d->PhysicalStart + d->NumberOfPages * PAGE > end)
+            end = d->PhysicalStart + d->NumberOfPages * PAGE;
+    }
+    return end;
+}
+
 /* Tables for all of RAM in 4K pages, owners, and as much again for TD translations; a power of two, as SEAMRR's mask wants. */
 static u64 reserve_bytes(u64 ram)
 {
@@ -129,9 +141,10 @@ static EFI_STATUS learn_memory(EFI_BOOT_SERVICES *boot)
     status = get_map(boot, &map);
     if (EFI_ERROR(status))
         return status;
+    u64 end = end_of_ram(&map);
     for (UINTN at = 0; at < map.bytes; at += map.each) {
         const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map.descriptors + at);
-        if (is_convertible(d->Type) || is_kept_ram(d->Type))
+        if (is_convertible(d->Type) || (is_kept_ram(d->Type) && d->PhysicalStart < end))
             memory_add(d->PhysicalStart, d->NumberOfPages * PAGE, is_convertible(d->Type));
     }
     boot->FreePool(map.descriptors);
