@@ -425,6 +425,24 @@ static void violation_exits(void **state)
     assert_int_equal(v->guest_linear, 0x7000);
 }
 
+static void violation_drops_the_stale_translation(void **state)
+{
+    u64 hpa;
+
+    INSN(0x0f, 0xa2);
+    *ept_entry(root, 0x7000, 0) = data | 0x31 | NO_VE;
+    RUN({EXIT_NPF, 1ull << 32 | 4, 0x7000, 0}, CPUID_ENDS);
+    assert_true(nested(&at_run[1], 0x7000, &hpa));
+    *ept_entry(root, 0x7000, 0) = data | 0x30 | NO_VE;
+    RUN({EXIT_NPF, 1ull << 32 | 7, 0x7000, 0}); /* a write, which the stale entry forbids too */
+    assert_int_equal(v->exit_reason, 48);
+    assert_int_equal(v->qualification & 0x3f, 2);
+    assert_false(nested(&at_run[0], 0x7000, &hpa));
+    *ept_entry(root, 0x7000, 0) = data | RWX_WB | NO_VE; /* upgraded: no exit, nor any INVEPT */
+    RUN({EXIT_NPF, 1ull << 32 | 7, 0x7000, 0}, CPUID_ENDS);
+    assert_true(nested(&at_run[1], 0x7000, &hpa));
+}
+
 static void violation_in_the_guests_page_tables(void **state)
 {
     INSN(0x8b, 0x04, 0x25, 0x28, 0, 0, 0x40); /* mov eax, [40000028h] */
@@ -578,6 +596,7 @@ static void injection(void **state)
     RUN({0x60, 0, 0, 0});
     assert_int_equal(at_run[0].event_injection, 1u << 31 | 3 << 8 | 1);
     assert_int_equal(at_run[0].dr6 >> 14 & 1, 1);
+    assert_int_equal(v->pending_dbg, 0);
 }
 
 static void exits_with_nothing_but_a_reason(void **state)
@@ -874,6 +893,7 @@ static void nmi_window(void **state)
     v->entry_intr_info = 1u << 31 | 2 << 8 | 2;
     RUN({0x60, 0, 0, 0});
     assert_int_equal(at_run[0].event_injection, 1u << 31 | 2 << 8 | 2);
+    assert_int_equal(at_run[0].intercept_1 >> 20 & 1, 1); /* its IRET may come before the next exit */
     assert_int_equal(v->interruptibility, 8);
     RUN({0x74, 0, 0, 0}, {0x41, 0, 0, 0}); /* IRET, and the trap behind it */
     assert_int_equal(at_run[0].intercept_1 >> 20 & 1, 1);
@@ -889,6 +909,7 @@ int main(void)
         cmocka_unit_test_setup(miss_fills_and_translations_go_stale, start),
         cmocka_unit_test_setup(each_vcpu_has_its_own_translations, start),
         cmocka_unit_test_setup(violation_exits, start),
+        cmocka_unit_test_setup(violation_drops_the_stale_translation, start),
         cmocka_unit_test_setup(violation_in_the_guests_page_tables, start),
         cmocka_unit_test_setup(convertible_violation_is_delivered, start),
         cmocka_unit_test_setup(misconfiguration_exits, start),
