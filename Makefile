@@ -9,6 +9,7 @@ LD := ld
 OBJCOPY := objcopy
 NASM := nasm
 HOSTCC ?= $(CC)
+FUZZ_CC ?= clang
 
 # All processors, unless -j says otherwise; V=1 shows the commands.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
@@ -52,6 +53,7 @@ PROBE_PURE := $(filter-out guest/probe/main.c,$(PROBE_SRC))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 CONF_SRC  := $(wildcard tests/conformance/*.c)
+FUZZ_SRC  := $(wildcard tests/fuzz/*.c)
 TESTGUEST_SRC := $(wildcard tests/system/guests/*.c)
 
 obj = $(patsubst %.c,$(B)/$(1)/%.o,$(filter %.c,$(2))) $(patsubst %.asm,$(B)/$(1)/%.asm.o,$(filter %.asm,$(2)))
@@ -75,7 +77,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test check unit unit-binaries conformance fuzz system gdb image clean help tools-present
+.PHONY: all run test check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -86,7 +88,7 @@ help:
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
-	@echo 'make fuzz          random calls against the module model under libFuzzer (FUZZ_SECONDS=60)'
+	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
 	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1 with the simulated platform'
@@ -166,6 +168,7 @@ $(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,testguest,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,probe,$(CC) $(FREE)))
 $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
+$(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 -fsanitize=fuzzer-no-link))
 # Binaries that assembly files include.
 $(B)/vmm/kernel/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
@@ -204,17 +207,26 @@ DIR ?= ../shared/conformance
 conformance: $(B)/conformance
 	@$< $(DIR)
 
-# The module model under libFuzzer: `make fuzz FUZZ_SECONDS=3600`. Inputs that found something new stay in $(B)/fuzz.
-FUZZ_SECONDS ?= 60
-FUZZ_SRC := tests/fuzz/module.c $(wildcard tests/host/platform*.c) $(MODULE_SRC)
-$(B)/fuzz-module: $(FUZZ_SRC) $(wildcard sim/module/*.h tests/unit/module_world.h)
-	$(call say,FUZZ,$@)
-	@mkdir -p $(@D)
-	$(Q)clang -std=c17 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $(FUZZ_SRC) \
-	    -lcmocka $(SHA_LIB) -lpthread
-fuzz: $(B)/fuzz-module
-	@mkdir -p $(B)/fuzz
-	@$< -max_total_time=$(FUZZ_SECONDS) -len_control=0 -max_len=1200 -artifact_prefix=$(B)/ $(B)/fuzz
+# The module model under libFuzzer: `make fuzz SECONDS=3600` goes on with the inputs that it found earlier, kept in
+# $(B)/fuzz-corpus. clang's runtime for it may be missing; then fuzz-binary says so and builds nothing.
+SECONDS ?= 600
+FUZZ_OBJ := $(call obj,fuzz,$(MODULE_SRC) $(wildcard tests/host/platform*.c) $(FUZZ_SRC))
+FUZZ_WORKS = echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+             $(FUZZ_CC) -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null
+$(B)/fuzz-module: $(FUZZ_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^ $(SHA_LIB) -lpthread
+$(B)/fuzz-seeds: tests/fuzz/seeds.txt tests/fuzz/seeds.py sim/module/abi.h
+	$(call say,SEEDS,$@)
+	$(Q)rm -rf $@ && tests/fuzz/seeds.py tests/fuzz/seeds.txt $@
+fuzz-binary:
+	@if $(FUZZ_WORKS); then $(MAKE) --no-print-directory $(B)/fuzz-module $(B)/fuzz-seeds; \
+	    else rm -f $(B)/fuzz-module; echo 'fuzz: $(FUZZ_CC) or its libFuzzer runtime is missing (tools/deps test)' >&2; fi
+fuzz: fuzz-binary
+	@test -x $(B)/fuzz-module
+	@mkdir -p $(B)/fuzz-corpus
+	@$(B)/fuzz-module -max_total_time=$(SECONDS) -max_len=800 -timeout=10 -artifact_prefix=$(B)/ \
+	    $(B)/fuzz-corpus $(B)/fuzz-seeds
 
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.
@@ -226,8 +238,8 @@ run:
 
 test:
 	@tools/deps test
-	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(if $(CONF_SRC),$(B)/conformance)
-	@tests/run --build $(B) --records $(DIR) unit conformance system
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
+	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system
 
 system: all $(TESTGUEST_EFI)
 	@tests/run --build $(B) system
@@ -248,11 +260,12 @@ image: all
 # One entry a source file and image it belongs to, for editors and analysers.
 comma := ,
 entry = $(foreach f,$(1),{"directory":"$(CURDIR)"$(comma)"file":"$(f)"$(comma)"command":"$(subst ",\",$(2)) -c $(f)"}$(comma))
-compile_commands.json: Makefile $(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC) $(PROBE_SRC) $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC)
+compile_commands.json: Makefile $(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC) $(PROBE_SRC) \
+                       $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC)
 	$(file >$@,[)
 	$(file >>$@,$(call entry,$(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC),$(CC) $(FREE) $(EFI_INC)))
 	$(file >>$@,$(call entry,$(PROBE_SRC),$(CC) $(FREE)))
-	$(file >>$@,$(call entry,$(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC),$(CC) $(HOST)))
+	$(file >>$@,$(call entry,$(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC),$(CC) $(HOST)))
 	$(file >>$@,{"directory":"$(CURDIR)"$(comma)"file":"linker.ld"$(comma)"command":"true"}])
 	@:
 
