@@ -119,12 +119,13 @@ static void clear_host_mark(struct performance *p, const struct element *e)
 /* Bounded repetition was not enough: with no vCPU inside nobody else can hold the entry. */
 static tdx_status_t call_held(struct performance *p, const struct element *e, tdx_status_t status)
 {
-    if (hold_begin(p->t->td) != ERR_OK)
-        return status;
-    status = call_repeatedly(p, e);
+    bool held = hold_begin(p->t->td) == ERR_OK;
+    if (held)
+        status = call_repeatedly(p, e);
     if (tdx_verdict(status) == TDX_REPEAT)
         clear_host_mark(p, e);
-    hold_end(p->t->td);
+    if (held)
+        hold_end(p->t->td);
     return status;
 }
 

@@ -8,9 +8,9 @@ static struct plan_fault fault(enum err err, const char *what, gpa_t at)
     return (struct plan_fault){err, what, at};
 }
 
-static struct plan_fault fine(const struct plan *p)
+static struct plan_fault fine(const struct plan *p, gpa_t at)
 {
-    return fault(p->err, p->err == ERR_OK ? NULL : "no memory for the plan", (gpa_t){0});
+    return fault(p->err, p->err == ERR_OK ? NULL : "no memory for the plan", at);
 }
 
 /* --- merging ------------------------------------------------------------------------------------------------------ */
@@ -109,7 +109,7 @@ struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
     if (!plan_can_merge(t, &it, &tables))
         return fault(ERR_STATE, "not all pages of the region are mapped, private, unblocked and in place", gpa);
     plan_add_merge(p, &it, 0);
-    return fine(p);
+    return fine(p, gpa);
 }
 
 void plan_merge_all(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes)
@@ -146,7 +146,7 @@ struct plan_fault plan_split(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
     if (mirror_state(it.entry) == MIRROR_LEAF)
         plan_add(p, 1, STEP_BLOCK, gpa, level);
     plan_add(p, 0, STEP_DEMOTE, gpa, level);
-    return fine(p);
+    return fine(p, gpa);
 }
 
 struct plan_fault plan_block(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
@@ -161,7 +161,7 @@ struct plan_fault plan_block(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
     if (mirror_state(it.entry) == MIRROR_NONE)
         return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
     plan_add(p, 1, STEP_BLOCK, gpa, level);
-    return fine(p);
+    return fine(p, gpa);
 }
 
 struct plan_fault plan_unblock(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
@@ -174,5 +174,5 @@ struct plan_fault plan_unblock(struct tdp *t, struct plan *p, gpa_t gpa, level_t
     if (!mirror_is_blocked(it.entry))
         return fault(ERR_STATE, "this entry is not blocked", gpa);
     plan_add(p, 0, STEP_UNBLOCK, gpa, level);
-    return fine(p);
+    return fine(p, gpa);
 }

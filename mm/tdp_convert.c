@@ -70,7 +70,6 @@ static void build_zap(struct tdp_op *op, const struct conversion *c, bool piecew
     struct plan_fault f = plan_zap(c->t, op->plan, c->from, c->end.raw - c->from.raw, piecewise);
     op->report.err = f.err;
     op->report.what = f.what;
-    op->report.at = f.err == ERR_OK ? c->from : f.at;
 }
 
 static bool is_refused_promote(const struct tdp_report *r)
@@ -144,7 +143,7 @@ static void to_private(struct tdp_op *op, const struct conversion *c)
 {
     struct plan_fault f = plan_map(c->t, op->plan, c->from, c->end.raw - c->from.raw, c->t->max_level, true);
     op->plan->from_shared = true;
-    op->report = tdp_error(f.err, f.what, f.err == ERR_OK ? c->from : f.at);
+    op->report = tdp_error(f.err, f.what, c->from); /* `at` is how far the conversion came */
     if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_SHARED, c->end, prepare_run) != ERR_OK) {
         op->report.err = ERR_NO_MEMORY;
         op->report.what = "no memory for the shared EPT";
@@ -175,7 +174,7 @@ struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr
 
     if (r.err != ERR_OK)
         return r;
-    if (tdp_op_begin(&op, t, dry) != ERR_OK)
+    if (tdp_op_begin(&op, t, gpa, dry) != ERR_OK)
         return op.report;
     if (is_done(&c, to))
         op.report.at = c.end;

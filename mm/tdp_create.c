@@ -130,7 +130,7 @@ struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 byt
     if (slot_attr_run(tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)).raw != gpa.raw + bytes ||
         slot_is_shared(tdp_slot(t, gpa, bytes), gpa))
         return tdp_error(ERR_ATTR_MISMATCH, "the range holds shared pages", gpa);
-    if (tdp_op_begin(&op, t, NULL) != ERR_OK)
+    if (tdp_op_begin(&op, t, gpa, NULL) != ERR_OK)
         return op.report;
     struct plan_fault f = plan_tables(t, op.plan, gpa, bytes);
     op.report = tdp_error(f.err, f.what, f.at);

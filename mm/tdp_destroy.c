@@ -16,12 +16,12 @@ struct tdp_report tdp_prepare_destroy(struct tdp *t)
 
     if (r.err != ERR_OK)
         return r;
-    if (tdp_op_begin(&op, t, NULL) != ERR_OK)
+    if (tdp_op_begin(&op, t, t->slots[0].base, NULL) != ERR_OK)
         return op.report;
     op.plan->skip_refused_promotes = true;
     for (unsigned i = 0; i < t->slot_count; i++)
         plan_merge_all(t, op.plan, t->slots[i].base, t->slots[i].bytes);
-    op.report = tdp_error(op.plan->err, NULL, t->slots[0].base);
+    op.report = tdp_error(op.plan->err, op.plan->err == ERR_OK ? NULL : "no memory for the plan", t->slots[0].base);
     tdp_op_perform(&op);
     return tdp_op_end(&op);
 }

@@ -117,7 +117,7 @@ struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigne
         return r;
     if (vcpu >= TD_VCPUS_MAX)
         return tdp_error(ERR_ARGUMENT, "no such vCPU", f.gpa);
-    if (tdp_op_begin(&op, t, NULL) != ERR_OK)
+    if (tdp_op_begin(&op, t, f.gpa, NULL) != ERR_OK)
         return op.report;
     t->operations--; /* a fault is no operation of someone else */
     f.slot = tdp_slot(t, f.gpa, PAGE_BYTES);

@@ -65,7 +65,8 @@ struct tdp_op {
     struct tdp_report report;
     u64 ipis, tsc; /* at the start */
 };
-MUST_CHECK enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, struct plan *dry);
+/* `gpa`: what the report says until something else is known. */
+MUST_CHECK enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry);
 /* Performs what was planned; nothing when dry, or when the report has an error already. */
 void tdp_op_perform(struct tdp_op *op);
 struct tdp_report tdp_op_end(struct tdp_op *op);

@@ -14,7 +14,7 @@ struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_t max, stru
     gpa_t run = slot_attr_run(s, gpa, gpa_add(gpa, bytes));
     if (slot_is_shared(s, gpa) || run.raw != gpa.raw + bytes)
         return tdp_error(ERR_ATTR_MISMATCH, "the range holds shared pages", slot_is_shared(s, gpa) ? gpa : run);
-    if (tdp_op_begin(&op, t, dry) != ERR_OK)
+    if (tdp_op_begin(&op, t, gpa, dry) != ERR_OK)
         return op.report;
     struct plan_fault f = plan_map(t, op.plan, gpa, bytes, max, false);
     op.report = tdp_error(f.err, f.what, f.err == ERR_OK ? gpa : f.at);

@@ -45,13 +45,14 @@ struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)
     return tdp_error(ERR_OK, NULL, gpa);
 }
 
-enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, struct plan *dry)
+enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry)
 {
     *op = (struct tdp_op){.t = t, .dry = dry, .plan = dry ? dry : plan_new()};
     if (!op->plan) {
-        op->report = tdp_error(ERR_NO_MEMORY, "no memory for the plan", (gpa_t){0});
+        op->report = tdp_error(ERR_NO_MEMORY, "no memory for the plan", gpa);
         return ERR_NO_MEMORY;
     }
+    op->report.at = gpa;
     plan_reset(op->plan, tdp_tracking(t));
     op->held = rw_lock_exclusive(&t->ops);
     t->operations += !dry;

@@ -213,11 +213,15 @@ static void step_block(uint64_t gpa, uint64_t bytes)
         TB_NEED(!tb_load(at.raw, false, &value), at.raw);
         TB_NEED(tb_last_fault.err == ERR_STATE, tb_last_fault.err);
     }
-    switch (random_below(3)) {
+    switch (random_below(4)) {
     case 0: /* a conversion of blocked memory */
         went(convert(at.raw, TB_4K, TDP_SHARED), ERR_OK, ERR_OK);
         break;
-    case 1:
+    case 1: /* of a range around it, either way */
+        if (gpa <= at.raw && at.raw < gpa + bytes)
+            went(convert(gpa, bytes, random_below(2) ? TDP_SHARED : TDP_PRIVATE), ERR_STATE, ERR_OK);
+        break;
+    case 2:
         if (level.raw)
             step_merge(gpa, bytes);
         break;
