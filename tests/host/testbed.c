@@ -224,7 +224,7 @@ void tb_create(u64 bytes, level_t level, bool unfinished)
     hkid_t hkid;
     struct td_config config = {.attributes = 1ull << 28 /* no #VE for pending pages */, .vcpus = 1};
 
-    memset(&tb, 0, sizeof(tb));
+    tb = (struct testbed){.backing = tb.backing};
     memset(&cache, 0, sizeof(cache));
     tb_faults = 0;
     seamcall_host_watch = watch;
@@ -235,7 +235,7 @@ void tb_create(u64 bytes, level_t level, bool unfinished)
     need(td_create(&tb.td, &config, hkid, pages));
     take_pages(pages, vcpu_control_pages());
     need(td_add_vcpu(&tb.td, 0, pages));
-    TB_NEED(tdp_create(&tb.tdp, &tb.td, bytes, level, TDP_INPLACE) == ERR_OK, bytes);
+    TB_NEED(tdp_create(&tb.tdp, &tb.td, bytes, level, tb.backing) == ERR_OK, bytes);
     need(vcpu_set_shared_ept(&tb.td.vcpus[0], tdp_shared_root(tb.tdp)));
     if (!unfinished)
         tb_finalize();

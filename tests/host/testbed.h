@@ -19,8 +19,9 @@
 struct testbed {
     struct td td;
     struct tdp *tdp;
-    u64 bytes;       /* TD memory from GPA 0 */
-    u64 free_before; /* page_free_bytes() before the TD was made */
+    enum tdp_backing backing; /* of the next TD; stays */
+    u64 bytes;                /* TD memory from GPA 0 */
+    u64 free_before;          /* page_free_bytes() before the TD was made */
 };
 extern struct testbed tb;
 

@@ -45,6 +45,14 @@ static int make_4k(void **state)
     return 0;
 }
 
+static int make_scattered(void **state)
+{
+    tb.backing = TDP_SCATTER;
+    tb_create(8 * TB_2M, LEVEL_1G, false);
+    tb.backing = TDP_INPLACE;
+    return 0;
+}
+
 static int make_unfinished(void **state)
 {
     tb_create(MEMORY, LEVEL_1G, true);
@@ -219,6 +227,28 @@ static void test_blocked_table_by_hand_parks_the_vcpu(void **state)
     refused(tdp_block(tb.tdp, at(0x3000), LEVEL_4K, NULL), ERR_STATE);
     fine(tdp_unblock(tb.tdp, at(0), LEVEL_2M, NULL));
     tb_verify_page(0x3000);
+}
+
+/* --- scattered backing ---------------------------------------------------------------------------------------------- */
+
+static void test_scattered_memory_is_mapped_page_by_page(void **state)
+{
+    have(0, 2 * TB_2M);
+    tb_accept_range(0, 2 * TB_2M);
+    for (uint64_t gpa = 0; gpa < 2 * TB_2M; gpa += 13 * TB_4K)
+        tb_write_page(gpa);
+    expect(0, TDP_MAPPED, 0);
+    assert_int_not_equal(walk(0x1000).page.raw, walk(0).page.raw + TB_4K);
+    refused(tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL), ERR_STATE);
+    fine(tb_convert(0x3000, TB_2M, TDP_SHARED));
+    expect(0x3000, TDP_IS_SHARED, 0);
+    for (uint64_t gpa = 0x3000; gpa < TB_2M; gpa += 7 * TB_4K)
+        tb_write_page(gpa);
+    tb_verify_range(0, 2 * TB_2M);
+    fine(tb_convert(0, TB_2M, TDP_PRIVATE));
+    tb_accept_range(0, TB_2M);
+    tb_verify_range(0, 2 * TB_2M);
+    assert_int_equal(tb_accept(3 * TB_2M, 1) >> 32, 0xc0000b0b); /* no 2M page to be had */
 }
 
 /* --- data ---------------------------------------------------------------------------------------------------------- */
@@ -475,6 +505,7 @@ int main(void)
         T(test_pending_page_is_no_progress_and_ends),
         T(test_blocked_by_hand_parks_the_vcpu),
         T(test_blocked_table_by_hand_parks_the_vcpu),
+        T_WITH(make_scattered, test_scattered_memory_is_mapped_page_by_page),
         T(test_data_survives_split_and_merge),
         T(test_merge_of_mixed_pages_is_refused_and_undone),
         T(test_merge_1g_with_accepted_parts),
