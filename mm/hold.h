@@ -6,7 +6,8 @@
 
 #include "tdx/td.h"
 
-/* One round of kicks: when it returns, every vCPU that was inside has left at least once since the call. ERR_TIMEOUT. */
+/* One round of kicks: when it returns, every vCPU that was inside has left at least once since the call.
+ * ERR_TIMEOUT. */
 MUST_CHECK enum err hold_kick(struct td *td);
 
 /* No vCPU enters until hold_end(); those inside are kicked out first. May nest. */

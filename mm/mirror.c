@@ -27,8 +27,8 @@ void mirror_destroy(struct mirror *m)
     m->root = NULL;
 }
 
-/* Two pages a table: 512 entries fill the first, the counts have the second to themselves. Beside the 2M of memory that a table
- * stands for this is nothing, and a table is found from its entry without a second look-up. */
+/* Two pages a table: 512 entries fill the first, the counts have the second to themselves. Beside the 2M of memory
+ * that a table stands for this is nothing, and a table is found from its entry without a second look-up. */
 struct mirror_table *mirror_table_new(void)
 {
     struct mirror_table *t = page_take(sizeof(*t));

@@ -1,12 +1,13 @@
 /*
- * The mirror of a TD's Secure EPT, which the VMM cannot read cheaply: one table per S-EPT page, one 64-bit entry per slot.
+ * The mirror of a TD's Secure EPT, which the VMM cannot read cheaply: one table per S-EPT page, one 64-bit entry per
+ * slot.
  *
  * An entry changes by compare-and-swap only: whoever wants to call the module about it first makes it FROZEN
  * (mirror_freeze), and gives it its next value when the answer is there (mirror_thaw). Lock order: tdp.ops, then
  * tdp.tree, then a frozen entry; no lock is taken while an entry is frozen.
  *
- * Invariant: outside an operation no entry is FROZEN, each entry says what TDH.MEM.SEPT.RD says of it (accepted or not left
- * out), and each table's counts are what a scan of its entries would find.
+ * Invariant: outside an operation no entry is FROZEN, each entry says what TDH.MEM.SEPT.RD says of it (accepted or
+ * not left out), and each table's counts are what a scan of its entries would find.
  *
  * Left out: policy, SEAMCALLs, locks, the shared EPT.
  */
@@ -52,7 +53,8 @@ MUST_CHECK enum err mirror_create(struct mirror *m);
 /* All tables but the root must be gone. */
 void mirror_destroy(struct mirror *m);
 
-/* A table to hang in, with its S-EPT page taken from mm/page.h; the S-EPT page is the caller's to free unless handed on. */
+/* A table to hang in, with its S-EPT page taken from mm/page.h; the S-EPT page is the caller's to free unless handed
+ * on. */
 MUST_CHECK struct mirror_table *mirror_table_new(void);
 void mirror_table_free(struct mirror_table *t); /* without its S-EPT page */
 

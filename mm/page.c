@@ -1,12 +1,13 @@
 /*
  * The page allocator: a buddy system over physical ranges; see mm/page.h.
  *
- * A page given to the TDX module must not be read or written by the VMM, so free pages hold no links: each range carries a
- * side table, cut from the range itself at boot, with one `struct block` a page for the links of free blocks and two bits
- * a page: `used`, and `own`. Blocks are aligned by physical address, so that a block of order 18 is what a 1G page needs.
+ * A page given to the TDX module must not be read or written by the VMM, so free pages hold no links: each range
+ * carries a side table, cut from the range itself at boot, with one `struct block` a page for the links of free
+ * blocks and two bits a page: `used`, and `own`. Blocks are aligned by physical address, so that a block of order 18
+ * is what a 1G page needs.
  *
- * Left out: NUMA nodes, per-CPU caches. One lock; it is held for a few list operations, except for 1G blocks, where the
- * bits of 262144 pages are set (4096 words).
+ * Left out: NUMA nodes, per-CPU caches. One lock; it is held for a few list operations, except for 1G blocks, where
+ * the bits of 262144 pages are set (4096 words).
  */
 #include "mm/page.h"
 
@@ -31,8 +32,8 @@ struct block {
 };
 
 /*
- * Invariants, whenever the lock is free: a page's bit in `used` is clear exactly when it lies in one free block; no two free
- * blocks are buddies of equal order (they would be one).
+ * Invariants, whenever the lock is free: a page's bit in `used` is clear exactly when it lies in one free block; no
+ * two free blocks are buddies of equal order (they would be one).
  */
 struct range {
     u64 first; /* page frame number */
@@ -144,7 +145,8 @@ static void take_run(struct range *r, u64 pfn, u64 count)
 
 /* --- choosing ----------------------------------------------------------------------------------------------------- */
 
-/* The range whose smallest sufficient free block is the smallest of all: large blocks stay whole as long as they can. */
+/* The range whose smallest sufficient free block is the smallest of all: large blocks stay whole as long as they
+ * can. */
 static struct range *best_range(unsigned order, unsigned *found)
 {
     struct range *best = NULL;
@@ -237,7 +239,8 @@ static void free_run(hpa_t base, u64 pages, bool own)
     spin_unlock(&lock);
 }
 
-/* Zeroes what is taken. MOVDIR64B is for pages that a TD may have had: it is the one store that their old key does not spoil. */
+/* Zeroes what is taken. MOVDIR64B is for pages that a TD may have had: it is the one store that their old key does
+ * not spoil. */
 static void zero_run(hpa_t base, u64 pages)
 {
     u64 pfn = base.raw >> PAGE_SHIFT;

@@ -1,6 +1,7 @@
 /*
- * The page allocator: power-of-two blocks of 4K to 1G, aligned to their size. Physical memory only; content is undefined
- * and may have belonged to a TD, so whoever maps a page for the VMM's own use resets it first (page_alloc_zeroed).
+ * The page allocator: power-of-two blocks of 4K to 1G, aligned to their size. Physical memory only; content is
+ * undefined and may have belonged to a TD, so whoever maps a page for the VMM's own use resets it first
+ * (page_alloc_zeroed).
  */
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
@@ -11,8 +12,8 @@
 /* Forgets everything; for a fresh machine in tests. At boot there is nothing to forget. */
 void page_init(void);
 
-/* Gives a range to the allocator; at boot, from the memory map. Its side table is cut from the range. Ranges that touch stay
- * two: no block spans them. */
+/* Gives a range to the allocator; at boot, from the memory map. Its side table is cut from the range. Ranges that
+ * touch stay two: no block spans them. */
 void page_add_range(hpa_t base, u64 bytes);
 
 /* What is free of [base, base + bytes) is not given out any more and counts no longer: memory that no TD may have. */
@@ -23,12 +24,13 @@ MUST_CHECK enum err page_alloc(level_t level, hpa_t *page);
 MUST_CHECK enum err page_alloc_zeroed(hpa_t *page); /* 4K, by cpu_reset_pages */
 void page_free(hpa_t page, level_t level);
 
-/* `bytes` physically contiguous, base aligned to `align` (a power of two, >= 4K); freed piecewise or by page_free_range. */
+/* `bytes` physically contiguous, base aligned to `align` (a power of two, >= 4K); freed piecewise or by
+ * page_free_range. */
 MUST_CHECK enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base);
 void page_free_range(hpa_t base, u64 bytes);
 
-/* Memory of the VMM's own, whole pages, zeroed; NULL: there is none. `bytes` as taken. Giving NULL back is nothing. What is given
- * back here has never been the TDX module's: taken again it needs no reset. */
+/* Memory of the VMM's own, whole pages, zeroed; NULL: there is none. `bytes` as taken. Giving NULL back is nothing.
+ * What is given back here has never been the TDX module's: taken again it needs no reset. */
 MUST_CHECK void *page_take(u64 bytes);
 void page_give(void *taken, u64 bytes);
 

@@ -101,7 +101,8 @@ static tdx_status_t call_repeatedly(struct performance *p, const struct element 
     return status;
 }
 
-/* A call that gave BUSY has left a mark in the entry that keeps the TD's ACCEPT out until the host had the entry once. */
+/* A call that gave BUSY has left a mark in the entry that keeps the TD's ACCEPT out until the host had the entry
+ * once. */
 static void clear_host_mark(struct performance *p, const struct element *e)
 {
     struct tdx_retry again = tdx_retry(TDH_MEM_SEPT_RD, e->it.gpa.raw);

@@ -1,6 +1,6 @@
 /*
- * A plan: the list of steps that an operation of the TDP MMU comes to, computed before anything is changed, with every page
- * that it needs already in hand. Performing it is the only place where a SEAMCALL can fail midway.
+ * A plan: the list of steps that an operation of the TDP MMU comes to, computed before anything is changed, with
+ * every page that it needs already in hand. Performing it is the only place where a SEAMCALL can fail midway.
  */
 #ifndef MM_PLAN_H
 #define MM_PLAN_H
@@ -22,7 +22,8 @@ struct tdp_report {
 
 MUST_CHECK struct plan *plan_new(void); /* NULL: no memory */
 void plan_free(struct plan *p);         /* unused pages go back */
-/* Performing `p` would cost this; and "BLOCK 2M @0x200000" or "REMOVE 4K x 12 @0x201000", one line a step, runs folded. */
+/* Performing `p` would cost this; and "BLOCK 2M @0x200000" or "REMOVE 4K x 12 @0x201000", one line a step, runs
+ * folded. */
 u64 plan_seamcalls(const struct plan *p);
 u64 plan_kick_rounds(const struct plan *p);
 unsigned plan_lines(const struct plan *p);

@@ -1,4 +1,5 @@
-/* Plans of merging, splitting and blocking: see mm/plan_build.h. Removing: plan_build_zap.c; mapping: plan_build_map.c. */
+/* Plans of merging, splitting and blocking: see mm/plan_build.h. Removing: plan_build_zap.c; mapping:
+ * plan_build_map.c. */
 #include "mm/plan_build.h"
 
 #include <stdatomic.h>

@@ -14,13 +14,13 @@ struct plan_fault {
     gpa_t at;
 };
 
-/* Whatever private mapping [gpa, gpa + bytes) has is removed. `piecewise`: without merging regions first to remove them at one
- * go, for PROMOTE has refused that. REMOVEs are all in round 0, in order of address. */
+/* Whatever private mapping [gpa, gpa + bytes) has is removed. `piecewise`: without merging regions first to remove
+ * them at one go, for PROMOTE has refused that. REMOVEs are all in round 0, in order of address. */
 MUST_CHECK struct plan_fault plan_zap(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, bool piecewise);
 
 /*
- * Whatever [gpa, gpa + bytes) lacks is mapped to its home by pages of at most `max`; all of it is, or becomes, private.
- * `late`: every AUG in round 0, behind the TRACKs, for translations of the shared half go only then.
+ * Whatever [gpa, gpa + bytes) lacks is mapped to its home by pages of at most `max`; all of it is, or becomes,
+ * private. `late`: every AUG in round 0, behind the TRACKs, for translations of the shared half go only then.
  */
 MUST_CHECK struct plan_fault plan_map(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_t max, bool late);
 
@@ -36,8 +36,8 @@ MUST_CHECK struct plan_fault plan_split(struct tdp *t, struct plan *p, gpa_t gpa
 MUST_CHECK struct plan_fault plan_block(struct tdp *t, struct plan *p, gpa_t gpa, level_t level);
 MUST_CHECK struct plan_fault plan_unblock(struct tdp *t, struct plan *p, gpa_t gpa, level_t level);
 
-/* Is the current entry a table whose region one PROMOTE, after PROMOTEs of its children, makes a leaf at home? `tables`: of how
- * many children. Acceptance is not known here: PROMOTE may refuse. */
+/* Is the current entry a table whose region one PROMOTE, after PROMOTEs of its children, makes a leaf at home?
+ * `tables`: of how many children. Acceptance is not known here: PROMOTE may refuse. */
 bool plan_can_merge(struct tdp *t, const struct mirror_iter *it, unsigned *tables);
 /* Files the merge of the current entry, its last PROMOTE in `round`. Needs up to two rounds above that. */
 void plan_add_merge(struct plan *p, const struct mirror_iter *it, unsigned round);

@@ -33,8 +33,8 @@ static void map_as_512(const struct map *m, gpa_t gpa)
 static void map_free(const struct map *m, gpa_t gpa, level_t level);
 
 /*
- * A table, and what the range wants below it. Tables go in in round 1: in front of the AUGs of both rounds. A TRACK behind the
- * round does not mind them.
+ * A table, and what the range wants below it. Tables go in in round 1: in front of the AUGs of both rounds. A TRACK
+ * behind the round does not mind them.
  */
 static void map_below(const struct map *m, gpa_t gpa, level_t level)
 {

@@ -15,8 +15,8 @@ static bool covers(const struct zap *z, gpa_t gpa, level_t level)
 }
 
 /*
- * TRACKs that follow the DEMOTE of a leaf which the range covers in part: one, for the BLOCKs of what is below; two, where a 2M
- * part below is covered in part again and has to be demoted in its turn.
+ * TRACKs that follow the DEMOTE of a leaf which the range covers in part: one, for the BLOCKs of what is below; two,
+ * where a 2M part below is covered in part again and has to be demoted in its turn.
  */
 static unsigned rounds_after_demote(const struct zap *z, gpa_t gpa, level_t level)
 {

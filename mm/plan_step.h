@@ -1,12 +1,14 @@
 /*
- * The inside of a plan: steps filed by round. Round r holds the steps that r TRACKs still follow, so that a builder states for
- * each region how far from its end a step belongs, and regions that need fewer rounds share the last TRACKs with the others:
+ * The inside of a plan: steps filed by round. Round r holds the steps that r TRACKs still follow, so that a builder
+ * states for each region how far from its end a step belongs, and regions that need fewer rounds share the last
+ * TRACKs with the others:
  *
  *     round 3 | TRACK | round 2 | TRACK | round 1 | TRACK | round 0
  *     BLOCK 1G          DEMOTE 1G         DEMOTE 2M         REMOVE 4K x n
  *                       BLOCK 2M          BLOCK 4K x n
  *
- * A TRACK stands behind a round exactly when the round holds a BLOCK. Steps of one kind at successive addresses are one run.
+ * A TRACK stands behind a round exactly when the round holds a BLOCK. Steps of one kind at successive addresses are
+ * one run.
  */
 #ifndef MM_PLAN_STEP_H
 #define MM_PLAN_STEP_H
@@ -39,7 +41,8 @@ enum step_kind {
 
 const char *step_name(enum step_kind kind);
 
-/* `count` elements of `level`, the first at `gpa`, one after the other. TRACK and DROP_SHARED have neither address nor level. */
+/* `count` elements of `level`, the first at `gpa`, one after the other. TRACK and DROP_SHARED have neither address
+ * nor level. */
 struct plan_step {
     gpa_t gpa;
     u32 count;
@@ -76,8 +79,9 @@ MUST_CHECK enum err plan_take_tables(struct plan *p);
 struct mirror_table *plan_next_table(struct plan *p); /* the caller's from now on */
 
 /*
- * The steps in the order of their performance, the TRACKs among them. In front of round 0 of a plan from shared memory that has no
- * TRACK stands DROP_SHARED: one way or the other no translation of the shared half is left when the AUGs begin.
+ * The steps in the order of their performance, the TRACKs among them. In front of round 0 of a plan from shared
+ * memory that has no TRACK stands DROP_SHARED: one way or the other no translation of the shared half is left when
+ * the AUGs begin.
  */
 struct plan_cursor {
     const struct plan *plan;

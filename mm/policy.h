@@ -1,6 +1,6 @@
 /*
- * Merge policies: who decides when to merge. The TDP MMU raises events; a policy may answer some of them. Only `none` exists,
- * which never merges, and unblocks what a TD touches.
+ * Merge policies: who decides when to merge. The TDP MMU raises events; a policy may answer some of them. Only `none`
+ * exists, which never merges, and unblocks what a TD touches.
  */
 #ifndef MM_POLICY_H
 #define MM_POLICY_H

@@ -1,9 +1,10 @@
 /*
- * The shared EPT of a TD: plain EPT tables in VMM memory that translate the shared half of the guest-physical address space. SDM
- * volume 3, "The extended page table mechanism"; Intel TDX CPU architectural extensions, "Shared EPT".
+ * The shared EPT of a TD: plain EPT tables in VMM memory that translate the shared half of the guest-physical address
+ * space. SDM volume 3, "The extended page table mechanism"; Intel TDX CPU architectural extensions, "Shared EPT".
  *
- * Walked with as many levels as the Secure EPT, the shared bit being part of the index. Entries that map nothing have bit 63
- * (suppress #VE), so that an access leaves the TD instead of raising #VE in it. Leaves are 4K and 2M, write-back.
+ * Walked with as many levels as the Secure EPT, the shared bit being part of the index. Entries that map nothing have
+ * bit 63 (suppress #VE), so that an access leaves the TD instead of raising #VE in it. Leaves are 4K and 2M,
+ * write-back.
  *
  * Left out: flushing of translations (mm/tlb.h) and of caches (mm/flush.h), attributes (mm/slot.h), locks (tdp.ops).
  */
@@ -31,8 +32,8 @@ MUST_CHECK enum err shared_ept_create(struct shared_ept *s, unsigned shared_bit)
 void shared_ept_destroy(struct shared_ept *s);
 
 /*
- * Everything that shared_ept_map() or shared_ept_clear() of this range will need: tables, and 2M leaves that the range cuts split
- * into 4K ones, which changes no translation. ERR_NO_MEMORY.
+ * Everything that shared_ept_map() or shared_ept_clear() of this range will need: tables, and 2M leaves that the
+ * range cuts split into 4K ones, which changes no translation. ERR_NO_MEMORY.
  */
 MUST_CHECK enum err shared_ept_prepare(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u64 bytes);
 

@@ -66,7 +66,8 @@ static enum err back_windows(struct slot *s)
     return ERR_OK;
 }
 
-/* Pages in an order that no two neighbours share: taken one by one, then dealt out with a stride prime to their number. */
+/* Pages in an order that no two neighbours share: taken one by one, then dealt out with a stride prime to their
+ * number. */
 static enum err back_pages(struct slot *s)
 {
     u64 stride = 509;

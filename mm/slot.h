@@ -1,9 +1,9 @@
 /*
  * A memory slot of a TD: which host page backs each guest page, and which guest pages are shared.
  *
- * Backing `inplace`: each GiB window of guest-physical addresses has one contiguous, equally aligned host range, its home,
- * that serves both private and shared use: contiguity survives conversion, and merging needs no copy. Backing `scatter`: 4K
- * pages from anywhere; nothing is at home until it has been relocated.
+ * Backing `inplace`: each GiB window of guest-physical addresses has one contiguous, equally aligned host range, its
+ * home, that serves both private and shared use: contiguity survives conversion, and merging needs no copy. Backing
+ * `scatter`: 4K pages from anywhere; nothing is at home until it has been relocated.
  *
  * Left out: locks (the callers hold tdp.ops), the mappings themselves (mm/mirror.h, mm/shared_ept.h).
  */

@@ -1,7 +1,7 @@
 /*
  * The TDP MMU of one TD: its memory slots, the mirror of the Secure EPT, plans and their performance, the shared EPT.
- * What it rests on and the shortest sequences: docs/tdp-mmu.md. Public functions lock for themselves; addresses are GPAs
- * without the shared bit; every page comes from mm/page.h and goes back there.
+ * What it rests on and the shortest sequences: docs/tdp-mmu.md. Public functions lock for themselves; addresses are
+ * GPAs without the shared bit; every page comes from mm/page.h and goes back there.
  */
 #ifndef MM_TDP_H
 #define MM_TDP_H
@@ -31,8 +31,8 @@ void *tdp_shared_ptr(struct tdp *t, gpa_t gpa);
 hpa_t tdp_shared_root(const struct tdp *t);
 
 /*
- * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is changed.
- * `max`: largest level to use. Ranges are 4K multiples inside slots.
+ * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is
+ * changed. `max`: largest level to use. Ranges are 4K multiples inside slots.
  */
 MUST_CHECK struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_t max, struct plan *dry);
 MUST_CHECK struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry);

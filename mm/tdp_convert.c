@@ -1,9 +1,9 @@
 /*
  * Conversion between private and shared: see mm/tdp.h and docs/tdp-mmu.md.
  *
- * To shared: private mappings go (mm/plan_build_zap.c), the content is reset under KeyID 0, the attributes change, and the
- * shared EPT maps the pages at once. To private: shared entries go, then every translation through them, then the caches, and
- * only then AUG, for AUG checks nothing of this.
+ * To shared: private mappings go (mm/plan_build_zap.c), the content is reset under KeyID 0, the attributes change,
+ * and the shared EPT maps the pages at once. To private: shared entries go, then every translation through them, then
+ * the caches, and only then AUG, for AUG checks nothing of this.
  *
  *       private                      TD's view                             shared
  *     S-EPT 2M leaf --BLOCK,TRACK,DEMOTE--> 512 x 4K --BLOCK,TRACK,REMOVE--> free --reset--> shared EPT leaf
@@ -36,7 +36,8 @@ static enum err each_run(const struct conversion *c, enum tdp_attr attr, gpa_t e
     return e;
 }
 
-/* Calls `work` for each piece of [gpa, gpa + bytes) that is contiguous in host memory: 4K or, at home, the rest of a 2M region. */
+/* Calls `work` for each piece of [gpa, gpa + bytes) that is contiguous in host memory: 4K or, at home, the rest of a
+ * 2M region. */
 static void each_page(const struct conversion *c, gpa_t gpa, u64 bytes, void (*work)(hpa_t page, u64 bytes))
 {
     gpa_t end = gpa_add(gpa, bytes), next;
@@ -93,7 +94,8 @@ static gpa_t first_with(const struct conversion *c, bool leaf)
     return c->end;
 }
 
-/* REMOVEs come last, in order of address: up to the first leaf that is left the range is converted, whatever failed. */
+/* REMOVEs come last, in order of address: up to the first leaf that is left the range is converted, whatever
+ * failed. */
 static void to_shared(struct tdp_op *op, const struct conversion *c)
 {
     build_zap(op, c, false);
@@ -135,9 +137,9 @@ static enum err remap_run(const struct conversion *c, gpa_t gpa, u64 bytes)
 }
 
 /*
- * The plan is marked `from_shared`: between its TRACK (or, without one, a kick and INVEPT) and its first AUG nobody has a
- * translation through the cleared entries any more, and each AUG flushes its page first. AUGs go in order of address: what a
- * failure leaves unmapped is shared again.
+ * The plan is marked `from_shared`: between its TRACK (or, without one, a kick and INVEPT) and its first AUG nobody
+ * has a translation through the cleared entries any more, and each AUG flushes its page first. AUGs go in order of
+ * address: what a failure leaves unmapped is shared again.
  */
 static void to_private(struct tdp_op *op, const struct conversion *c)
 {

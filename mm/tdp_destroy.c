@@ -1,6 +1,7 @@
 /*
- * The end of a TD's memory: see mm/tdp.h. What can be merged is merged while the TD still has its key, since RECLAIM of a 2M page
- * is one call; after TDH.MNG.VPFLUSHDONE PROMOTE is refused. TDX Module Base Architecture Specification, "TD teardown".
+ * The end of a TD's memory: see mm/tdp.h. What can be merged is merged while the TD still has its key, since RECLAIM
+ * of a 2M page is one call; after TDH.MNG.VPFLUSHDONE PROMOTE is refused. TDX Module Base Architecture Specification,
+ * "TD teardown".
  */
 #include "mm/perform.h"
 #include "mm/plan_build.h"

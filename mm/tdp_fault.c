@@ -2,7 +2,8 @@
  * EPT-violation exits: see mm/tdp.h. TDX Module Base Architecture Specification, "EPT violations"; ABI Specification,
  * TDH.VP.ENTER, "TD exit due to EPT violation".
  *
- * The seventh fault of a vCPU in a row without progress of the TD trips the module's zero-step filter, so the bound here is below.
+ * The seventh fault of a vCPU in a row without progress of the TD trips the module's zero-step filter, so the bound
+ * here is below.
  */
 #include "mm/plan_build.h"
 
@@ -65,7 +66,8 @@ static struct tdp_report plan_answer(const struct fault *f, struct plan *p, stru
     return tdp_error(pf.err, pf.what, f->gpa);
 }
 
-/* A shared page is always mapped while its attribute says shared: this is a stale translation, or an attribute mismatch. */
+/* A shared page is always mapped while its attribute says shared: this is a stale translation, or an attribute
+ * mismatch. */
 static struct tdp_report answer_shared(const struct fault *f)
 {
     if (!slot_is_shared(f->slot, f->gpa))

@@ -21,9 +21,9 @@ struct tdp_fault_history {
 };
 
 /*
- * Lock order: ops, tree, then a frozen mirror entry. `ops` is held by an operation from its plan to its last step, exclusive
- * where it changes anything; `tree` mirrors the module's own lock of the S-EPT tree, exclusive for BLOCK, UNBLOCK and
- * SEPT.REMOVE, shared for all other leaves, and is held for one run of steps at a time.
+ * Lock order: ops, tree, then a frozen mirror entry. `ops` is held by an operation from its plan to its last step,
+ * exclusive where it changes anything; `tree` mirrors the module's own lock of the S-EPT tree, exclusive for BLOCK,
+ * UNBLOCK and SEPT.REMOVE, shared for all other leaves, and is held for one run of steps at a time.
  */
 struct tdp {
     struct td *td;

@@ -1,6 +1,6 @@
 /*
- * Looking at a TD's translations: walk, census, runs; see mm/tdp.h. Each compares the mirror with TDH.MEM.SEPT.RD. The vCPUs are
- * held out meanwhile, for SEPT.RD takes locks that a running ACCEPT may meet.
+ * Looking at a TD's translations: walk, census, runs; see mm/tdp.h. Each compares the mirror with TDH.MEM.SEPT.RD.
+ * The vCPUs are held out meanwhile, for SEPT.RD takes locks that a running ACCEPT may meet.
  */
 #include "mm/tdp_internal.h"
 

@@ -33,8 +33,8 @@ static tdx_status_t track(struct tlb_batch *b)
     return a.status;
 }
 
-/* The replies to an answer that is no success: out with the vCPU that is inside since before the last TRACK; after the bound of
- * repetitions out with all of them. */
+/* The replies to an answer that is no success: out with the vCPU that is inside since before the last TRACK; after
+ * the bound of repetitions out with all of them. */
 static enum err track_or_wait(struct tlb_batch *b, tdx_status_t *status)
 {
     *status = track(b);

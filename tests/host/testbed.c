@@ -1,6 +1,6 @@
 /*
- * A TDX machine with one TD in a host process: see testbed.h. The ABI's numbers are typed here again, so that a wrong one in tdx/
- * does not hide.
+ * A TDX machine with one TD in a host process: see testbed.h. The ABI's numbers are typed here again, so that a wrong
+ * one in tdx/ does not hide.
  */
 #include "tests/host/testbed.h"
 
@@ -107,7 +107,8 @@ static void watch(const struct seamcall_regs *regs)
     }
 }
 
-/* What the tables say now. Private: the module; shared: a walk of the shared EPT with numbers of its own. False: no mapping. */
+/* What the tables say now. Private: the module; shared: a walk of the shared EPT with numbers of its own. False: no
+ * mapping. */
 static bool translate_private(u64 gpa, struct cached *out)
 {
     struct tdx_entry_answer a = tdh_mem_sept_rd(tb.td.tdr, (gpa_t){gpa & ~(TB_4K - 1)}, (level_t){0});

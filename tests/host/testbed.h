@@ -1,10 +1,10 @@
 /*
- * A whole TDX machine in one process for the tests of mm/: the VMM's real mm/ and tdx/ drive the real module model, and a TD with
- * one vCPU does as it is told. The TD keeps a translation cache as hardware does, flushed only by the epoch rules and by
- * INVEPT, and a reference model says what each of its pages holds.
+ * A whole TDX machine in one process for the tests of mm/: the VMM's real mm/ and tdx/ drive the real module model,
+ * and a TD with one vCPU does as it is told. The TD keeps a translation cache as hardware does, flushed only by the
+ * epoch rules and by INVEPT, and a reference model says what each of its pages holds.
  *
- * Checked without being asked: no entry that a TD still holds in its cache ever translates to a page that is being given away
- * (AUG, a new table) or that its tables no longer map when it enters.
+ * Checked without being asked: no entry that a TD still holds in its cache ever translates to a page that is being
+ * given away (AUG, a new table) or that its tables no longer map when it enters.
  */
 #ifndef TESTS_HOST_TESTBED_H
 #define TESTS_HOST_TESTBED_H
@@ -36,10 +36,11 @@ void tb_destroy(void);
 
 /* --- the TD ------------------------------------------------------------------------------------------------------ */
 
-/* ACCEPT of one page of `level`; EPT violations go to tdp_fault(). Returns the TD's RAX, or ~0 where a fault was answered by an
- * error, which is then in tb_last_fault. */
+/* ACCEPT of one page of `level`; EPT violations go to tdp_fault(). Returns the TD's RAX, or ~0 where a fault was
+ * answered by an error, which is then in tb_last_fault. */
 u64 tb_accept(u64 gpa, unsigned level);
-/* Accepts [gpa, gpa + bytes) as a guest would: 2M where aligned, 4K where that is refused. Fails the test where it cannot. */
+/* Accepts [gpa, gpa + bytes) as a guest would: 2M where aligned, 4K where that is refused. Fails the test where it
+ * cannot. */
 void tb_accept_range(u64 gpa, u64 bytes);
 
 /* One access to the 8 bytes at `gpa` through the TD's cache and tables. False: a fault was answered by an error. */

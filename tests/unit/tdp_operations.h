@@ -1,5 +1,6 @@
 /*
- * The operations of the TDP MMU, each on the state that makes its plan long: for the tests that let something fail in them.
+ * The operations of the TDP MMU, each on the state that makes its plan long: for the tests that let something fail in
+ * them.
  */
 #ifndef TESTS_UNIT_TDP_OPERATIONS_H
 #define TESTS_UNIT_TDP_OPERATIONS_H
@@ -20,7 +21,7 @@ static gpa_t at(uint64_t gpa)
     return (gpa_t){gpa};
 }
 
-/* --- operations ---------------------------------------------------------------------------------------------------- */
+/* --- operations --------------------------------------------------------------------------------------------------- */
 
 static void have_nothing(void)
 {

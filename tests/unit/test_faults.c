@@ -1,8 +1,8 @@
 /*
  * Every kind of status that is no success, at every SEAMCALL of every plan: the call is not executed and answers that
- * status, once or, for one that wants repeating, until the operation gives up. After it nothing may be lost: the mirror
- * agrees with the module, no page is missing at the end, the report is an error with words (or a success, where repeating
- * is the answer), and the TD's data is what it was wherever the conversion did not come.
+ * status, once or, for one that wants repeating, until the operation gives up. After it nothing may be lost: the
+ * mirror agrees with the module, no page is missing at the end, the report is an error with words (or a success,
+ * where repeating is the answer), and the TD's data is what it was wherever the conversion did not come.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #include "tests/host/seamcall.h"
 #include "tests/unit/tdp_operations.h"
 
-/* --- the fault ----------------------------------------------------------------------------------------------------- */
+/* --- the fault ---------------------------------------------------------------------------------------------------- */
 
 /* As many calls as an operation makes before it gives up: 513 in each of two rounds. */
 #define LONG 1026
@@ -109,7 +109,8 @@ static bool is_refused_anyway(const struct operation *op)
     return op->have == have_two_states;
 }
 
-/* The report of an operation that met the fault: a success where another call is the answer, else words and the status. */
+/* The report of an operation that met the fault: a success where another call is the answer, else words and the
+ * status. */
 static void judge(const struct operation *op, const struct injected *s, const struct tdp_report *r)
 {
     if (s->kills || (is_refused_anyway(op) && r->err == ERR_TD_DEAD)) {

@@ -1,6 +1,7 @@
 /*
- * Every operation's plan against the shortest sequence that a search on a genuine module found: number of SEAMCALLs, TRACKs and
- * the steps themselves, typed by hand from that table. Each plan is then performed, and must cost what it said.
+ * Every operation's plan against the shortest sequence that a search on a genuine module found: number of SEAMCALLs,
+ * TRACKs and the steps themselves, typed by hand from that table. Each plan is then performed, and must cost what it
+ * said.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,7 +51,7 @@ static int unmake(void **state)
     return 0;
 }
 
-/* --- what a plan is to be ------------------------------------------------------------------------------------------ */
+/* --- what a plan is to be ----------------------------------------------------------------------------------------- */
 
 static void expect_steps(struct plan *p, uint64_t calls, const char *steps)
 {
@@ -139,7 +140,7 @@ static void have_1g(void)
     (void)fine(tdp_merge(tb.tdp, at(0), LEVEL_1G, NULL));
 }
 
-/* --- conversion out of 2M ------------------------------------------------------------------------------------------ */
+/* --- conversion out of 2M ----------------------------------------------------------------------------------------- */
 
 static void test_n_pages_of_a_2m_leaf_4_plus_2n(void **state)
 {
@@ -219,7 +220,7 @@ static void test_two_regions_share_their_tracks(void **state)
             "REMOVE 4K x 3 @0x400000");
 }
 
-/* --- conversion out of 1G ------------------------------------------------------------------------------------------ */
+/* --- conversion out of 1G ----------------------------------------------------------------------------------------- */
 
 static void test_n_pages_of_a_1g_leaf_7_plus_2n(void **state)
 {
@@ -253,7 +254,7 @@ static void test_whole_1g_of_512_2m_6(void **state)
     expect_steps(p, 6, "BLOCK 1G @0x0; TRACK; PROMOTE 1G @0x0; BLOCK 1G @0x0; TRACK; REMOVE 1G @0x0");
 }
 
-/* --- merging ------------------------------------------------------------------------------------------------------- */
+/* --- merging ------------------------------------------------------------------------------------------------------ */
 
 static void test_merge_a_2m_region_3(void **state)
 {
@@ -308,7 +309,7 @@ static void test_merge_1g_around_a_region_blocked_by_hand(void **state)
     merge(0, LEVEL_1G, 3, 1, "BLOCK 1G @0x0; TRACK; PROMOTE 1G @0x0");
 }
 
-/* --- rounds of kicks ------------------------------------------------------------------------------------------------ */
+/* --- rounds of kicks ---------------------------------------------------------------------------------------------- */
 
 /* One round, whatever the number of TRACKs: with several the vCPUs are held out from the first to the last. */
 static void expect_rounds(struct plan *p, uint64_t rounds)
@@ -361,9 +362,10 @@ static void test_a_waiting_interrupt_stops_nothing(void **state)
     assert_true(cpu_host_interrupts_on()); /* as it was before */
 }
 
-/* --- cache flushes -------------------------------------------------------------------------------------------------- */
+/* --- cache flushes ------------------------------------------------------------------------------------------------ */
 
-/* What leaves the TD is written back under its key page by page, and a freed table; what comes back is flushed line by line. */
+/* What leaves the TD is written back under its key page by page, and a freed table; what comes back is flushed line
+ * by line. */
 static void test_flushes_around_a_conversion(void **state)
 {
     have(0, 2 * TB_2M);
@@ -379,7 +381,7 @@ static void test_flushes_around_a_conversion(void **state)
     assert_int_equal(tdx_counts.leaf[41] - before, 5 + 512 + 1);
 }
 
-/* --- splitting, mapping -------------------------------------------------------------------------------------------- */
+/* --- splitting, mapping ------------------------------------------------------------------------------------------- */
 
 static void test_split_3(void **state)
 {
@@ -423,7 +425,7 @@ static void test_map_parts_of_regions(void **state)
         "SEPT.ADD 2M @0x200000; SEPT.ADD 2M @0x600000; AUG 4K @0x3ff000; AUG 2M @0x400000; AUG 4K @0x600000");
 }
 
-/* --- conversion back ----------------------------------------------------------------------------------------------- */
+/* --- conversion back ---------------------------------------------------------------------------------------------- */
 
 /* The table that the pages left behind goes first. */
 static void test_back_over_an_empty_table_4(void **state)
@@ -449,9 +451,10 @@ static void test_back_of_n_pages_n(void **state)
     convert(0x3000, 5 * KIB4, TDP_PRIVATE, 5, 0, "KICK, INVEPT; AUG 4K x 5 @0x3000");
 }
 
-/* --- tear-down ----------------------------------------------------------------------------------------------------- */
+/* --- tear-down ---------------------------------------------------------------------------------------------------- */
 
-/* One GiB: merged in 3 calls (1 TRACK), or 3 + 3 with a region at 4K (2 TRACKs), then each page and table is reclaimed once. */
+/* One GiB: merged in 3 calls (1 TRACK), or 3 + 3 with a region at 4K (2 TRACKs), then each page and table is
+ * reclaimed once. */
 static void test_tear_down_merges_first(void **state)
 {
     have_1g_of_2m();

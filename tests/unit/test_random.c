@@ -1,7 +1,7 @@
 /*
- * Random work: one process in which the VMM's real mm/ and tdx/ drive the real module model, with a TD that accepts, writes and
- * reads its memory meanwhile. After every step the mirror is compared with the module entry by entry, the TD's translation
- * cache with its tables, and what was touched with what the TD wrote. At the end no page is missing.
+ * Random work: one process in which the VMM's real mm/ and tdx/ drive the real module model, with a TD that accepts,
+ * writes and reads its memory meanwhile. After every step the mirror is compared with the module entry by entry, the
+ * TD's translation cache with its tables, and what was touched with what the TD wrote. At the end no page is missing.
  *
  * SEED=n repeats a run, STEPS=n makes it longer.
  */
@@ -78,7 +78,7 @@ static bool went(struct tdp_report r, enum err allowed, enum err allowed_too)
     return false;
 }
 
-/* --- operations: planned, then performed under interrupt pressure, and the cost compared ----------------------------- */
+/* --- operations: planned, then performed under interrupt pressure, and the cost compared -------------------------- */
 
 enum what { MAP, CONVERT, SPLIT, MERGE };
 

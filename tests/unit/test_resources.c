@@ -1,6 +1,7 @@
 /*
- * Operations that run out of memory, with every number of pages left that is too small, and operations whose vCPUs do not leave in
- * time: an error in words, nothing half done, nothing lost, and the same operation succeeds when the shortage is over.
+ * Operations that run out of memory, with every number of pages left that is too small, and operations whose vCPUs do
+ * not leave in time: an error in words, nothing half done, nothing lost, and the same operation succeeds when the
+ * shortage is over.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ static void check_state(void)
         verify_some();
 }
 
-/* --- memory -------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------------------- */
 
 static struct {
     hpa_t page;

@@ -1,4 +1,5 @@
-/* The TDP MMU against the module model, one behaviour at a time: faults, levels, attributes, bad input, looking at it all. */
+/* The TDP MMU against the module model, one behaviour at a time: faults, levels, attributes, bad input, looking at it
+ * all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -98,7 +99,7 @@ static void have(uint64_t gpa, uint64_t bytes)
     fine(tdp_map(tb.tdp, at(gpa), bytes, LEVEL_2M, NULL));
 }
 
-/* --- faults -------------------------------------------------------------------------------------------------------- */
+/* --- faults ------------------------------------------------------------------------------------------------------- */
 
 static void test_accept_of_a_free_region_maps_what_it_asks_for(void **state)
 {
@@ -229,7 +230,7 @@ static void test_blocked_table_by_hand_parks_the_vcpu(void **state)
     tb_verify_page(0x3000);
 }
 
-/* --- scattered backing ---------------------------------------------------------------------------------------------- */
+/* --- scattered backing -------------------------------------------------------------------------------------------- */
 
 static void test_scattered_memory_is_mapped_page_by_page(void **state)
 {
@@ -251,7 +252,7 @@ static void test_scattered_memory_is_mapped_page_by_page(void **state)
     assert_int_equal(tb_accept(3 * TB_2M, 1) >> 32, 0xc0000b0b); /* no 2M page to be had */
 }
 
-/* --- data ---------------------------------------------------------------------------------------------------------- */
+/* --- data --------------------------------------------------------------------------------------------------------- */
 
 static void test_data_survives_split_and_merge(void **state)
 {
@@ -353,7 +354,7 @@ static void test_converting_again_costs_nothing(void **state)
     tb_verify_page(0x3000);
 }
 
-/* --- before the TD runs -------------------------------------------------------------------------------------------- */
+/* --- before the TD runs ------------------------------------------------------------------------------------------- */
 
 static void test_load_measures_and_merges_without_tracking(void **state)
 {
@@ -403,7 +404,7 @@ static void test_blocking_by_hand_before_finalisation(void **state)
     tb_finalize();
 }
 
-/* --- bad input ----------------------------------------------------------------------------------------------------- */
+/* --- bad input ---------------------------------------------------------------------------------------------------- */
 
 static void test_bad_ranges_change_nothing(void **state)
 {
@@ -441,7 +442,7 @@ static void test_bad_ranges_change_nothing(void **state)
     refused(tdp_map(tb.tdp, at(TB_2M), TB_2M, LEVEL_2M, NULL), ERR_ATTR_MISMATCH);
 }
 
-/* --- looking ------------------------------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------------------------------------ */
 
 static void add_line(gpa_t from, uint64_t bytes, level_t level, enum tdp_state state, void *arg)
 {
