@@ -3,7 +3,7 @@ import json
 import os
 import pathlib
 import re
-import sys
+import subprocess
 import time
 
 import pexpect
@@ -16,8 +16,6 @@ PROMPT = "septum> "
 # Generous: the machine that runs the tests may be a busy one. Time limits guard against hanging, not against slowness.
 BOOT_S = 90
 COMMAND_S = 60
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 
 def wait_until(condition, limit_s):
@@ -106,8 +104,6 @@ def septum():
 
 def run_script(text, *options, limit=300):
     """(exit status, console text, the `@` records) of a script run to its end."""
-    import subprocess
-
     done = subprocess.run(
         [str(RUN), "--build", str(BUILD), "--timeout", str(limit), "--script", "-", *options],
         input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit + 30, check=False)

@@ -1,11 +1,13 @@
 """The simulated platform seen by a ten-line guest, and what it says where it cannot run."""
+import os
+import pathlib
 import re
 import shutil
 import subprocess
 
 import pytest
 
-from conftest import BOOT_S, BUILD, PROMPT, RUN, Septum, run_script
+from conftest import BOOT_S, BUILD, PROMPT, RUN, Septum, run_script, wait_until
 
 # TDX module ABI: OPERAND_INVALID, operand RAX; SDM vol. 3: IA32_FEATURE_CONTROL lock and VMX outside SMX.
 OPERAND_INVALID = 0xC000010000000000
@@ -83,3 +85,25 @@ def test_absent_module_is_named(tmp_path):
     text = run_to_the_shell("--sim-config", str(config))
     assert "not ready for TDX" in text and "module" in text, text[-2000:]
     assert PROMPT not in text
+
+
+def qemus_of(folder):
+    """Process ids of the QEMUs that have a file below `folder` on their command line."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in words and b"-nodefaults" in words:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def test_timeout_leaves_no_qemu(tmp_path):
+    process = subprocess.Popen([str(RUN), "--build", str(BUILD), "--timeout", "3"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(tmp_path)))
+    wait_until(lambda: qemus_of(tmp_path), 10)
+    assert process.wait(timeout=30) == 124
+    assert not qemus_of(tmp_path)
+    assert not list(tmp_path.iterdir())
