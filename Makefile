@@ -168,7 +168,7 @@ $(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,testguest,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,probe,$(CC) $(FREE)))
 $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
-$(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 -fsanitize=fuzzer-no-link))
+$(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(COVERAGE)))
 # Binaries that assembly files include.
 $(B)/vmm/kernel/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
@@ -213,6 +213,8 @@ SECONDS ?= 600
 FUZZ_OBJ := $(call obj,fuzz,$(MODULE_SRC) $(wildcard tests/host/platform*.c) $(FUZZ_SRC))
 FUZZ_WORKS = echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
              $(FUZZ_CC) -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null
+# New paths through the model make an input worth keeping; those through the checks do not.
+$(B)/fuzz/sim/%.o: COVERAGE := -fsanitize=fuzzer-no-link
 $(B)/fuzz-module: $(FUZZ_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^ $(SHA_LIB) -lpthread
