@@ -2,7 +2,8 @@
 #include "sim/machine/config.h"
 #include "sim/machine/log.h"
 
-#define WORD_MAX 32
+#define WORD_MAX    64
+#define NUMBERS_MAX 3
 
 static struct sim_config config = {
     .cpus = 1,
@@ -17,13 +18,13 @@ static struct sim_config config = {
     .module_update = 1,
 };
 
-enum kind { NUMBER, WIDE, FLAG, CHOICE };
+enum kind { NUMBER, WIDE, FLAG, CHOICE, LIST };
 
 struct key {
     const char *name;
     enum kind kind;
     void *target;
-    u64 min, max;
+    u64 min, max;         /* LIST: what each number is a multiple of; numbers in a line, the words say which */
     const char *words[3]; /* FLAG: what stands for false and for true; CHOICE: what stands for 0, 1, 2 */
 };
 
@@ -43,6 +44,10 @@ static const struct key keys[] = {
     {"module_major",   NUMBER, &config.module_major,   1, 1, {0}},
     {"module_minor",   NUMBER, &config.module_minor,   5, 5, {0}},
     {"module_update",  NUMBER, &config.module_update,  0, 999, {0}},
+    {"interrupt_every", NUMBER, &config.interrupt_every, 0, 1 << 30, {0}},
+    {"cmr_hole",       LIST,   &config.cmr_holes,      4096, 2, {"base", "bytes"}},
+    {"latency",        LIST,   &config.latencies,      1, 2, {"leaf", "cycles"}},
+    {"fault",          LIST,   &config.faults,         1, 3, {"leaf", "n", "status"}},
 };
 /* clang-format on */
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
@@ -68,23 +73,30 @@ static int digit_of(char c, unsigned base)
     return d < (int)base ? d : -1;
 }
 
-/* Decimal, or hex with 0x. */
-static bool parse_number(const char *text, u64 *value)
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* Decimal, or hex with 0x, up to a blank or the end; what follows it, or NULL. */
+static const char *parse_number(const char *text, u64 *value)
 {
     unsigned base = 10;
     if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         base = 16;
         text += 2;
     }
-    if (!*text)
-        return false;
-    for (*value = 0; *text; text++) {
+    if (!*text || is_blank(*text))
+        return NULL;
+    for (*value = 0; *text && !is_blank(*text); text++) {
         int d = digit_of(*text, base);
         if (d < 0 || *value > (~0ull - (unsigned)d) / base)
-            return false;
+            return NULL;
         *value = *value * base + (unsigned)d;
     }
-    return true;
+    while (is_blank(*text))
+        text++;
+    return text;
 }
 
 static bool bad(const char *name, unsigned line, const char *key, const char *value, const char *why)
@@ -110,12 +122,39 @@ static bool set_word(const struct key *key, const char *name, unsigned line, con
     return true;
 }
 
+/* One more line of a list: so many numbers, and no more. */
+static bool add_line(const struct key *key, const char *name, unsigned line, const char *value)
+{
+    u64 numbers[NUMBERS_MAX];
+    const char *p = value;
+    for (unsigned i = 0; i < key->max; i++)
+        p = p ? parse_number(p, &numbers[i]) : NULL;
+    if (!p || *p) {
+        sim_log("%s:%u: %s = %s: %lu numbers are needed: %s %s %s", name, line, key->name, value,
+                (unsigned long)key->max, key->words[0], key->words[1], key->max > 2 ? key->words[2] : "");
+        return false;
+    }
+    for (unsigned i = 0; i < key->max; i++)
+        if (numbers[i] % key->min)
+            return bad(name, line, key->name, value, "these must be multiples of 4096");
+    struct config_list *list = key->target;
+    if (list->count == CONFIG_LIST_MAX)
+        return bad(name, line, key->name, value, "there are 16 such lines already, which is all there may be");
+    for (unsigned i = 0; i < key->max; i++)
+        list->lines[list->count][i] = numbers[i];
+    list->count++;
+    return true;
+}
+
 static bool set(const struct key *key, const char *name, unsigned line, const char *value)
 {
     u64 number;
     if (key->kind == FLAG || key->kind == CHOICE)
         return set_word(key, name, line, value);
-    if (!parse_number(value, &number))
+    if (key->kind == LIST)
+        return add_line(key, name, line, value);
+    const char *rest = parse_number(value, &number);
+    if (!rest || *rest)
         return bad(name, line, key->name, value, "a number is needed, decimal or with 0x in hex");
     if (number < key->min || number > key->max) {
         sim_log("%s:%u: %s = %s: allowed is %lu to %lu", name, line, key->name, value, (unsigned long)key->min,
@@ -129,11 +168,6 @@ static bool set(const struct key *key, const char *name, unsigned line, const ch
     return true;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
 /* Copies the word [p, end) without blanks around it; false when it is too long or not printable. */
 static bool copy_word(char word[WORD_MAX], const char *p, const char *end)
 {
@@ -144,9 +178,9 @@ static bool copy_word(char word[WORD_MAX], const char *p, const char *end)
     if (end - p >= WORD_MAX)
         return false;
     for (; p < end; p++, word++) {
-        if (*p < ' ' || *p > '~')
+        if (!is_blank(*p) && (*p < ' ' || *p > '~'))
             return false;
-        *word = *p;
+        *word = is_blank(*p) ? ' ' : *p;
     }
     *word = 0;
     return true;

@@ -4,6 +4,13 @@
 
 #include "sim/types.h"
 
+/* What the lines of a key say that may be repeated: two or three numbers each. */
+#define CONFIG_LIST_MAX 16
+struct config_list {
+    u32 count;
+    u64 lines[CONFIG_LIST_MAX][3];
+};
+
 struct sim_config {
     u32 cpus;  /* CPUs shown to the VMM: only 1 works today */
     u32 hkids; /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
@@ -16,6 +23,12 @@ struct sim_config {
     u32 ept_levels;  /* largest Secure EPT */
     u64 features0;   /* TDX_FEATURES0 */
     u32 module_major, module_minor, module_update;
+
+    /* Conditions that a VMM meets on a server and has to be ready for. */
+    u32 interrupt_every; /* each n-th time that the module looks for a waiting interrupt it finds one; 0: only real ones */
+    struct config_list cmr_holes; /* base, bytes: no convertible memory there */
+    struct config_list latencies; /* leaf, cycles: how much longer each SEAMCALL of this leaf takes */
+    struct config_list faults; /* leaf, n, status: the nth SEAMCALL of this leaf, from 1, answers so and does nothing */
 };
 
 /* Defaults until config_parse() changed them. */

@@ -34,8 +34,9 @@ struct cpu {
     bool x2apic;          /* IA32_APIC_BASE.EXTD as the VMM set it */
     bool x2apic_native;   /* the real APIC is in x2APIC mode */
 
-    u64 apic_polled_at; /* TSC of the last look for interrupts that found none */
-    u64 exits;          /* #VMEXITs of the VMM */
+    u64 interrupt_looks; /* times the module has looked for interrupts */
+    u64 apic_polled_at;  /* TSC of the last look for interrupts that found none */
+    u64 exits;           /* #VMEXITs of the VMM */
     u64 td_exits;
 };
 

@@ -1,4 +1,4 @@
-/* Exits of the VMM, and the upkeep around them. Intercepts that fire once in a boot are as welcome as those of every SEAMCALL. */
+/* Exits of the VMM, and the upkeep around them. */
 #include "sim/machine/exits.h"
 #include "sim/machine/cpuid.h"
 #include "sim/machine/guard.h"

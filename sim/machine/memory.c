@@ -49,6 +49,25 @@ bool memory_seal(void)
     return !overflow && kept;
 }
 
+bool memory_cut(u64 base, u64 bytes)
+{
+    u64 end = base + bytes < base ? ~0ull : base + bytes;
+    unsigned before = piece_count;
+    for (unsigned i = 0; i < before; i++) {
+        struct piece *p = &pieces[i];
+        u64 from = base > p->base ? base : p->base, to = end < p->end ? end : p->end, piece_end = p->end;
+        if (!p->convertible || from >= to)
+            continue;
+        p->end = from;
+        memory_add(from, to - from, false);
+        memory_add(to, piece_end - to, true);
+    }
+    for (unsigned i = 0; i < piece_count; i++)
+        if (pieces[i].base == pieces[i].end)
+            pieces[i--] = pieces[--piece_count];
+    return memory_seal();
+}
+
 bool memory_is_ram(u64 hpa)
 {
     unsigned low = 0, high = piece_count;

@@ -14,6 +14,9 @@ bool memory_is_ram(u64 hpa);
 /* End of the highest RAM. */
 u64 memory_top(void);
 
+/* [base, base + bytes) is not convertible, whatever memory_add() said: after memory_seal(). False: too many pieces. */
+bool memory_cut(u64 base, u64 bytes);
+
 /* The convertible memory ranges: at least 2 MiB each, at most PLAT_CMRS_MAX (the largest), ascending. */
 unsigned memory_cmrs(struct plat_range cmrs[PLAT_CMRS_MAX]);
 

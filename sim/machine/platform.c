@@ -147,6 +147,9 @@ unsigned plat_interrupt_pending(struct seam_lp *lp)
 {
     struct cpu *cpu = cpu_of_lp(lp);
     u64 now = cpu_rdtsc();
+    u32 every = sim_config()->interrupt_every;
+    if (every && ++cpu->interrupt_looks % every == 0)
+        return PLAT_EVENT_INTERRUPT;
     if (now - cpu->apic_polled_at < info.tsc_hz / APIC_POLLS_PER_SECOND)
         return 0;
     if (apic_has_deliverable(cpu))

@@ -3,6 +3,7 @@
  * thing that VMRUN does not switch: while a TD runs, the VMM's waits in a page of the CPU's, the TD's in one of its vCPU's.
  */
 #include "sim/machine/vmx.h"
+#include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/td.h"
@@ -67,14 +68,46 @@ static void run_td(struct cpu *cpu)
     extended_to_vmm(cpu, td, vmm_xcr0);
 }
 
+/* --- what the configuration adds -------------------------------------------------------------------------------------- */
+
+#define LEAF_MASK 0xffff
+
+/* The plan's status for this call, if it has one. Calls are counted over all CPUs. */
+static bool planned_fault(u64 leaf, u64 *status)
+{
+    static u64 calls[CONFIG_LIST_MAX];
+    const struct config_list *faults = &sim_config()->faults;
+    bool hit = false;
+    for (unsigned i = 0; i < faults->count; i++)
+        if (faults->lines[i][0] == leaf && ++calls[i] == faults->lines[i][1]) {
+            *status = faults->lines[i][2];
+            hit = true;
+        }
+    return hit;
+}
+
+static void add_latency(u64 leaf)
+{
+    u64 start = cpu_rdtsc();
+    const struct config_list *latencies = &sim_config()->latencies;
+    for (unsigned i = 0; i < latencies->count; i++)
+        while (latencies->lines[i][0] == leaf && cpu_rdtsc() - start < latencies->lines[i][1])
+            ;
+}
+
 void seam_call(struct cpu *cpu, const struct insn *insn)
 {
     struct vmcb *v = cpu->vmm;
+    u64 leaf = v->rax & LEAF_MASK;
     cpu->lp.vmm[RAX] = v->rax;
     cpu->lp.vmm_rflags = v->rflags;
     v->rflags &= ~RFLAGS_STATUS;
     v->rip += insn->length;
-    if (module_seamcall(&cpu->lp) == SEAM_TO_TD)
+    if (planned_fault(leaf, &v->rax))
+        return;
+    enum seam_next next = module_seamcall(&cpu->lp);
+    add_latency(leaf);
+    if (next == SEAM_TO_TD)
         run_td(cpu);
     v->rax = cpu->lp.vmm[RAX];
 }

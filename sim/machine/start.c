@@ -148,7 +148,13 @@ static EFI_STATUS learn_memory(EFI_BOOT_SERVICES *boot)
             memory_add(d->PhysicalStart, d->NumberOfPages * PAGE, is_convertible(d->Type));
     }
     boot->FreePool(map.descriptors);
-    return memory_seal() ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+    bool ok = memory_seal();
+    const struct config_list *holes = &sim_config()->cmr_holes;
+    for (unsigned i = 0; ok && i < holes->count; i++)
+        ok = memory_cut(holes->lines[i][0], holes->lines[i][1]);
+    if (!ok)
+        sim_log("the memory map has more pieces than the platform can hold");
+    return ok ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
 }
 
 /* --- the machine ------------------------------------------------------------------------------------------------------- */
@@ -297,5 +303,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     if (!config_parse("simtdx.cfg", loaded->LoadOptions, loaded->LoadOptionsSize))
         return EFI_INVALID_PARAMETER;
     status = learn_memory(boot);
-    return EFI_ERROR(status) ? status : take_over(loaded);
+    if (!EFI_ERROR(status))
+        status = take_over(loaded);
+    if (EFI_ERROR(status) && pool_bytes())
+        boot->FreePages(pool_base(), pool_bytes() / PAGE);
+    return status;
 }

@@ -50,6 +50,17 @@ def test_knob_changes_the_keyids(boot):
     assert numbers(text, "first")["KeyIDs"] == 8 << 32 | 55
 
 
+def test_planned_faults_latency_and_holes(boot):
+    """SYS.INIT is leaf 33: its second call of the plan never comes, its first gets the status. The null SEAMCALL has leaf bits 0."""
+    text = boot("first", "fault = 33 1 0x8000020000000092\nfault = 35 2 1\nlatency = 0 2000000\ncmr_hole = 0x20000000 0x1000000\n")
+    seen = numbers(text, "first")
+    assert seen["SYS.INIT"] == 0x8000020000000092
+    assert seen["SYS.LP.INIT"] != 1
+    assert 2_000_000 <= seen["null seamcall cycles"]
+    whole = int(re.search(r"(\d+) MiB convertible", boot("first")).group(1))
+    assert int(re.search(r"(\d+) MiB convertible", text).group(1)) == whole - 16
+
+
 def test_violations_are_reported_and_survived(boot):
     text = boot("guard", mem="5G")
     assert "guard-test: end" in text

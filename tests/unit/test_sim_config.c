@@ -75,7 +75,29 @@ static void refuses_with_file_line_and_reason(void **state)
     refuses("module = perhaps", "f.cfg:1: module = perhaps: allowed are absent and present");
     refuses("strict = yes", "allowed are 0 and 1");
     refuses("\xff\xfe = 1", "f.cfg:1: this line: a word is too long or holds a byte that is no text");
-    refuses("this_key_is_longer_than_any_key_can_be = 1", "too long");
+    refuses("this_key_is_longer_than_any_key_can_be_because_words_have_a_limit = 1", "too long");
+}
+
+static void takes_lines_that_may_be_repeated(void **state)
+{
+    assert_true(parse(
+        "fault = 23 1 0x8000020000000092\nfault=0x21\t2  3 # the second\nlatency = 0 5000\ncmr_hole = 0x1000 8192"));
+    assert_int_equal(sim_config()->faults.count, 2);
+    assert_int_equal(sim_config()->faults.lines[0][0], 23);
+    assert_true(sim_config()->faults.lines[0][2] == 0x8000020000000092ull);
+    assert_int_equal(sim_config()->faults.lines[1][0], 33);
+    assert_int_equal(sim_config()->faults.lines[1][1], 2);
+    assert_int_equal(sim_config()->latencies.lines[0][1], 5000);
+    assert_int_equal(sim_config()->cmr_holes.lines[0][1], 8192);
+    refuses("fault = 23 1", "fault = 23 1: 3 numbers are needed: leaf n status");
+    refuses("fault = 23 1 2 3", "3 numbers are needed");
+    refuses("latency = ten 5", "2 numbers are needed: leaf cycles");
+    refuses("cmr_hole = 0x1000 100", "multiples of 4096");
+    assert_int_equal(sim_config()->faults.count, 2);
+    for (unsigned i = 2; i < CONFIG_LIST_MAX; i++)
+        assert_true(parse("fault = 1 1 1"));
+    refuses("fault = 1 1 1", "which is all there may be");
+    assert_int_equal(sim_config()->faults.count, CONFIG_LIST_MAX);
 }
 
 /* What came before the bad line may have been taken; the bad line itself changes nothing. */
@@ -91,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts_the_documented_forms),
         cmocka_unit_test(refuses_with_file_line_and_reason),
+        cmocka_unit_test(takes_lines_that_may_be_repeated),
         cmocka_unit_test(a_refused_value_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
