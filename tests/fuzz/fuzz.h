@@ -84,6 +84,14 @@ _Noreturn __attribute__((format(printf, 1, 2))) void fuzz_fail(const char *forma
 /* invariants.c: what holds between any two calls. */
 void fuzz_check_state(void);
 
+/* tracking.c: no page leaves a TD that a processor may still reach. The world is new; the Secure EPT is about to be read; this
+ * entry of it leads to `hpa`; that was all of it; a processor has made a call, and maybe dropped its translations. */
+void fuzz_tracking_start(void);
+void fuzz_tracking_begin(void);
+void fuzz_tracking_entry(u64 td, u64 hpa, unsigned level, bool table, bool blocked);
+void fuzz_tracking_end(void);
+void fuzz_tracking_called(unsigned lp);
+
 /* outputs.c: statuses are known ones, and registers that a leaf does not define as outputs keep their values. */
 void fuzz_check_seamcall(const u64 before[SEAM_GPRS], const u64 after[SEAM_GPRS]);
 void fuzz_check_tdcall(const u64 before[SEAM_GPRS], const u64 after[SEAM_GPRS]);

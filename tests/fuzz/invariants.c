@@ -234,12 +234,14 @@ static void check_table(const struct td_view *td, u64 table_hpa, unsigned level)
             continue;
         if (!(entry & SEPT_LEAF)) {
             claim(td, hpa, LEVEL_4K, PT_EPT);
+            fuzz_tracking_entry(td->hpa, hpa, level, true, (entry >> 52 & 0xff) == SEPT_NL_BLOCKED);
             check_table(td, hpa, level - 1);
             continue;
         }
         if ((entry >> 52 & 0xff) == SEPT_PENDING && level == LEVEL_2M)
             hpa &= ~SEPT_ACCEPT_COUNT; /* how far ACCEPT has come */
         claim(td, hpa, level, PT_REG);
+        fuzz_tracking_entry(td->hpa, hpa, level, false, entry >> 52 & 1);
     }
 }
 
@@ -280,6 +282,7 @@ static void check_vcpu(struct td_view *td, u64 tdvpr)
 static void claim_all(void)
 {
     generation++;
+    fuzz_tracking_begin();
     for (unsigned i = 0; i < td_count; i++) {
         const struct tdr *tdr = tds[i].tdr;
         CHECK(tdr->lifecycle < LIFECYCLES, "TD %llx: life cycle state %u", HEX(tds[i].hpa), tdr->lifecycle);
@@ -421,6 +424,7 @@ void fuzz_check_state(void)
     scan_pamt();
     find_tds();
     claim_all();
+    fuzz_tracking_end();
     check_all_claimed();
     for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
         check_lp(lp);

@@ -134,6 +134,7 @@ static void seamcall(const u8 *step, unsigned lp_index)
     arm(step, lp_index);
     enum seam_next next = module_seamcall(lp);
     disarm();
+    fuzz_tracking_called(lp_index);
     show("SEAMCALL", lp, before[RAX], before);
     if (next == SEAM_TO_VMM)
         fuzz_check_seamcall(before, lp->vmm);
@@ -365,6 +366,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         return 0;
     fuzz_world_load((enum fuzz_world)(data[0] % WORLDS));
     platform_host_knobs.tsc_step = data[1] & 1 ? 100 : 1000000;
+    fuzz_tracking_start();
+    fuzz_check_state(); /* the Secure EPT to compare with */
     memset(&program, 0, sizeof(program));
     program.at = data + 2;
     program.end = data + size;
