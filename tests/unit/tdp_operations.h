@@ -183,4 +183,12 @@ static const struct operation {
     {"prepare tear-down", have_4k, prepare_destroy},
 };
 
+/* What failed leaves nothing blocked that was not blocked before. */
+static void check_blocked(const struct operation *op)
+{
+    struct tdp_census c;
+    need(tdp_census(tb.tdp, at(0), 0, &c));
+    TB_NEED(c.blocked <= (op->have == have_blocked), c.blocked);
+}
+
 #endif

@@ -140,6 +140,7 @@ static void try_fault(const struct operation *op, const struct injected *s, uint
         if (!is_blocked(BASE))
             verify_some();
         if (r.err != ERR_OK) {
+            check_blocked(op);
             r = op->run();
             if (r.err != ERR_EXISTS) /* mapped already, by a large page that was to be split */
                 need(r);

@@ -25,10 +25,12 @@ static int machine(void **state)
 }
 
 /* The TD runs, finds its data, and mirror and module agree. */
-static void check_state(void)
+static void check_state(const struct operation *op, bool failed)
 {
     tb_enter();
     tb_check();
+    if (failed)
+        check_blocked(op);
     if (!is_blocked(BASE))
         verify_some();
 }
@@ -77,7 +79,7 @@ static bool try_with(const struct operation *op, unsigned left)
         TB_NEED(r.seamcalls == 0, r.seamcalls);
     }
     give_back(left);
-    check_state();
+    check_state(op, r.err != ERR_OK);
     if (r.err != ERR_OK)
         need(op->run());
     tb_check();
@@ -121,7 +123,7 @@ static bool try_late_kick(const struct operation *op, uint64_t n)
     bool too_few = kicks_until_late != ~0ull && kicks_until_late <= n;
     TB_NEED(r.err == (too_few ? ERR_OK : ERR_TIMEOUT), r.err);
     TB_NEED(r.err == ERR_OK || r.what, r.err);
-    check_state();
+    check_state(op, r.err != ERR_OK);
     if (r.err != ERR_OK) {
         r = op->run();
         if (r.err != ERR_EXISTS)
@@ -145,7 +147,7 @@ static void try_late_hold(const struct operation *op)
         need(r);
     } else {
         TB_NEED(r.err == ERR_TIMEOUT && r.what && hold_host.depth == 0, r.err);
-        check_state();
+        check_state(op, true);
         r = op->run();
         if (r.err != ERR_EXISTS)
             need(r);
