@@ -32,14 +32,26 @@ hpa_t tdp_shared_root(const struct tdp *t);
 
 /*
  * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is
- * changed. `max`: largest level to use. Ranges are 4K multiples inside slots.
+ * changed. Ranges are 4K multiples inside one slot. A report that is an error says in `what` what was wrong; where
+ * nothing was done it counts no SEAMCALLs. ERR_TD_DEAD: only destruction is left.
  */
+
+/* AUGs what is not mapped by pages of at most `max` (4K or 2M), pending until the TD accepts them. ERR_EXISTS: all of
+ * it is mapped. ERR_ATTR_MISMATCH: a part is shared. */
 MUST_CHECK struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_t max, struct plan *dry);
+/*
+ * To shared: private mappings go, larger ones split at the range's ends; the content is zeroed; mapped in the shared
+ * EPT at once. To private: AUGed at once by the largest pages that fit into the range. What has the attribute already
+ * keeps its content. May end early: [gpa, report.at) is converted, the rest is as it was.
+ */
 MUST_CHECK struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry);
-MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level,
-                                       struct plan *dry); /* a leaf of `level` */
-MUST_CHECK struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level,
-                                       struct plan *dry); /* into a leaf of `level` */
+/* A leaf of `level` (2M or 1G) into 512 of the next level. ERR_NOT_FOUND, ERR_EXISTS (split already), ERR_STATE. */
+MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
+/* A region into a leaf of `level`, what is at 4K below it first. ERR_STATE: not all of it is mapped, private, unblocked
+ * and in place. ERR_TDX: PROMOTE refused, for not all of it is accepted; all is as before. */
+MUST_CHECK struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
+/* By hand: BLOCK and TRACK of the entry of exactly `level`, leaf or table; and UNBLOCK. Conversions, splits and merges
+ * of a blocked entry itself go on and take the block away. */
 MUST_CHECK struct tdp_report tdp_block(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
 MUST_CHECK struct tdp_report tdp_unblock(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
 
