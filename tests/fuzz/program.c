@@ -103,6 +103,12 @@ static void draw_registers(const u8 *step, const struct fuzz_leaf *leaf, u64 gpr
     program.set_mask = 0;
 }
 
+static bool is_in_tdmr(u64 pa)
+{
+    u64 hpa = pa & ((1ull << plat_info()->keyid_shift) - 1);
+    return hpa >= FUZZ_TDMR_A || (hpa >= FUZZ_PAMT && hpa < FUZZ_PAMT + 0x4000000);
+}
+
 /* Would the module write to memory that is not the VMM's? */
 static bool is_private_output(u64 pa)
 {
@@ -117,6 +123,8 @@ static void keep_outputs_out(u64 gpr[SEAM_GPRS])
         gpr[RCX] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT);
     if (leaf == TDH_SYS_INFO && is_private_output(gpr[R8]))
         gpr[R8] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT + 1);
+    if (leaf == TDH_VP_WR && is_in_tdmr(gpr[R8])) /* it may become the shared EPT */
+        gpr[R8] = FUZZ_PAGE(FUZZ_VMM, VMM_SHARED_EPT);
     if (leaf == TDH_SYS_RDALL && is_private_output(gpr[RDX]))
         gpr[RDX] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT);
 }
@@ -215,6 +223,10 @@ static void vm_exit(const u8 *step, unsigned lp_index)
     td->gpr[RCX] = td->exit_reason == 31 || td->exit_reason == 32 ? fuzz_msr(step[2]) : step[2];
     td->gpr[RAX] = fuzz_operand(K_VALUE, step[3], 0, &gpa);
     td->gpr[RDX] = step[4];
+    if (td->exit_reason == 10) { /* CPUID */
+        td->gpr[RAX] = (step[2] & 0x3fu) | (step[2] & 0x80u) << 24;
+        td->gpr[RCX] = step[3] & 31;
+    }
     leave(step, lp_index);
 }
 
@@ -253,12 +265,6 @@ static void set_register(const u8 *step, unsigned lp_index)
     }
     program.set[reg] = value;
     program.set_mask |= 1ull << reg;
-}
-
-static bool is_in_tdmr(u64 pa)
-{
-    u64 hpa = pa & ((1ull << plat_info()->keyid_shift) - 1);
-    return hpa >= FUZZ_TDMR_A || (hpa >= FUZZ_PAMT && hpa < FUZZ_PAMT + 0x4000000);
 }
 
 /* The VMM writes to its own memory; page tables in it do not lead to TDs' pages. */

@@ -82,7 +82,7 @@ static void write_params(void)
     }
 }
 
-/* A chain of tables, of which each entry 0 leads on and entry 1 is a leaf. */
+/* A chain of tables, of which each entry 0 leads on and entry 1 is a leaf; the shared bit is part of the first index. */
 static void write_shared_ept(void)
 {
     for (unsigned i = 0; i < 4; i++) {
@@ -91,6 +91,8 @@ static void write_shared_ept(void)
         table[1] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT) | 0x37;
         table[2] = SEPT_SUPPRESS_VE;
     }
+    u64 *top = vmm_page(VMM_SHARED_EPT);
+    top[256] = top[8] = top[0];
 }
 
 /* --- system and TDs ------------------------------------------------------------------------------------------------ */
@@ -98,7 +100,8 @@ static void write_shared_ept(void)
 static void fresh(void)
 {
     struct plat_info info = *platform_host_default_info();
-    info.lp_count = FUZZ_LPS;
+    info.lp_count = info.package_count = FUZZ_LPS;
+    info.single_step_filter = true;
     fuzz_memory_start(&info);
     write_tdmrs();
     write_params();
@@ -113,7 +116,8 @@ static void system_ready(void)
     for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
         must(lp, TDH_SYS_LP_INIT, 0, 0, 0, 0);
     must(0, TDH_SYS_CONFIG, FUZZ_PAGE(FUZZ_VMM, VMM_TDMRS), 2, 32, 0);
-    must(0, TDH_SYS_KEY_CONFIG, 0, 0, 0, 0);
+    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
+        must(lp, TDH_SYS_KEY_CONFIG, 0, 0, 0, 0);
     for (unsigned i = 0; i < 256; i++) {
         must(0, TDH_SYS_TDMR_INIT, FUZZ_TDMR_A, 0, 0, 0);
         must(1, TDH_SYS_TDMR_INIT, FUZZ_TDMR_B, 0, 0, 0);
@@ -130,13 +134,21 @@ static void add_vcpu(unsigned td, unsigned first, unsigned lp)
     must(lp, TDH_VP_INIT, tdvpr, 0x77, 0, 0);
 }
 
-static void create_td(unsigned td, unsigned params)
+/* Ready for TDH.MNG.INIT. */
+static void begin_td(unsigned td)
 {
     u64 tdr = control(td * TD_PAGES + TD_TDR);
     must(0, TDH_MNG_CREATE, tdr, HKID + td, 0, 0);
-    must(0, TDH_MNG_KEY_CONFIG, tdr, 0, 0, 0);
+    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
+        must(lp, TDH_MNG_KEY_CONFIG, tdr, 0, 0, 0);
     for (unsigned i = 0; i < TDCS_PAGES_MIN; i++)
         must(0, TDH_MNG_ADDCX, control(td * TD_PAGES + TD_TDCX + i), tdr, 0, 0);
+}
+
+static void create_td(unsigned td, unsigned params)
+{
+    u64 tdr = control(td * TD_PAGES + TD_TDR);
+    begin_td(td);
     must(0, TDH_MNG_INIT, tdr, FUZZ_PAGE(FUZZ_VMM, VMM_PARAMS) + 0x400 * params, 0, 0);
     add_vcpu(td, TD_VCPU0, 0);
     add_vcpu(td, TD_VCPU1, 1);
@@ -237,7 +249,8 @@ static void teardown(void)
     must(0, TDH_VP_FLUSH, control(TD_VCPU0), 0, 0, 0);
     must(1, TDH_VP_FLUSH, control(TD_VCPU1), 0, 0, 0);
     must(0, TDH_MNG_VPFLUSHDONE, tdr, 0, 0, 0);
-    must(0, TDH_PHYMEM_CACHE_WB, 0, 0, 0, 0);
+    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
+        must(lp, TDH_PHYMEM_CACHE_WB, 0, 0, 0, 0);
     must(0, TDH_MNG_KEY_FREEID, tdr, 0, 0, 0);
 }
 
@@ -254,6 +267,7 @@ void fuzz_worlds_build(void)
     system_ready();
     take(WORLD_SYSTEM);
     building(0, LEVEL_512G);
+    begin_td(1);
     take(WORLD_BUILDING);
     running(0, LEVEL_512G);
     take(WORLD_RUNNING);
