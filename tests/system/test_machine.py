@@ -101,7 +101,8 @@ def qemus_of(folder):
 
 
 def test_timeout_leaves_no_qemu(tmp_path):
-    process = subprocess.Popen([str(RUN), "--build", str(BUILD), "--timeout", "3"], stdin=subprocess.DEVNULL,
+    # Its input stays open: at the end of input it would power off by itself.
+    process = subprocess.Popen([str(RUN), "--build", str(BUILD), "--timeout", "3"], stdin=subprocess.PIPE,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(tmp_path)))
     wait_until(lambda: qemus_of(tmp_path), 10)
     assert process.wait(timeout=30) == 124
