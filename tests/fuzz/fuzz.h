@@ -12,7 +12,7 @@
 
 #define FUZZ_LPS 2
 
-/* --- the map: VMM memory and PAMTs below 4 GiB, two TDMRs of 1 GiB ---------------------------------------------- */
+/* --- the map: VMM memory and PAMTs below 4 GiB, two TDMRs of 1 GiB --- */
 #define FUZZ_VMM      0x1000000ull
 #define FUZZ_VMM_SIZE 0x40000ull /* 64 pages */
 #define FUZZ_PAMT     0x20000000ull
@@ -41,7 +41,7 @@ enum fuzz_control_page { TD_PAGES = 32, TD_TDR = 0, TD_TDCX = 1, TD_VCPU0 = 8, T
 /* The page of TDMR A or B that a GPA is mapped to when it is at home. */
 u64 fuzz_home(u64 gpa);
 
-/* --- memory.c: sparse memory that is put back after each input --------------------------------------------------- */
+/* --- memory.c: sparse memory that is put back after each input --- */
 
 /* All pages that the module has asked for since the world was loaded, and those that the world is made of. */
 extern u64 *fuzz_used_pages;
@@ -60,7 +60,7 @@ static inline void *fuzz_memory(u64 hpa)
     return platform_host_memory() + hpa;
 }
 
-/* --- worlds.c ---------------------------------------------------------------------------------------------------- */
+/* --- worlds.c --- */
 
 enum fuzz_world {
     WORLD_FRESH,
@@ -76,16 +76,19 @@ enum fuzz_world {
 void fuzz_worlds_build(void);
 void fuzz_world_load(enum fuzz_world world);
 
-/* --- checks -------------------------------------------------------------------------------------------------------- */
+/* --- checks --- */
 
 /* Prints what is wrong and aborts. */
 _Noreturn __attribute__((format(printf, 1, 2))) void fuzz_fail(const char *format, ...);
 
 /* invariants.c: what holds between any two calls. */
 void fuzz_check_state(void);
+/* Of what only successful calls change, as the last fuzz_check_state() saw it. */
+u64 fuzz_state_digest(void);
 
-/* tracking.c: no page leaves a TD that a processor may still reach. The world is new; the Secure EPT is about to be read; this
- * entry of it leads to `hpa`; that was all of it; a processor has made a call, and maybe dropped its translations. */
+/* tracking.c: no page leaves a TD that a processor may still reach. The world is new; the Secure EPT is about to be
+ * read; this entry of it leads to `hpa`; that was all of it; a processor has made a call, and maybe dropped its
+ * translations. */
 void fuzz_tracking_start(void);
 void fuzz_tracking_begin(void);
 void fuzz_tracking_entry(u64 td, u64 hpa, unsigned level, bool table, bool blocked);

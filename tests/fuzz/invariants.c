@@ -1,10 +1,13 @@
 /*
- * What holds between any two calls, read from the structures in memory alone (sim/module/state.h, sept.h for the format of
- * an entry) and none of the model's functions:
+ * What holds between any two calls, read from the structures in memory alone (sim/module/state.h, sept.h for the format
+ * of an entry) and none of the model's functions:
  *
- *   every page in use is used once; the PAMT and whoever uses it (TDR, TDCS, TDVPS, Secure EPT entry) agree about owner,
- *   type and size; CHLDCNT is right; no lock is held but by vCPUs that run; the epochs' counts are the vCPUs that run;
- *   vCPUs are counted right; KeyIDs belong to the TDs that have them; entries of the Secure EPT are well formed.
+ *   - every page in use is used once;
+ *   - the PAMT and whoever uses a page (TDR, TDCS, TDVPS, Secure EPT entry) agree about owner, type and size;
+ *   - CHLDCNT is the number of pages owned;
+ *   - no lock is held but by vCPUs that run, and the epochs' counts are the vCPUs that run;
+ *   - vCPUs are counted right, and KeyIDs belong to the TDs that have them;
+ *   - entries of the Secure EPT are well formed.
  *
  * Only pages that the module has asked for can hold anything, so only they are looked at.
  */
@@ -42,7 +45,22 @@ void fuzz_fail(const char *format, ...)
             fuzz_fail(__VA_ARGS__);                                                                                    \
     } while (0)
 
-/* --- pages in use, by the PAMT ----------------------------------------------------------------------------------- */
+/* --- what a refused call leaves as it is: page types, Secure EPT, states of TDs --- */
+
+static u64 digest;
+
+static void digest_add(u64 value)
+{
+    digest = (digest ^ value) * 0x100000001b3ull;
+    digest ^= digest >> 29;
+}
+
+u64 fuzz_state_digest(void)
+{
+    return digest;
+}
+
+/* --- pages in use, by the PAMT --- */
 
 struct used {
     u64 hpa, owner, bepoch;
@@ -137,6 +155,9 @@ static void check_pamt_entry(const struct tdmr *tdmr, unsigned level, u64 hpa, c
     check_larger_free(hpa, level);
     CHECK(used_count < USED_MAX, "too many pages in use");
     used[used_count++] = (struct used){hpa, owner_of(entry), entry->bepoch, (u8)level, entry->type};
+    digest_add(hpa | level | entry->type << 4);
+    digest_add(owner_of(entry));
+    digest_add(entry->bepoch);
 }
 
 /* One page of a TDMR's PAMT, as far as it has been initialised. */
@@ -184,7 +205,7 @@ static void find_tds(void)
     }
 }
 
-/* --- who uses them ------------------------------------------------------------------------------------------------ */
+/* --- who uses them --- */
 
 static u32 claimed[MEMORY_PAGES], generation;
 
@@ -232,6 +253,7 @@ static void check_table(const struct td_view *td, u64 table_hpa, unsigned level)
         check_entry(entry, level);
         if (!(entry >> 52 & 0xff))
             continue;
+        digest_add((entry & ~SEPT_HOST_PRIORITY) ^ i);
         if (!(entry & SEPT_LEAF)) {
             claim(td, hpa, LEVEL_4K, PT_EPT);
             fuzz_tracking_entry(td->hpa, hpa, level, true, (entry >> 52 & 0xff) == SEPT_NL_BLOCKED);
@@ -291,6 +313,7 @@ static void claim_all(void)
               HEX(tds[i].owned_4k));
         if (tdr->lifecycle == TD_TEARDOWN)
             continue; /* its pages may be reclaimed in any order */
+        digest_add(tdr->lifecycle | (u64)tdr->hkid << 8 | (u64)tdr->num_tdcx << 32 | tdr->pkg_config_bitmap << 48);
         for (unsigned page = 0; page < tdr->num_tdcx; page++)
             claim(&tds[i], tdr->tdcx_pa[page], LEVEL_4K, PT_TDCX);
         check_tree(&tds[i]);
@@ -316,7 +339,7 @@ static void check_all_claimed(void)
     }
 }
 
-/* --- vCPUs that run, counts and locks ------------------------------------------------------------------------------- */
+/* --- vCPUs that run, counts and locks --- */
 
 static bool list_has(const struct lock_list *list, const void *lock)
 {
@@ -363,6 +386,7 @@ static void check_counts(const struct td_view *td)
     const struct tdcs *tdcs = tdcs_of(td);
     if (!tdcs || td->tdr->lifecycle == TD_TEARDOWN || tdcs->op_state == OP_UNINITIALIZED)
         return;
+    digest_add(tdcs->op_state | (u64)tdcs->num_vcpus << 8 | tdcs->td_epoch << 32);
     CHECK(tdcs->op_state <= OP_RUNNABLE, "TD %llx: op state %u", HEX(td->hpa), tdcs->op_state);
     CHECK(!tdcs->sept_lock && !tdcs->epoch_lock && !(tdcs->op_state_lock & ~HOST_MARK) &&
               !(tdcs->rtmr_lock & ~HOST_MARK),
@@ -420,6 +444,7 @@ static void check_system(void)
 
 void fuzz_check_state(void)
 {
+    digest = mdl_sys.state;
     check_system();
     scan_pamt();
     find_tds();

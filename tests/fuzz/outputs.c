@@ -1,6 +1,6 @@
 /*
- * What a call may answer: completion statuses that exist, and changes in no other registers than those that the leaf defines
- * as outputs. Typed from the ABI specification (chapters 3, 5 and 6), not taken from the model.
+ * What a call may answer: completion statuses that exist, and changes in no other registers than those that the leaf
+ * defines as outputs. Typed from the ABI specification (chapters 3, 5 and 6), not taken from the model.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -15,23 +15,24 @@
 /* clang-format off */
 static const u32 statuses[] = { /* upper halves */
     0x00000000, 0x40000001, 0x60000002, 0x80000003, 0x80000004, 0x60000005, 0xe0000007, 0xc0000100, 0xc0000101,
-    0x80000200, 0x80000201, 0x80000202, 0x80000203, 0x80000204, 0x90000205, 0xc0000300, 0xc0000400, 0xc0000500, 0xc0000502,
-    0xc0000503, 0xc0000505, 0xc0000506, 0xc0000507, 0xc0000508, 0xc0000509, 0xc000050b, 0xc000050c, 0xe0000604, 0xc0000605,
-    0xc0000606, 0xc0000607, 0xc0000608, 0xc0000609, 0xc0000610, 0xc0000700, 0x80000701, 0x80000702, 0xc0000704, 0xc0000705,
-    0xc0000706, 0xc0000730, 0x80000800, 0x80000810, 0xc0000811, 0x00000815, 0x80000817, 0xc0000820, 0x00000821, 0xc0000823,
-    0x80000824, 0xc0000a00, 0xc0000a01, 0xc0000a02, 0x00000a03, 0xc0000a10, 0xc0000a11, 0xc0000a12, 0xc0000a20, 0xc0000a21,
-    0xc0000b00, 0xc0000b01, 0xc0000b02, 0xc0000b03, 0xc0000b06, 0x00000b07, 0xc0000b08, 0xc0000b09, 0x00000b0a, 0xc0000b0b,
-    0xc0000b0d, 0xc0000b0e, 0xc0000b0f, 0xc0000b10, 0xc0000b11, 0xc0000c00, 0xc0000c01, 0xc0000c02, 0xc0000c03, 0xc0000c04,
-    0xc0000c0a, 0x00000c0b, 0xc0001000, 0xc0001001,
+    0x80000200, 0x80000201, 0x80000202, 0x80000203, 0x80000204, 0x90000205, 0xc0000300, 0xc0000400, 0xc0000500,
+    0xc0000502, 0xc0000503, 0xc0000505, 0xc0000506, 0xc0000507, 0xc0000508, 0xc0000509, 0xc000050b, 0xc000050c,
+    0xe0000604, 0xc0000605, 0xc0000606, 0xc0000607, 0xc0000608, 0xc0000609, 0xc0000610, 0xc0000700, 0x80000701,
+    0x80000702, 0xc0000704, 0xc0000705, 0xc0000706, 0xc0000730, 0x80000800, 0x80000810, 0xc0000811, 0x00000815,
+    0x80000817, 0xc0000820, 0x00000821, 0xc0000823, 0x80000824, 0xc0000a00, 0xc0000a01, 0xc0000a02, 0x00000a03,
+    0xc0000a10, 0xc0000a11, 0xc0000a12, 0xc0000a20, 0xc0000a21, 0xc0000b00, 0xc0000b01, 0xc0000b02, 0xc0000b03,
+    0xc0000b06, 0x00000b07, 0xc0000b08, 0xc0000b09, 0x00000b0a, 0xc0000b0b, 0xc0000b0d, 0xc0000b0e, 0xc0000b0f,
+    0xc0000b10, 0xc0000b11, 0xc0000c00, 0xc0000c01, 0xc0000c02, 0xc0000c03, 0xc0000c04, 0xc0000c0a, 0x00000c0b,
+    0xc0001000, 0xc0001001,
 };
 
 /* Beside RAX. VP.ENTER is apart. */
 static const u16 seamcall_outputs[64] = {
     [2] = C | D, [3] = C | D | R8_ | R9_ | R10_ | R11_, [5] = C | D, [6] = C | D, [7] = C | D, [11] = D | R8_,
-    [12] = C | D | R8_, [13] = R8_, [14] = C | D | R8_, [15] = C | D, [16] = C | D, [21] = C, [23] = C | D | R9_ | R10_ | R11_,
-    [24] = C | D | R8_ | R9_ | R10_ | R11_, [25] = C | D | R8_, [26] = D | R8_, [28] = C | D | R8_ | R9_ | R10_ | R11_,
-    [29] = C | D, [30] = C | D | R9_ | R10_ | R11_, [32] = D | R9_, [33] = C | D | R8_ | R9_ | R10_, [34] = D | R8_,
-    [35] = C | D | R8_, [36] = D, [37] = R8_, [39] = C | D, [43] = R8_,
+    [12] = C | D | R8_, [13] = R8_, [14] = C | D | R8_, [15] = C | D, [16] = C | D, [21] = C,
+    [23] = C | D | R9_ | R10_ | R11_, [24] = C | D | R8_ | R9_ | R10_ | R11_, [25] = C | D | R8_, [26] = D | R8_,
+    [28] = C | D | R8_ | R9_ | R10_ | R11_, [29] = C | D, [30] = C | D | R9_ | R10_ | R11_, [32] = D | R9_,
+    [33] = C | D | R8_ | R9_ | R10_, [34] = D | R8_, [35] = C | D | R8_, [36] = D, [37] = R8_, [39] = C | D, [43] = R8_,
 };
 
 static const u16 tdcall_outputs[32] = {

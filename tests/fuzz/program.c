@@ -1,16 +1,19 @@
 /*
- * libFuzzer target: an input is a program against the module model. The first byte chooses the world, the second how time
- * passes; then follow steps of eight bytes each:
+ * libFuzzer target: an input is a program against the module model. The first byte chooses the world, the second how
+ * time passes; then follow steps of eight bytes each:
  *
- *   0  what: bits 2:0 enum step, 3 the logical processor, 5:4 version of the leaf, 6 interrupts off, 7 the next step runs
- *      in the middle of this one, on the other processor
- *   1  which leaf or exit    2 to 5  RCX, RDX, R8, R9    6  second byte of an operand    7  where the middle is
+ *   byte 0       what: bits 2:0 enum step, 3 the logical processor, 5:4 version of the leaf, 6 interrupts off, 7 the
+ *                next step runs in the middle of this one, on the other processor
+ *   byte 1       which leaf or exit
+ *   bytes 2 to 5 RCX, RDX, R8, R9
+ *   byte 6       second byte of an operand
+ *   byte 7       where the middle is
  *
- * Every part of the state is checked after each step (invariants.c), registers and statuses after each call (outputs.c).
- * TRACE=1 in the environment shows the calls of an input.
+ * Every part of the state is checked after each step (invariants.c), registers and statuses after each call
+ * (outputs.c). TRACE=1 in the environment shows the calls of an input.
  *
- * Left out: writes to TD memory with a shared KeyID, by the VMM or by module or TD on the VMM's word. What hardware makes of
- * them is the platform's affair, not the model's.
+ * Left out: writes to TD memory with a shared KeyID, by the VMM or by module or TD on the VMM's word. What hardware
+ * makes of them is the platform's affair, not the model's.
  */
 #include "tests/fuzz/operands.h"
 
@@ -23,16 +26,7 @@
 #define LONG_MODE_CS (1u << 13)
 #define IF_BIT       (1ull << 9)
 
-enum step {
-    STEP_SEAMCALL,
-    STEP_TDCALL,
-    STEP_EXIT,
-    STEP_SET,
-    STEP_WRITE,
-    STEP_KNOB,
-    STEP_SEAMCALL_TOO,
-    STEP_TDCALL_TOO
-};
+enum step { STEP_SEAMCALL, STEP_TDCALL, STEP_EXIT, STEP_SET, STEP_WRITE, STEP_KNOB, STEP_SEAMCALL2, STEP_TDCALL2 };
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -41,7 +35,8 @@ static struct {
     const u8 *at, *end;
     bool in_middle; /* of a call of `outer` */
     unsigned outer, points_left;
-    u64 set_mask; /* registers that STEP_SET has chosen for the next call */
+    unsigned calls, refused; /* of this step */
+    u64 set_mask;            /* registers that STEP_SET has chosen for the next call */
     u64 set[SEAM_GPRS];
 } program;
 
@@ -59,7 +54,7 @@ static void show(const char *what, const struct seam_lp *lp, u64 which, const u6
                 lp->td ? "in TD" : "VMM", (unsigned long long)(lp->td ? lp->td->gpr[RAX] : lp->vmm[RAX]));
 }
 
-/* --- the middle of a call --------------------------------------------------------------------------------------------- */
+/* --- the middle of a call --- */
 
 static void in_the_middle(struct seam_lp *lp)
 {
@@ -86,7 +81,7 @@ static void disarm(void)
         platform_host_knobs.atomic_point = NULL;
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------------- */
+/* --- calls --- */
 
 static void draw_registers(const u8 *step, const struct fuzz_leaf *leaf, u64 gpr[SEAM_GPRS])
 {
@@ -144,6 +139,8 @@ static void seamcall(const u8 *step, unsigned lp_index)
     disarm();
     fuzz_tracking_called(lp_index);
     show("SEAMCALL", lp, before[RAX], before);
+    program.calls++;
+    program.refused += next == SEAM_TO_VMM && lp->vmm[RAX] >> 63;
     if (next == SEAM_TO_VMM)
         fuzz_check_seamcall(before, lp->vmm);
     else if (memcmp(before, lp->vmm, sizeof(before)) != 0)
@@ -172,6 +169,8 @@ static void leave(const u8 *step, unsigned lp_index)
     arm(step, lp_index);
     enum seam_next next = module_td_exit(lp);
     disarm();
+    program.calls++;
+    program.refused += tdcall && next == SEAM_TO_TD && td->gpr[RAX] >> 63;
     show(tdcall ? "TDCALL" : "exit", lp, tdcall ? gpr[RAX] : reason, gpr);
     if (next == SEAM_TO_VMM)
         fuzz_check_td_exit(vmm, lp->vmm);
@@ -230,14 +229,15 @@ static void vm_exit(const u8 *step, unsigned lp_index)
     leave(step, lp_index);
 }
 
-/* --- what else happens --------------------------------------------------------------------------------------------------- */
+/* --- what else happens --- */
 
 static u32 word(const u8 *step)
 {
     return (u32)step[4] | (u32)step[5] << 8 | (u32)step[6] << 16 | (u32)step[7] << 24;
 }
 
-/* One register of the next call: a raw value, its halves, one bit, an earlier call's output, or an operand of any kind. */
+/* One register of the next call: a raw value, its halves, one bit, an earlier call's output, or an operand of any kind.
+ */
 static void set_register(const u8 *step, unsigned lp_index)
 {
     const struct seam_lp *lp = &platform_host_lps[lp_index];
@@ -321,7 +321,7 @@ static void turn_knob(const u8 *step, unsigned lp_index)
     }
 }
 
-/* --- steps ------------------------------------------------------------------------------------------------------------------ */
+/* --- steps --- */
 
 #define ANY_LP FUZZ_LPS
 
@@ -335,11 +335,11 @@ static bool run_step(unsigned only_lp)
     unsigned lp = only_lp == ANY_LP ? step[0] >> 3 & 1 : only_lp;
     switch (step[0] & 7) {
     case STEP_SEAMCALL:
-    case STEP_SEAMCALL_TOO:
+    case STEP_SEAMCALL2:
         seamcall(step, platform_host_lps[lp].td && only_lp == ANY_LP ? 1 - lp : lp);
         break;
     case STEP_TDCALL:
-    case STEP_TDCALL_TOO:
+    case STEP_TDCALL2:
         tdcall(step, lp);
         break;
     case STEP_EXIT:
@@ -355,6 +355,17 @@ static bool run_step(unsigned only_lp)
         turn_knob(step, lp);
     }
     return true;
+}
+
+static bool run_checked_step(void)
+{
+    u64 digest = fuzz_state_digest();
+    program.calls = program.refused = 0;
+    bool more = run_step(ANY_LP);
+    fuzz_check_state();
+    if (program.calls && program.refused == program.calls && digest != fuzz_state_digest())
+        fuzz_fail("a refused call has changed something");
+    return more;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -377,7 +388,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     memset(&program, 0, sizeof(program));
     program.at = data + 2;
     program.end = data + size;
-    for (unsigned i = 0; i < STEPS_MAX && run_step(ANY_LP); i++)
-        fuzz_check_state();
+    for (unsigned i = 0; i < STEPS_MAX && run_checked_step(); i++)
+        ;
     return 0;
 }

@@ -1,10 +1,10 @@
 /*
- * What TLB tracking is there for, checked without a look at how the module does it: a page leaves a TD, or changes its size,
- * only when no processor that runs the TD can still hold the translation that led to it. A processor may hold one from its
- * last INVEPT on; a translation can be made until its entry is blocked.
+ * What TLB tracking is there for, checked without a look at how the module does it: a page leaves a TD, or changes its
+ * size, only when no processor that runs the TD can still hold the translation that led to it. A processor may hold one
+ * from its last INVEPT on; a translation can be made until its entry is blocked.
  *
- * Time is counted in steps of the input. What happens within one step, a call in the middle of another, has no order here and
- * is given the benefit of the doubt.
+ * Time is counted in steps of the input. What happens within one step, a call in the middle of another, has no order
+ * here and is given the benefit of the doubt.
  */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,6 @@
 /*
- * The states that inputs start from, each built once by ordinary calls: a platform on which nothing has happened, a system
- * that is ready, and systems with TDs whose memory shows every kind of Secure EPT entry.
+ * The states that inputs start from, each built once by ordinary calls: a platform on which nothing has happened, a
+ * system that is ready, and systems with TDs whose memory shows every kind of Secure EPT entry.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -50,7 +50,7 @@ static void must(unsigned lp, unsigned leaf, u64 rcx, u64 rdx, u64 r8, u64 r9)
                   (unsigned long long)rdx, (unsigned long long)r8, (unsigned long long)status);
 }
 
-/* --- tables in VMM memory ---------------------------------------------------------------------------------------- */
+/* --- tables in VMM memory --- */
 
 static void write_tdmrs(void)
 {
@@ -82,7 +82,8 @@ static void write_params(void)
     }
 }
 
-/* A chain of tables, of which each entry 0 leads on and entry 1 is a leaf; the shared bit is part of the first index. */
+/* A chain of tables, of which each entry 0 leads on and entry 1 is a leaf; the shared bit is part of the first index.
+ */
 static void write_shared_ept(void)
 {
     for (unsigned i = 0; i < 4; i++) {
@@ -95,7 +96,7 @@ static void write_shared_ept(void)
     top[256] = top[8] = top[0];
 }
 
-/* --- system and TDs ------------------------------------------------------------------------------------------------ */
+/* --- system and TDs --- */
 
 static void fresh(void)
 {
@@ -218,8 +219,8 @@ static void map_giga(void)
 }
 
 /*
- * By region of 2M: 0 some 4K pages, 1 mapped, 2 pending, 3 mapped in 512 pieces that can be merged, 4 the same pending, 5
- * blocked, 6 an empty table, 7 free.
+ * By region of 2M: 0 some 4K pages, 1 mapped, 2 pending, 3 mapped in 512 pieces that can be merged, 4 the same pending,
+ * 5 blocked, 6 an empty table, 7 free.
  */
 static void running(unsigned params, unsigned top)
 {
