@@ -21,6 +21,11 @@ static bool is_full(const struct mirror_table *t)
     return t->home_leaves == TABLE_ENTRIES;
 }
 
+static bool is_home_leaf(u64 entry)
+{
+    return mirror_state(entry) == MIRROR_LEAF && (entry & MIRROR_AT_HOME);
+}
+
 /* All children leaves at home, or tables that are full of leaves at home themselves. */
 static bool can_merge_2m_children(const struct mirror_table *t, unsigned *tables)
 {
@@ -29,7 +34,7 @@ static bool can_merge_2m_children(const struct mirror_table *t, unsigned *tables
         return false;
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
         u64 entry = atomic_load(&t->entry[i]);
-        if (mirror_state(entry) == MIRROR_LEAF && (entry & MIRROR_AT_HOME))
+        if (is_home_leaf(entry))
             continue;
         if (!mirror_is_table(entry) || (entry & MIRROR_BY_HAND) || !is_full(mirror_child(entry)))
             return false;
@@ -97,6 +102,22 @@ static struct plan_fault find(struct tdp *t, gpa_t gpa, level_t level, struct mi
     }
 }
 
+/* The first child of a table that is in the way of a merge: absent, blocked, away from home, or a table with such a
+ * child. */
+static gpa_t first_obstacle(const struct mirror_table *table, gpa_t gpa, level_t level)
+{
+    level_t below = level_below(level);
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        u64 entry = atomic_load(&table->entry[i]);
+        gpa_t at = gpa_add(gpa, i * level_bytes(below));
+        bool mergeable_table = mirror_is_table(entry) && !(entry & MIRROR_BY_HAND);
+        if (is_home_leaf(entry) || (mergeable_table && is_full(mirror_child(entry))))
+            continue;
+        return mergeable_table && below.raw > 0 ? first_obstacle(mirror_child(entry), at, below) : at;
+    }
+    return gpa;
+}
+
 struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
 {
     struct mirror_iter it;
@@ -107,8 +128,15 @@ struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
         return f;
     if (mirror_is_leaf(it.entry))
         return fault(ERR_EXISTS, "this is one page already", gpa);
+    if (mirror_state(it.entry) == MIRROR_NONE)
+        return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
+    if (!mirror_is_table(it.entry))
+        return fault(ERR_BUSY, "another operation is at work on this entry", gpa);
+    if (!slot_may_be(tdp_slot(t, gpa, level_bytes(level)), gpa, level))
+        return fault(ERR_STATE, "the memory behind this region cannot be one page of this size", gpa);
     if (!plan_can_merge(t, &it, &tables))
-        return fault(ERR_STATE, "not all pages of the region are mapped, private, unblocked and in place", gpa);
+        return fault(ERR_STATE, "a page of the region is absent, shared, blocked or not in place",
+                     first_obstacle(mirror_child(it.entry), gpa, level));
     plan_add_merge(p, &it, 0);
     return fine(p, gpa);
 }

@@ -47,6 +47,8 @@ struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level, struct plan
 
 struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry)
 {
+    if (level.raw > t->max_level.raw && level.raw <= 2)
+        return tdp_error(ERR_ARGUMENT, "the level is above the largest that this TD may have", gpa);
     struct tdp_report r = operate(t, gpa, level, 1, plan_merge, dry);
     if (r.err == ERR_TDX && tdx_is(r.status, TDX_EPT_INVALID_PROMOTE_CONDITIONS))
         r.what = "PROMOTE: not all pages of the region are accepted, or not all are pending";

@@ -161,7 +161,7 @@ static void test_levels_end_where_the_td_was_told_to(void **state)
     expect(0, TDP_PENDING, 0); /* 4k */
     assert_int_equal(tb_accept(TB_2M, 0), 0);
     expect(TB_2M, TDP_MAPPED, 0);
-    refused(tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL), ERR_STATE);
+    refused(tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL), ERR_ARGUMENT);
     fine(tb_convert(0, TB_2M, TDP_SHARED));
     expect(0, TDP_IS_SHARED, 0);
 }
@@ -288,6 +288,27 @@ static void test_merge_of_mixed_pages_is_refused_and_undone(void **state)
     expect(0x5000, TDP_MAPPED, 0);
     expect(0x3000, TDP_PENDING, 0);
     tb_verify_page(0x5000);
+}
+
+/* A merge that cannot be says which page is in the way. */
+static void test_merge_names_the_obstacle(void **state)
+{
+    have(0, TB_1G);
+    fine(tdp_split(tb.tdp, at(3 * TB_2M), LEVEL_2M, NULL));
+    fine(tb_convert(5 * TB_2M + 0x7000, TB_4K, TDP_SHARED));
+    struct tdp_report r = tdp_merge(tb.tdp, at(0), LEVEL_1G, NULL);
+    refused(r, ERR_STATE);
+    assert_int_equal(r.at.raw, 5 * TB_2M + 0x7000);
+    fine(tdp_block(tb.tdp, at(3 * TB_2M + 0x4000), LEVEL_4K, NULL));
+    r = tdp_merge(tb.tdp, at(3 * TB_2M), LEVEL_2M, NULL);
+    refused(r, ERR_STATE);
+    assert_int_equal(r.at.raw, 3 * TB_2M + 0x4000);
+    fine(tdp_block(tb.tdp, at(TB_2M), LEVEL_2M, NULL));
+    r = tdp_merge(tb.tdp, at(0), LEVEL_1G, NULL);
+    refused(r, ERR_STATE);
+    assert_int_equal(r.at.raw, TB_2M);
+    fine(tdp_unblock(tb.tdp, at(TB_2M), LEVEL_2M, NULL));
+    fine(tdp_unblock(tb.tdp, at(3 * TB_2M + 0x4000), LEVEL_4K, NULL));
 }
 
 static void test_merge_1g_with_accepted_parts(void **state)
@@ -509,6 +530,7 @@ int main(void)
         T_WITH(make_scattered, test_scattered_memory_is_mapped_page_by_page),
         T(test_data_survives_split_and_merge),
         T(test_merge_of_mixed_pages_is_refused_and_undone),
+        T(test_merge_names_the_obstacle),
         T(test_merge_1g_with_accepted_parts),
         T(test_converted_memory_is_zero_and_its_neighbours_are_not),
         T(test_shared_2m_leaf_is_cut_when_a_part_goes_back),
