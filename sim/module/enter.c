@@ -1,14 +1,15 @@
 /*
  * TDH.VP.ENTER: the checks before a vCPU runs, the registers that the VMM hands to it, and what the stepping filter has
  * to say (Intel TDX Module v1.5 ABI Specification, "TDH.VP.ENTER Leaf"; Base Architecture Specification, "TD Entry" and
- * "TLB Tracking"). Extended state is the machine's affair; there are no L2 VMs, so bit 1 of RCX (resume L1) is refused.
+ * "TLB Tracking"). Extended state is the machine's affair; there are no L2 VMs, so bit 53 of RCX (resume L1) is refused.
  */
 #include "sim/module/guest.h"
 #include "sim/module/leaves.h"
 
-#define ENTER_HOST_HINT 1ull
-#define ENTER_RESUME_L1 2ull
-#define ENTER_RESERVED  0xfff0000000000ffcull
+#define ENTER_TDVPR     0x000ffffffffff000ull
+#define ENTER_HOST_HINT (1ull << 52)
+#define ENTER_RESUME_L1 (1ull << 53)
+#define ENTER_RESERVED  0xffc0000000000fffull
 #define STATUS_HINT     (1ull << 60)
 #define EXIT_EPT_FAULT  48
 #define EPT_WRITE       2
@@ -26,7 +27,7 @@ static u64 open_vcpu(struct entry *e)
     u64 rcx = c->in[RCX];
     if (rcx & ENTER_RESERVED)
         return status_operand(TDX_OPERAND_INVALID, RCX);
-    u64 status = tdvps_open(c, rcx & ~0xfffull, LOCK_SHARED, RCX, &e->vcpu, &e->td);
+    u64 status = tdvps_open(c, rcx & ENTER_TDVPR, LOCK_SHARED, RCX, &e->vcpu, &e->td);
     if (status == TDX_SUCCESS)
         status = tdcs_open(c, &e->td, LOCK_SHARED);
     if (status == TDX_SUCCESS)
@@ -170,7 +171,7 @@ static void run_vcpu(struct entry *e)
     if (tdvps->last_td_exit == LAST_EXIT_VMCALL)
         take_vmcall_answer(e);
     else if (tdvps->last_td_exit == LAST_EXIT_TRAP)
-        run->gpr[RAX] |= e->c->in[RCX] & ENTER_HOST_HINT ? STATUS_HINT : 0;
+        run->gpr[RAX] = (run->gpr[RAX] & ~STATUS_HINT) | (e->c->in[RCX] & ENTER_HOST_HINT ? STATUS_HINT : 0);
     if (tdvps->pend_nmi && tdvps->ve_info.valid == 0)
         run->nmi_window = true;
     tdvps->state = VCPU_ACTIVE;

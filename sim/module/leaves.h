@@ -65,6 +65,7 @@ u64 leaf_sys_key_config(struct call *c);
 u64 leaf_sys_info(struct call *c);
 u64 leaf_sys_lp_shutdown(struct call *c);
 u64 leaf_sys_shutdown(struct call *c);
+u64 leaf_sys_update(struct call *c);
 /* sys_config.c */
 u64 leaf_sys_config(struct call *c);
 /* tdmr.c */

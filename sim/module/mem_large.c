@@ -43,6 +43,7 @@ u64 leaf_mem_page_demote(struct call *c)
         status = sept_begin_with_tdr(c, tdr_hpa, LEVEL_2M, LEVEL_1G, LOCK_SHARED, &op);
     if (status)
         return status;
+    op.walk.value = sept_without_count(&op.walk); /* nor in a refusal */
     u64 hpa = sept_leaf_hpa(&op.walk);
     struct pamt_entry *page = pamt_known(hpa, op.walk.level);
     if (!has_feature(FEATURES0_NON_BLOCKING_RESIZE))

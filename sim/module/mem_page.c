@@ -7,6 +7,8 @@
 #include "sim/module/measure.h"
 #include "sim/module/sept.h"
 
+#define HPA_BITS ((1ull << 52) - 1)
+
 static void own_page(struct pamt_entry *entry, u64 hpa, enum page_level level, u64 tdr_hpa)
 {
     pamt_set(entry, PT_REG, tdr_hpa);
@@ -83,6 +85,7 @@ u64 leaf_mem_page_remove(struct call *c)
     u64 status = sept_begin(c, LEVEL_4K, LEVEL_1G, LOCK_SHARED, &op);
     if (status)
         return status;
+    op.walk.value = sept_without_count(&op.walk); /* nor in a refusal */
     u64 hpa = sept_leaf_hpa(&op.walk);
     struct pamt_entry *page = pamt_known(hpa, op.walk.level);
     status = mdl_call_lock(c, &page->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
@@ -109,7 +112,7 @@ static u64 relocate_check(struct call *c, struct sept_op *op, struct pamt_entry 
     if (status)
         return status;
     u64 hpa = sept_leaf_hpa(&op->walk);
-    if (hpa == c->in[R8])
+    if (hpa == (c->in[R8] & HPA_BITS)) /* bits above do not hide that it is the same page */
         return status_operand(TDX_OPERAND_INVALID, R8);
     *old = pamt_known(hpa, LEVEL_4K);
     status = mdl_call_lock(c, &(*old)->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);

@@ -32,7 +32,7 @@ u64 leaf_mem_range_block(struct call *c)
     if (status)
         return status;
     /* A 2M page that the TD has accepted in part starts over. */
-    u64 clean = sept_is_leaf(op.walk.value) ? (op.walk.value & ~SEPT_HPA) | sept_leaf_hpa(&op.walk) : op.walk.value;
+    u64 clean = sept_without_count(&op.walk);
     struct pamt_entry *page = bepoch_entry(&op.walk);
     sept_store(c, op.walk.entry, sept_with_state(clean, blocked(sept_state(clean))));
     plat_atomic_point(c->lp);

@@ -1,6 +1,6 @@
 /*
  * SEAMCALL: from RAX to the handler. TDX Module v1.5 ABI Specification, "SEAMCALL Instruction". What is left out
- * (migration, service TDs, module update) answers like a leaf that does not exist.
+ * (migration, service TDs) answers like a leaf that does not exist.
  */
 #include "sim/module/leaves.h"
 
@@ -53,6 +53,7 @@ const struct leaf mdl_seamcalls[SEAMCALL_LEAVES] = {
     [TDH_SYS_LP_SHUTDOWN]     = {leaf_sys_lp_shutdown,     0, true},
     [TDH_SYS_CONFIG]          = {leaf_sys_config,          0, true},
     [TDH_SYS_SHUTDOWN]        = {leaf_sys_shutdown,        0, false},
+    [TDH_SYS_UPDATE]          = {leaf_sys_update,          0, true},
 };
 /* clang-format on */
 

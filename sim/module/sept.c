@@ -101,6 +101,12 @@ void sept_store_unlock(struct call *c, u64 *entry, u64 value)
     mdl_unlock_forget(&c->locks, entry);
 }
 
+u64 sept_without_count(const struct sept_walk *walk)
+{
+    bool counts = sept_state(walk->value) == SEPT_PENDING && walk->level == LEVEL_2M;
+    return counts ? walk->value & ~SEPT_ACCEPT_COUNT : walk->value;
+}
+
 u64 sept_shown(u64 entry)
 {
     if (sept_state(entry) == SEPT_FREE)

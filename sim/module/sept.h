@@ -64,6 +64,8 @@ void sept_store(struct call *c, u64 *entry, u64 value);
 void sept_report(struct call *c, const struct sept_walk *walk);
 /* The entry as RCX shows it. */
 u64 sept_shown(u64 entry);
+/* The entry without the count of an interrupted ACCEPT, which only a 2M PENDING entry has. */
+u64 sept_without_count(const struct sept_walk *walk);
 
 /* A GPA operand with level in bits 2:0: reserved bits, level range and alignment. OPERAND_INVALID|operand. */
 u64 sept_check_gpa(u64 operand_value, unsigned min_level, unsigned max_level, unsigned operand);

@@ -1,6 +1,6 @@
 /*
- * Bringing the module up and down: TDH.SYS.INIT, LP.INIT, KEY.CONFIG, INFO, LP.SHUTDOWN, SHUTDOWN. TDX Module v1.5
- * Base Architecture Specification, "Intel TDX Module Lifecycle". TDH.SYS.CONFIG is in sys_config.c. What a genuine
+ * Bringing the module up and down: TDH.SYS.INIT, LP.INIT, KEY.CONFIG, INFO, LP.SHUTDOWN, SHUTDOWN, UPDATE. TDX Module
+ * v1.5 Base Architecture Specification, "Intel TDX Module Lifecycle". TDH.SYS.CONFIG is in sys_config.c. What a genuine
  * module checks on the CPU (MSRs, CPUID, SMRRs) holds on the simulated machine by construction.
  */
 #include "sim/module/bytes.h"
@@ -180,6 +180,20 @@ static bool others_are_in_seam(const struct seam_lp *self)
         if (i != self->index && (mdl_sys.lps[i].in_seamcall || mdl_sys.lps[i].inside.count))
             return true;
     return false;
+}
+
+/*
+ * Taking over from an older module: there never is one. Without a record of it, this is the order of checks of
+ * tdh_sys_update() in the module's public source.
+ */
+u64 leaf_sys_update(struct call *c)
+{
+    u64 status = lock_sys(c, LOCK_EXCLUSIVE);
+    if (status)
+        return status;
+    if (mdl_sys.state != SYS_INIT_DONE || mdl_sys.lp_init_count < plat_info()->lp_count)
+        return TDX_SYS_STATE_INCORRECT;
+    return TDX_SYS_INVALID_HANDOFF;
 }
 
 /* There is no other module to hand state to; what is left is that no leaf runs any more. */
