@@ -135,9 +135,7 @@ struct tdvps {
     u64 tdvps_pa[TDVPS_PAGES_MAX]; /* [0] is the TDVPR */
     u32 assoc_lpid;                /* NO_LP: none */
     u64 vcpu_epoch;
-    bool cpuid_supervisor_ve, cpuid_user_ve;
-    bool pend_nmi;
-    u8 pend_nmi_value; /* the byte as written */
+    u8 cpuid_supervisor_ve, cpuid_user_ve, pend_nmi; /* bytes as TDH.VP.WR and TDG.VP.WR left them: not 0 means yes */
     bool nmi_unblocking_due_to_iret;
     u64 xfam;
     /* zero-step filter */

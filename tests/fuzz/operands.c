@@ -24,8 +24,8 @@ static const struct fuzz_leaf seamcalls[] = {
 
 static const struct fuzz_leaf tdcalls[] = {
     {0, {K_VALUE}}, {1, {K_NONE}}, {2, {K_GPA, K_SMALL}}, {3, {K_NONE}}, {4, {K_GPA, K_GPA, K_SMALL}}, {5, {K_SMALL}},
-    {6, {K_GPA}}, {7, {K_NONE, K_FIELD}}, {8, {K_NONE, K_FIELD, K_VALUE, K_VALUE}}, {9, {K_SMALL, K_FIELD}},
-    {10, {K_NONE, K_FIELD, K_VALUE, K_VALUE}}, {11, {K_NONE, K_FIELD}}, {12, {K_NONE, K_GPA, K_FIELD}},
+    {6, {K_GPA}}, {7, {K_SMALL, K_FIELD}}, {8, {K_SMALL, K_FIELD, K_VALUE, K_VALUE}}, {9, {K_SMALL, K_FIELD}},
+    {10, {K_SMALL, K_FIELD, K_VALUE, K_VALUE}}, {11, {K_NONE, K_FIELD}}, {12, {K_NONE, K_GPA, K_FIELD}},
     {18, {K_SMALL, K_FIELD}}, {20, {K_SMALL}}, {22, {K_GPA}}, {23, {K_GPA}}, {24, {K_GPA, K_SMALL, K_SMALL}},
     {25, {K_SMALL}}, {26, {K_SMALL}}, {27, {K_SMALL}}, {31, {K_NONE}}, {6, {K_GPA}}, {6, {K_GPA}},
 };
