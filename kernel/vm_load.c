@@ -12,7 +12,6 @@
 
 #include "kernel/payload.h"
 #include "lib/bits.h"
-#include "lib/hw/cpu.h"
 #include "lib/string.h"
 #include "mm/page.h"
 
@@ -58,7 +57,6 @@ enum err vm_layout(struct fault_text *fault)
 static enum err load_rom(struct fault_text *fault)
 {
     struct payload_image image = payload_rom();
-    hpa_t copy;
 
     if (vm.rom.raw >= vm.memory_bytes) {
         enum err e = tdp_add_slot(vm.tdp, vm.rom, rom_bytes());
@@ -66,23 +64,21 @@ static enum err load_rom(struct fault_text *fault)
             return fault_say(fault, e, "the slot of the ROM at 0x%llx: %s", (unsigned long long)vm.rom.raw,
                              err_text(e));
     }
-    enum err e = page_alloc_range(rom_bytes(), PAGE_BYTES, &copy);
-    if (e != ERR_OK)
-        return fault_say(fault, e, "loading the ROM: %s", err_text(e));
-    memset(phys_ptr(copy), 0, rom_bytes());
-    memcpy(phys_ptr(copy), image.bytes, image.size);
-    struct tdp_report r = tdp_load(vm.tdp, vm.rom, phys_ptr(copy), rom_bytes());
-    page_free_range(copy, rom_bytes());
+    void *copy = page_take(rom_bytes()); /* zeroed, and reset where a TD had it before */
+    if (copy == NULL)
+        return fault_say(fault, ERR_NO_MEMORY, "loading the ROM: %s", err_text(ERR_NO_MEMORY));
+    memcpy(copy, image.bytes, image.size);
+    struct tdp_report r = tdp_load(vm.tdp, vm.rom, copy, rom_bytes());
+    page_give(copy, rom_bytes());
     return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the ROM", &r);
 }
 
-/* The image as it will be measured: the file, the header filled in, zeros behind it. */
+/* The image as it will be measured: the file, the header filled in; `to` is zeroed and stays so behind it. */
 static void build_image(void *to)
 {
     struct payload_image image = payload_probe();
     struct probe_header h;
 
-    memset(to, 0, vm.payload_bytes);
     memcpy(to, image.bytes, min_u64(image.size, vm.payload_bytes));
     memcpy(&h, to, sizeof(h));
     h.mailboxes = vm.mailboxes.raw;
@@ -93,14 +89,13 @@ static void build_image(void *to)
 
 static enum err load_image(struct fault_text *fault)
 {
-    hpa_t copy;
-    enum err e = page_alloc_range(vm.payload_bytes, PAGE_BYTES, &copy);
+    void *copy = page_take(vm.payload_bytes);
 
-    if (e != ERR_OK)
-        return fault_say(fault, e, "loading the payload: %s", err_text(e));
-    build_image(phys_ptr(copy));
-    struct tdp_report r = tdp_load(vm.tdp, vm.payload, phys_ptr(copy), vm.payload_bytes);
-    page_free_range(copy, vm.payload_bytes);
+    if (copy == NULL)
+        return fault_say(fault, ERR_NO_MEMORY, "loading the payload: %s", err_text(ERR_NO_MEMORY));
+    build_image(copy);
+    struct tdp_report r = tdp_load(vm.tdp, vm.payload, copy, vm.payload_bytes);
+    page_give(copy, vm.payload_bytes);
     return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the payload", &r);
 }
 
