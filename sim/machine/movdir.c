@@ -1,7 +1,8 @@
 /*
  * MOVDIR64B for a CPU that has none, SDM vol. 2. A page is cleared by 64 of them in a loop; so that this does not cost 64 exits,
  * the loop's other instructions are interpreted too as long as they are simple: register arithmetic and jumps in 64-bit mode. The
- * first instruction that is not goes back to the CPU, which continues there. Bounded, so that interrupts wait little.
+ * first instruction that is not goes back to the CPU, which continues there. Bounded, so that interrupts wait little. Of the usual
+ * loop, which only counts, all turns but the last within a page are done at once.
  *
  * Left out: a loop that overwrites its own code sees the change at the next exit only; permissions of the VMM's page tables are
  * not checked, presence is.
@@ -13,6 +14,7 @@
 
 #define LINE         64
 #define STEPS_MAX    4096
+#define TURNS_A_STEP 4 /* of a whole loop: what they cost */
 #define DECODED      32
 #define VECTOR_PF    14
 #define PF_WRITE     2
@@ -25,6 +27,22 @@
 #define RFLAGS_OF    (1ull << 11)
 #define RFLAGS_ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
+/*
+ * A loop around one MOVDIR64B, as learned in its first turn: every turn adds `step` to the registers, and the jump at its end is
+ * taken until `counter` is zero, or until it reaches `limit`.
+ */
+#define BODY_MAX 8
+enum loop_state { LOOP_NONE, LOOP_LEARNING, LOOP_KNOWN, LOOP_TOO_HARD };
+struct loop {
+    enum loop_state state;
+    u64 head; /* RIP of the MOVDIR64B */
+    struct insn body[BODY_MAX];
+    unsigned count;
+    u64 step[SEAM_GPRS];
+    unsigned counter, limit;
+    bool has_limit, exact; /* exact: until equal to the limit, not until no longer below it */
+};
+
 /* One run: instructions decoded so far, and the last translations. */
 struct run {
     struct cpu *cpu;
@@ -33,6 +51,7 @@ struct run {
         struct insn insn;
     } decoded[DECODED];
     u64 from_linear, from_gpa, to_linear, to_gpa; /* page addresses; ~0 = none yet */
+    struct loop loop;
 };
 
 static u64 load_gpr(struct cpu *cpu, unsigned n, bool wide)
@@ -299,6 +318,136 @@ static bool is_movdir64b(const struct insn *insn)
            !insn->vex && !insn->evex;
 }
 
+/* --- whole loops ------------------------------------------------------------------------------------------------------- */
+
+static bool learn_step(struct loop *loop, unsigned reg, u64 step)
+{
+    loop->step[reg] += step;
+    loop->counter = reg;
+    loop->has_limit = false;
+    return true;
+}
+
+static bool learn_limit(struct loop *loop, unsigned counter, unsigned limit)
+{
+    loop->counter = counter;
+    loop->limit = limit;
+    loop->has_limit = true;
+    return true;
+}
+
+/* What one instruction between the MOVDIR64B and the jump does in every turn; false: too hard. The last one sets the flags. */
+static bool learn(struct loop *loop, const struct insn *insn)
+{
+    unsigned reg = insn_reg(insn), rm = insn_rm(insn), group = insn->modrm >> 3 & 7;
+    if (insn->map != MAP_ONE || !(insn->rex & 8) || !insn->has_modrm || insn_rm_is_memory(insn))
+        return false;
+    switch (insn->opcode) {
+    case 0x39:
+        return learn_limit(loop, rm, reg);
+    case 0x3b:
+        return learn_limit(loop, reg, rm);
+    case 0x81:
+    case 0x83: {
+        u64 value = (u64)immediate(insn, insn->opcode == 0x83 ? 1 : 4);
+        return (group == ALU_ADD || group == ALU_SUB) && learn_step(loop, rm, group == ALU_ADD ? value : -value);
+    }
+    case 0xff:
+        return group < 2 && learn_step(loop, rm, group ? ~0ull : 1);
+    }
+    return false;
+}
+
+/* The condition of the jump at the end: JNE, or JB after a comparison. */
+static bool learn_jump(struct loop *loop, const struct insn *insn)
+{
+    unsigned condition_code = insn->opcode & 15;
+    bool is_jcc = (insn->map == MAP_ONE && insn->opcode >> 4 == 7) || (insn->map == MAP_0F && insn->opcode >> 4 == 8);
+    loop->exact = condition_code == 5;
+    return is_jcc && (condition_code == 5 || (condition_code == 2 && loop->has_limit));
+}
+
+static void learn_loop(struct loop *loop)
+{
+    bool known = loop->count >= 3;
+    for (unsigned i = 1; known && i + 1 < loop->count; i++)
+        known = learn(loop, &loop->body[i]);
+    known = known && learn_jump(loop, &loop->body[loop->count - 1]) && !(loop->has_limit && loop->step[loop->limit]);
+    known = known && loop->step[insn_reg(&loop->body[0])] == LINE && !loop->body[0].addrsize;
+    loop->state = known ? LOOP_KNOWN : LOOP_TOO_HARD;
+}
+
+/* How often the loop goes round from its head on; 0 where that is not clear. */
+static u64 turns_left(struct cpu *cpu, const struct loop *loop)
+{
+    u64 at = *guest_gpr(cpu, loop->counter), step = loop->step[loop->counter];
+    if (!loop->has_limit) { /* down to zero */
+        step = -step;
+        return step && step < 1ull << 32 && at % step == 0 ? at / step : 0;
+    }
+    u64 limit = *guest_gpr(cpu, loop->limit), distance = limit - at;
+    if (at >= limit || !step || step >= 1ull << 32 || distance >= 1ull << 62 || (loop->exact && distance % step))
+        return 0;
+    return (distance + step - 1) / step;
+}
+
+static void take_turns(struct cpu *cpu, const struct loop *loop, u64 turns)
+{
+    for (unsigned i = 0; i < SEAM_GPRS; i++)
+        if (loop->step[i])
+            *guest_gpr(cpu, i) += loop->step[i] * turns;
+}
+
+/* The same source in every turn. */
+static bool source_stays(struct cpu *cpu, const struct loop *loop, u64 *from)
+{
+    u64 later;
+    bool ok = guest_operand(cpu, &loop->body[0], from);
+    take_turns(cpu, loop, 1);
+    ok = guest_operand(cpu, &loop->body[0], &later) && ok;
+    take_turns(cpu, loop, ~0ull);
+    return ok && later == *from;
+}
+
+/* At the head of a known loop: turns up to the end of the page, the last turn of all excepted. Returns how many were taken. */
+static u64 skip_ahead(struct run *run)
+{
+    struct cpu *cpu = run->cpu;
+    const struct loop *loop = &run->loop;
+    u64 to = *guest_gpr(cpu, insn_reg(&loop->body[0])), turns = turns_left(cpu, loop);
+    u64 in_page = (4096 - (to & 0xfff)) / LINE, from, gpa, line[LINE / 8];
+    turns = turns > in_page ? in_page : turns ? turns - 1 : 0;
+    if (!turns || to & (LINE - 1) || !source_stays(cpu, loop, &from) || (from & 0xfff) > 4096 - LINE)
+        return 0;
+    if (!page_of(run, from, false, &gpa) || !page_of(run, to, true, &gpa))
+        return 0;
+    if (run->from_gpa == run->to_gpa) /* the source may change under way */
+        return 0;
+    u64 *target = plain(gpa);
+    read_line(run, from, line);
+    for (u64 i = 0; target && i < turns * (LINE / 8); i++)
+        target[i] = line[i % (LINE / 8)];
+    take_turns(cpu, loop, turns);
+    return turns;
+}
+
+/* An instruction is about to be run: it belongs to the loop's first turn, or begins another. */
+static void watch_loop(struct loop *loop, u64 rip, const struct insn *insn)
+{
+    if (loop->state == LOOP_NONE && is_movdir64b(insn)) {
+        loop->state = LOOP_LEARNING;
+        loop->head = rip;
+    } else if (loop->state == LOOP_LEARNING && rip == loop->head) {
+        learn_loop(loop);
+    } else if (loop->state == LOOP_LEARNING && (loop->count == BODY_MAX || is_movdir64b(insn))) {
+        loop->state = LOOP_TOO_HARD;
+    }
+    if (loop->state == LOOP_LEARNING)
+        loop->body[loop->count++] = *insn;
+}
+
+/* --- the run ----------------------------------------------------------------------------------------------------------- */
+
 static const struct insn *fetch(struct run *run)
 {
     u64 rip = run->cpu->vmm->rip;
@@ -311,21 +460,27 @@ static const struct insn *fetch(struct run *run)
     return &run->decoded[slot].insn;
 }
 
+static bool run_one(struct run *run, const struct insn *insn)
+{
+    if (!is_movdir64b(insn))
+        return run_simple(run, insn);
+    if (!movdir64b(run, insn))
+        return false;
+    run->cpu->vmm->rip += insn->length;
+    return true;
+}
+
 void movdir_run(struct cpu *cpu, const struct insn *first)
 {
     struct run run = {.cpu = cpu, .from_linear = ~0ull, .to_linear = ~0ull};
     const struct insn *insn = first;
     u64 page = cpu->vmm->rip >> 12;
     bool simple = guest_mode(cpu) == INSN_64 && !(cpu->vmm->rflags & RFLAGS_TF);
-    for (unsigned steps = 0; insn && steps < STEPS_MAX; steps++) {
-        if (is_movdir64b(insn)) {
-            if (!movdir64b(&run, insn))
-                return;
-            cpu->vmm->rip += insn->length;
-        } else if (!run_simple(&run, insn)) {
-            return;
-        }
-        if (!simple || cpu->vmm->rip >> 12 != page)
+    for (u64 steps = 0; insn && steps < STEPS_MAX; steps++) {
+        watch_loop(&run.loop, cpu->vmm->rip, insn);
+        if (run.loop.state == LOOP_KNOWN && cpu->vmm->rip == run.loop.head)
+            steps += skip_ahead(&run) / TURNS_A_STEP;
+        if (cpu->vmm->event_injection || !run_one(&run, insn) || !simple || cpu->vmm->rip >> 12 != page)
             return;
         insn = fetch(&run);
     }

@@ -237,6 +237,77 @@ static void clears_its_range_in_one_go(void **state)
         assert_int_equal(data[i], i >= PAGE + 64 && i < 2 * PAGE + 64 ? 0 : 0xa5);
 }
 
+/* The usual ways to count: what follows MOVDIR64B [RSI], [RAX]; ADD RSI, 64. Displacements are those of the jump to the start. */
+struct way {
+    u8 bytes[12];
+    unsigned count;
+};
+static const struct way ways[] = {
+    {{0x48, 0xff, 0xc9, 0x75, 0xf2}, 5},       /* dec rcx; jnz */
+    {{0x48, 0x83, 0xe9, 0x03, 0x75, 0xf1}, 6}, /* sub rcx, 3; jnz */
+    {{0x48, 0x39, 0xd6, 0x72, 0xf2}, 5},       /* cmp rsi, rdx; jb */
+    {{0x48, 0x3b, 0xf2, 0x75, 0xf2}, 5},       /* cmp rsi, rdx; jne, the other encoding */
+    {{0x49, 0xff, 0xc0, 0x48, 0x39, 0xd6, 0x0f, 0x82, 0xeb, 0xff, 0xff, 0xff}, 12}, /* inc r8; cmp rsi, rdx; jb, long */
+    {{0x49, 0x83, 0xc0, 0x07, 0x48, 0xff, 0xc9, 0x75, 0xee}, 9},                    /* add r8, 7; dec rcx; jnz */
+};
+
+static void write_loop(const struct way *way)
+{
+    static const u8 head[] = {0x66, 0x0f, 0x38, 0xf8, 0x30, 0x48, 0x83, 0xc6, 0x40};
+    u8 *p = (u8 *)CODE;
+    memcpy(p, head, sizeof(head));
+    memcpy(p + sizeof(head), way->bytes, way->count);
+    p[sizeof(head) + way->count] = 0xc3;
+}
+
+/* The same loop with a five-byte NOP in MOVDIR64B's place, run by this machine. */
+static void run_loop_on_cpu(struct registers *r)
+{
+    static const u8 nop[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+    memcpy((u8 *)CODE + 2048, (u8 *)CODE, 64);
+    memcpy((u8 *)CODE + 2048, nop, sizeof(nop));
+    run_on_cpu(r, (u8 *)CODE + 2048);
+}
+
+static void loop_once(const struct way *way, unsigned first, unsigned lines, bool overlap)
+{
+    static u8 want_data[DATA_PAGES * PAGE];
+    struct registers want = {
+        .gpr = {lines * (way == &ways[1] ? 3 : 1), DATA + 64 * (first + lines), DATA + 64 * first, 5}};
+    u64 source = overlap ? DATA + 64 * (first + lines / 2) + 8 * ((unsigned)rand() % 4) : DATA + 7 * PAGE + 24;
+    unsigned exits = 0;
+    want.flags = 2 | ((u64)rand() & ARITH);
+    if (way == &ways[2] || way == &ways[4])
+        want.gpr[1] -= (unsigned)rand() % 64; /* JB stops there as well */
+    for (unsigned i = 0; i < DATA_PAGES * PAGE; i++)
+        ((u8 *)DATA)[i] = (u8)rand();
+    memcpy(want_data, (void *)DATA, sizeof(want_data));
+    for (unsigned i = 0; i < lines; i++)
+        memmove(want_data + 64 * (first + i), want_data + (source - DATA), 64);
+    reset();
+    write_loop(way);
+    vmcb.rax = source;
+    vmcb.rflags = want.flags;
+    for (unsigned i = 0; i < 4; i++)
+        *guest_gpr(&cpu, numbers[i]) = want.gpr[i];
+    for (; *(u8 *)vmcb.rip != 0xc3; exits++)
+        run();
+    run_loop_on_cpu(&want);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(*guest_gpr(&cpu, numbers[i]), want.gpr[i]);
+    assert_int_equal(vmcb.rflags & ARITH, want.flags & ARITH);
+    assert_memory_equal((void *)DATA, want_data, sizeof(want_data));
+    assert_true(exits <= 1);
+}
+
+static void whole_loops_do_what_single_steps_do(void **state)
+{
+    for (unsigned trial = 0; trial < 1500; trial++) {
+        unsigned first = (unsigned)rand() % 300, lines = 1 + (unsigned)rand() % (6 * 64 - first);
+        loop_once(&ways[(unsigned)rand() % (sizeof(ways) / sizeof(ways[0]))], first, lines, trial % 5 == 0);
+    }
+}
+
 static void comes_back_before_long(void **state)
 {
     reset();
@@ -290,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_the_cpu),
         cmocka_unit_test(clears_its_range_in_one_go),
+        cmocka_unit_test(whole_loops_do_what_single_steps_do),
         cmocka_unit_test(comes_back_before_long),
         cmocka_unit_test(faults_like_the_instruction),
         cmocka_unit_test(does_not_write_what_is_not_the_vmms),
