@@ -51,8 +51,9 @@ class Septum:
         self.boot_text = ""
 
     def wait_for_prompt(self, limit=BOOT_S):
-        self.child.expect_exact(PROMPT, timeout=limit)
+        found = self.child.expect_exact([PROMPT, "UEFI Interactive Shell", pexpect.EOF], timeout=limit)
         self.boot_text = self.child.before
+        assert found == 0, f"Septum did not start:\n{self.boot_text[-2000:]}"
         return self
 
     def send(self, text):
