@@ -58,6 +58,7 @@ enum tdcall_leaf {
 #define TDX_SYS_BUSY                           0x8000020200000000ull
 #define TDX_RND_NO_ENTROPY                     0x8000020300000000ull
 #define TDX_OPERAND_BUSY_HOST_PRIORITY         0x8000020400000000ull
+#define TDX_CROSS_TD_TRAP                      0x9000000900000000ull
 #define TDX_HOST_PRIORITY_BUSY_TIMEOUT         0x9000020500000000ull
 #define TDX_PAGE_METADATA_INCORRECT            0xc000030000000000ull
 #define TDX_TD_ASSOCIATED_PAGES_EXIST          0xc000040000000000ull

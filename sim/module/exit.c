@@ -7,7 +7,7 @@
  * misconfiguration of private memory, an interrupted event delivery with another exit reason) the model kills the TD
  * instead.
  */
-#include "sim/module/guest.h"
+#include "sim/module/metadata.h"
 #include "sim/module/tdcall.h"
 
 /* clang-format off */
@@ -33,7 +33,9 @@ enum exit_reason {
 #define QUAL_MSMI          1ull
 #define QUAL_NOTIFY_NMI    (1ull << 12)
 #define QUAL_NOTIFY_BROKEN 1ull
+#define QUAL_VM            (3ull << 32) /* which VM exited, on top of the CPU's bits: always the TD itself */
 #define EEQ_PENDING        6
+#define STATUS_HINT        (1ull << 60)
 
 /* Registers that an asynchronous exit clears. */
 static const u8 cleared[] = {RBX, RBP, RSI, RDI, R10, R11, R12, R13, R14, R15};
@@ -48,6 +50,14 @@ static void release(struct seam_lp *lp, struct lp_local *local)
     lp->td = NULL;
 }
 
+static void leave_epoch(struct seam_lp *lp)
+{
+    struct lp_local *local = mdl_lp(lp);
+    plat_atomic_point(lp);
+    __atomic_sub_fetch(&local->tdcs->epoch_refcount[local->tdvps->vcpu_epoch & 1], 1, __ATOMIC_SEQ_CST);
+    release(lp, local);
+}
+
 void mdl_leave_td(struct seam_lp *lp, enum vcpu_state state, enum last_td_exit how)
 {
     struct lp_local *local = mdl_lp(lp);
@@ -55,26 +65,27 @@ void mdl_leave_td(struct seam_lp *lp, enum vcpu_state state, enum last_td_exit h
     local->tdvps->last_td_exit = how;
     if (how != LAST_EXIT_FAULT)
         mdl_advance_rip(&local->vmcs->run);
-    plat_atomic_point(lp);
-    __atomic_sub_fetch(&local->tdcs->epoch_refcount[local->tdvps->vcpu_epoch & 1], 1, __ATOMIC_SEQ_CST);
-    release(lp, local);
+    leave_epoch(lp);
 }
 
-/* What becomes of the vCPU after an exit with this status. */
+/* What becomes of the vCPU after an exit with this status (tdx-module td_exit.c, async_tdexit_internal): one that is
+ * lost, or whose TD is, keeps the kind of its exit before, and its RIP. */
 static void leave_by_status(struct seam_lp *lp, u64 status)
 {
     struct lp_local *local = mdl_lp(lp);
     switch (status) {
     case TDX_NON_RECOVERABLE_VCPU:
-        mdl_leave_td(lp, VCPU_DISABLED, LAST_EXIT_FAULT);
+        local->tdvps->state = VCPU_DISABLED;
+        leave_epoch(lp);
         break;
     case TDX_HOST_PRIORITY_BUSY_TIMEOUT:
+    case TDX_CROSS_TD_TRAP:
         mdl_leave_td(lp, VCPU_READY, LAST_EXIT_TRAP);
         break;
     case TDX_NON_RECOVERABLE_TD:
     case TDX_NON_RECOVERABLE_TD_WRONG_APIC_MODE:
         tdr_set_fatal(local->tdr);
-        mdl_leave_td(lp, (enum vcpu_state)local->tdvps->state, (enum last_td_exit)local->tdvps->last_td_exit);
+        leave_epoch(lp);
         break;
     case TDX_NON_RECOVERABLE_TD_NON_ACCESSIBLE: /* the TD's memory is not touched any more, its epoch counter neither */
         tdr_set_fatal(local->tdr);
@@ -88,12 +99,12 @@ static void leave_by_status(struct seam_lp *lp, u64 status)
 enum seam_next mdl_exit(struct seam_lp *lp, u64 status, u32 reason, u64 qualification, u64 extended, u64 gpa, u64 info)
 {
     struct lp_local *local = mdl_lp(lp);
-    bool synthetic = status == TDX_HOST_PRIORITY_BUSY_TIMEOUT;
-    if (local->bus_lock && !synthetic)
+    bool of_tdcall = status & STATUS_HINT; /* the module ends a TDCALL: no exit reason of the CPU's */
+    if (local->bus_lock && !of_tdcall)
         reason |= REASON_BUS_LOCK;
     local->bus_lock = false;
     lp->vmm[RAX] = status | reason;
-    lp->vmm[RCX] = qualification;
+    lp->vmm[RCX] = qualification & ~QUAL_VM;
     lp->vmm[RDX] = extended;
     lp->vmm[R8] = gpa;
     lp->vmm[R9] = info;
@@ -103,9 +114,14 @@ enum seam_next mdl_exit(struct seam_lp *lp, u64 status, u32 reason, u64 qualific
     return SEAM_TO_VMM;
 }
 
+static enum seam_next pass_ept_violation(struct seam_lp *lp, u32 reason, u64 gpa, u64 qualification, u64 extended)
+{
+    return mdl_exit(lp, TDX_SUCCESS, reason, qualification & ~QUAL_LINEAR, extended, gpa & ~0xfffull, 0);
+}
+
 enum seam_next mdl_exit_ept_violation(struct seam_lp *lp, u64 gpa, u64 qualification, u64 extended)
 {
-    return mdl_exit(lp, TDX_SUCCESS, EXIT_EPT_VIOLATION, qualification & ~QUAL_LINEAR, extended, gpa & ~0xfffull, 0);
+    return pass_ept_violation(lp, EXIT_EPT_VIOLATION, gpa, qualification, extended);
 }
 
 void mdl_advance_rip(struct td_vmcs *td)
@@ -196,7 +212,7 @@ static enum seam_next ept_violation(struct seam_lp *lp, struct lp_local *local)
         }
         mdl_step_log_fault(local, gpa);
     }
-    return mdl_exit_ept_violation(lp, gpa, td->qualification, extended);
+    return pass_ept_violation(lp, td->exit_reason, gpa, td->qualification, extended);
 }
 
 static enum seam_next ept_misconfiguration(struct seam_lp *lp, struct lp_local *local)
@@ -204,7 +220,7 @@ static enum seam_next ept_misconfiguration(struct seam_lp *lp, struct lp_local *
     u64 gpa = local->vmcs->run.guest_physical;
     if (!is_shared(local->tdcs, gpa))
         return pass(lp, TDX_NON_RECOVERABLE_TD, false);
-    return mdl_exit(lp, TDX_SUCCESS, EXIT_EPT_MISCONFIG, 0, 0, gpa & ~0xfffull, 0);
+    return mdl_exit(lp, TDX_SUCCESS, local->vmcs->run.exit_reason, 0, 0, gpa & ~0xfffull, 0);
 }
 
 /* --- other exits with a handler of their own --- */
@@ -328,12 +344,24 @@ static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *a
     }
 }
 
+/* Does the debugger's exception bitmap have the event that waits? Page faults also pass the error-code filter, which
+ * the module feeds with the exit's error code (tdx-module helpers.c, is_voe_in_exception_bitmap). */
+static bool debugger_wants_event(const struct tdvps_vmcs *vmcs)
+{
+    u32 info = vmcs->run.entry_intr_info;
+    if (!(info & EVENT_VALID) || (info & EVENT_TYPE) != EVENT_TYPE_FAULT)
+        return false;
+    if (!(vmcs->run.exception_bitmap >> (info & 31) & 1))
+        return false;
+    return (info & 0xff) != VECTOR_PF ||
+           (vmcs->run.exit_error_code & vmcs->other[VMCS_OTHER_PF_MASK]) == vmcs->other[VMCS_OTHER_PF_MATCH];
+}
+
 /* The debugger asked for exceptions: those that the module injects count too. */
 static enum seam_next enter_again(struct seam_lp *lp, struct lp_local *local)
 {
     u32 info = local->vmcs->run.entry_intr_info;
-    bool fault = (info & EVENT_VALID) && (info & EVENT_TYPE) == EVENT_TYPE_FAULT;
-    if (!(local->tdcs->attributes & ATTR_DEBUG) || !fault || !(local->vmcs->run.exception_bitmap >> (info & 31) & 1))
+    if (!(local->tdcs->attributes & ATTR_DEBUG) || !debugger_wants_event(local->vmcs))
         return SEAM_TO_TD;
     return mdl_exit(lp, TDX_SUCCESS, EXIT_EXCEPTION, 0, 0, 0, info);
 }

@@ -13,8 +13,8 @@
 static void inject(struct td_vmcs *td, unsigned vector, bool has_error, u32 error)
 {
     td->entry_intr_info = EVENT_VALID | EVENT_TYPE_FAULT | (has_error ? EVENT_HAS_ERROR : 0) | vector;
-    td->entry_error_code = has_error ? error : 0;
-    td->entry_instr_len = 0;
+    if (has_error) /* the field is left alone otherwise, and so is the instruction length */
+        td->entry_error_code = error;
 }
 
 void mdl_inject_gp(struct td_vmcs *td, u32 error)

@@ -29,7 +29,7 @@ static const struct md_field rows[] = {
     {0x002400010000080a, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(gs.selector, 2)}, /* Guest GS selector */
     {0x002400010000080c, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(ldtr.selector, 2)}, /* Guest LDTR selector */
     {0x002400010000080e, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(tr.selector, 2)}, /* Guest TR selector */
-    {0x0024000100000810, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(3)}, /* Guest Interrupt Status */
+    {0x0024000100000810, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(VMCS_OTHER_INTERRUPT_STATUS)}, /* Guest Interrupt Status */
     {0x0024000100000812, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(4)}, /* PML Index */
     {0x0024000100000814, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(5)}, /* Guest UINV */
     {0x0024000300002000, 2, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(6)}, /* I/O-Bitmap Address n */
@@ -75,8 +75,8 @@ static const struct md_field rows[] = {
     {0x0024000200004000, 1, 1, R(0x80, ALL, 0), R(0x80, 0x80, 0), VMCS(pinbased, 4)}, /* Pin-Based VM-Execution Controls */
     {0x0024000200004002, 1, 1, R(0, ALL, 0), R(0, 0x69999a04, 0), COMPUTED}, /* Primary Processor-Based VM-Execution Controls */
     {0x0024000200004004, 1, 1, R(0, ALL, 0), R(0, 0xfffbffff, 0), RUN(exception_bitmap, 4)}, /* Exception Bitmap */
-    {0x0024000200004006, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(39)}, /* Page-fault error-code mask */
-    {0x0024000200004008, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(40)}, /* Page-fault error-code match */
+    {0x0024000200004006, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(VMCS_OTHER_PF_MASK)}, /* Page-fault error-code mask */
+    {0x0024000200004008, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(VMCS_OTHER_PF_MATCH)}, /* Page-fault error-code match */
     {0x002400020000400a, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(41)}, /* CR3-Target Count */
     {0x002400020000400c, 1, 1, R(0, ALL, 0), R(0, 0, 0), VMCS(exit_controls, 4)}, /* VM-Exit Controls */
     {0x002400020000400e, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(42)}, /* VM-exit MSR-store count */

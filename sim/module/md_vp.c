@@ -47,12 +47,12 @@ static const struct md_field rows[] = {
     {0x1120000300000001, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(dr[1], 8)}, /* DR1 */
     {0x1120000300000002, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(dr[2], 8)}, /* DR2 */
     {0x1120000300000003, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(dr[3], 8)}, /* DR3 */
-    {0x1120000300000006, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(dr6, 8)}, /* DR6 */
+    {0x1120000300000006, 1, 1, R(0, ALL, 0), R(0, 0xffffffff, 0), RUN(dr6, 8)}, /* DR6 */
     {0x1120000300000020, 1, 1, R(0, ALL, 0), R(0, 0, 0), RUN(xcr0, 8)}, /* XCR0 */
     {0x1120000300000028, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(cr2, 8)}, /* CR2 */
-    {0x9120000300000100, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), TDVPS(vcpu_state_details, 8)}, /* VCPU_STATE_DETAILS */
+    {0x9120000300000100, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), COMPUTED}, /* VCPU_STATE_DETAILS */
     {0x1220000300000000, 1536, 1, R(0, ALL, 0), R(0, ALL, 0), PAGE(TDVPS_PAGE_XSAVE)}, /* XBUFF */
-    {0x1320000300000048, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(spec_ctrl, 8)}, /* IA32_SPEC_CTRL */
+    {0x1320000300000048, 1, 1, R(0, ALL, 0), R(0, ALL, 0), COMPUTED}, /* IA32_SPEC_CTRL */
     {0x13200003000000e1, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[0], 8)}, /* IA32_UMWAIT_CONTROL */
     {0x1320000300000122, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[1], 8)}, /* IA32_TSX_CTRL */
     {0x1320000300000186, 8, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[2], 8)}, /* IA32_PERFEVTSELx */
@@ -150,13 +150,17 @@ enum vmcs_code {
     VMCS_PROCBASED2 = 0x401e,
     VMCS_HKID = 0x4026,
     VMCS_CR0 = 0x6800,
+    VMCS_CR3 = 0x6802,
     VMCS_CR4 = 0x6804,
 };
 #define ID_TDVPS_PAGE_PA   0xa020000300000010ull
 #define ID_VCPU_STATE      0xa020000000000000ull
 #define ID_XBUFF           0x1220000300000000ull
+#define ID_STATE_DETAILS   0x9120000300000100ull
+#define ID_SPEC_CTRL       0x1320000300000048ull
 #define XSAVE_HEADER       64u /* in words of 8 bytes, behind the legacy region */
 #define XSAVE_HEADER_WORDS 8u
+#define XFAM_PT_BIT        8
 
 #define PINBASED_POSTED 0x80u
 #define VECTOR_MAX      255u
@@ -239,6 +243,33 @@ static u64 shadow_value(const struct md_context *x, u32 code)
     }
 }
 
+#define VAPIC_PPR 0xa0u
+
+/* VMXIP: the virtual interrupt that waits is above the virtual processor priority. */
+static u64 interrupt_waits(const struct md_context *x)
+{
+    const u8 *vapic = tdvps_page(x->tdvps, TDVPS_PAGE_VAPIC);
+    return (x->vmcs->other[VMCS_OTHER_INTERRUPT_STATUS] & 0xf0) > (vapic[VAPIC_PPR] & 0xf0u);
+}
+
+#define SPEC_CTRL_DDPD_U (1ull << 8)
+#define CPUID_7_2_DDPD   (1u << 3)
+
+/* IA32_SPEC_CTRL.DDPD_U is the module's in a TD whose CPUID does not show it: hidden, and as strict as the CPU can. */
+static u64 hidden_spec_ctrl(const struct tdcs *tdcs)
+{
+    return tdcs->cpuid_ddpd ? 0 : SPEC_CTRL_DDPD_U;
+}
+
+static u64 real_spec_ctrl(const struct tdcs *tdcs, u64 value)
+{
+    u32 native[4];
+    plat_cpuid(7, 2, native);
+    if (!(native[3] & CPUID_7_2_DDPD))
+        return value & ~SPEC_CTRL_DDPD_U;
+    return value | hidden_spec_ctrl(tdcs);
+}
+
 u64 md_vp_value(const struct md_context *x, const struct md_element *e)
 {
     if (MD_CLASS(e->row->id) == MD_CLASS_VMCS)
@@ -249,6 +280,10 @@ u64 md_vp_value(const struct md_context *x, const struct md_element *e)
     }
     if (e->row->id == ID_VCPU_STATE)
         return x->tdvps->state;
+    if (e->row->id == ID_STATE_DETAILS)
+        return interrupt_waits(x);
+    if (e->row->id == ID_SPEC_CTRL)
+        return x->vmcs->run.spec_ctrl & ~hidden_spec_ctrl(x->tdcs);
     return e->number == 0 ? shadow_value(x, MD_CODE(e->row->id)) : 0;
 }
 
@@ -278,11 +313,11 @@ static u64 write_cr(u64 current, u64 mask, u64 shadow, u64 *value)
     return TDX_SUCCESS;
 }
 
-/* An address that was never set is all-ones; the first write of some of its bits finds the others zero. */
-static void start_address(u64 current, u64 mask, u64 *value)
+bool md_vp_is_unset_address(const struct md_context *x, const struct md_element *e, u64 current)
 {
-    if (current >> 63)
-        *value &= mask;
+    u32 code = MD_CODE(e->row->id);
+    bool address = code == VMCS_PML || code == VMCS_DESCRIPTOR || code == VMCS_SHARED_EPTP || code == VMCS_CR3;
+    return x->no == MD_VP && MD_CLASS(e->row->id) == MD_CLASS_VMCS && address && current >> 63;
 }
 
 static u64 write_procbased(struct tdvps_vmcs *vmcs, u64 value, bool *stored)
@@ -294,7 +329,7 @@ static u64 write_procbased(struct tdvps_vmcs *vmcs, u64 value, bool *stored)
     return TDX_SUCCESS;
 }
 
-static u64 check_vmcs(const struct md_context *x, u32 code, u64 current, u64 mask, u64 *value, bool *stored)
+static u64 check_vmcs(const struct md_context *x, u32 code, u64 *value, bool *stored)
 {
     struct td_vmcs *run = &x->vmcs->run;
     u64 status;
@@ -302,10 +337,8 @@ static u64 check_vmcs(const struct md_context *x, u32 code, u64 current, u64 mas
     case VMCS_VECTOR:
         return *value > VECTOR_MAX ? TDX_METADATA_FIELD_VALUE_NOT_VALID : TDX_SUCCESS;
     case VMCS_PML:
-        start_address(current, mask, value);
         return check_shared(*value, PAGE_4K);
     case VMCS_DESCRIPTOR:
-        start_address(current, mask, value);
         return check_shared(*value, 64);
     case VMCS_PROCBASED:
         return write_procbased(x->vmcs, *value, stored);
@@ -328,6 +361,8 @@ static u64 check_vmcs(const struct md_context *x, u32 code, u64 current, u64 mas
         return TDX_SUCCESS;
     case VMCS_CR0:
         return write_cr(run->cr0, run->cr0_mask, run->cr0_shadow, value);
+    case VMCS_CR3: /* a private GPA */
+        return sept_gpa_is_private(x->tdcs, *value) ? TDX_SUCCESS : TDX_METADATA_FIELD_VALUE_NOT_VALID;
     case VMCS_CR4:
         return write_cr(run->cr4, run->cr4_mask, run->cr4_shadow, value);
     default:
@@ -335,11 +370,20 @@ static u64 check_vmcs(const struct md_context *x, u32 code, u64 current, u64 mas
     }
 }
 
-u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 current, u64 mask, u64 *value,
-                      bool *stored)
+/* The XSAVE header, and IA32_RTIT_CTL at the start of the processor-trace component. */
+static bool is_fixed_xbuff(const struct tdcs *tdcs, u32 number)
+{
+    bool in_header = number >= XSAVE_HEADER && number < XSAVE_HEADER + XSAVE_HEADER_WORDS;
+    return in_header || ((tdcs->xfam >> XFAM_PT_BIT & 1) && number == tdcs->xbuff_offsets[XFAM_PT_BIT] / 8);
+}
+
+u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 *value, bool *stored)
 {
     if (MD_CLASS(e->row->id) == MD_CLASS_VMCS)
-        return check_vmcs(x, MD_CODE(e->row->id), current, mask, value, stored);
-    bool in_header = e->number >= XSAVE_HEADER && e->number < XSAVE_HEADER + XSAVE_HEADER_WORDS;
-    return e->row->id == ID_XBUFF && in_header ? TDX_METADATA_FIELD_NOT_WRITABLE : TDX_SUCCESS;
+        return check_vmcs(x, MD_CODE(e->row->id), value, stored);
+    if (e->row->id == ID_SPEC_CTRL) {
+        x->vmcs->run.spec_ctrl = real_spec_ctrl(x->tdcs, *value);
+        *stored = true;
+    }
+    return e->row->id == ID_XBUFF && is_fixed_xbuff(x->tdcs, e->number) ? TDX_METADATA_FIELD_NOT_WRITABLE : TDX_SUCCESS;
 }

@@ -190,11 +190,12 @@ u64 md_write(const struct md_context *x, const struct md_element *e, u64 value, 
     if (change == 0)
         return TDX_METADATA_FIELD_NOT_WRITABLE;
     u64 current = value_of(x, e);
-    if ((current ^ value) & mask & ~writable)
+    u64 before = md_vp_is_unset_address(x, e, current) ? current & writable : current;
+    if ((before ^ value) & mask & ~writable)
         return TDX_METADATA_FIELD_VALUE_NOT_VALID;
-    u64 next = (current & ~change) | (value & change);
-    u64 status = x->no == MD_TD ? md_td_check_write(x, e, change, &next, &stored)
-                                : md_vp_check_write(x, e, current, change, &next, &stored);
+    u64 next = (before & ~change) | (value & change);
+    u64 status =
+        x->no == MD_TD ? md_td_check_write(x, e, change, &next, &stored) : md_vp_check_write(x, e, &next, &stored);
     if (status != TDX_SUCCESS)
         return status;
     u8 *at = place_of(x, e);

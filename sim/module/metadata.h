@@ -84,10 +84,13 @@ u64 md_td_value(const struct md_context *x, const struct md_element *e);
 u64 md_vp_value(const struct md_context *x, const struct md_element *e);
 /* `*value` is what goes to memory; *stored tells that it is there already. */
 u64 md_td_check_write(const struct md_context *x, const struct md_element *e, u64 mask, u64 *value, bool *stored);
-u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 current, u64 mask, u64 *value,
-                      bool *stored);
+u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u64 *value, bool *stored);
+/* An address that was never set is all-ones: for a write its bits that cannot be written count as zero (tdx-module
+ * metadata_vp.c, md_vp_adjust_value_per_field_attr_on_wr). */
+bool md_vp_is_unset_address(const struct md_context *x, const struct md_element *e, u64 current);
 
-#define VMCS_OTHER_PML 12 /* where struct tdvps_vmcs keeps the PML address */
+/* Where struct tdvps_vmcs keeps fields that code asks for. */
+enum { VMCS_OTHER_INTERRUPT_STATUS = 3, VMCS_OTHER_PML = 12, VMCS_OTHER_PF_MASK = 39, VMCS_OTHER_PF_MATCH = 40 };
 /* Start values of VMCS fields that only metadata shows. */
 void md_vmcs_init(struct tdvps_vmcs *vmcs);
 

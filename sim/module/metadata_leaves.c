@@ -213,6 +213,7 @@ u64 mdl_tdg_sys_rdall(struct tdcall *t)
     const struct md_context x = {.no = MD_SYS, .access = MD_GUEST};
     void *page;
     u64 next = NULL_ID;
+    t->call.out[R8] = NULL_ID; /* also when the TD or the VMM must do something first (tdx-module tdg_sys_rdall.c) */
     if (t->call.in[RDX] & (PAGE_4K - 1))
         return status_operand(TDX_OPERAND_INVALID, RDX);
     u64 status = mdl_guest_pointer(t, t->call.in[RDX], GPA_READ | GPA_WRITE, false, RDX, &page);

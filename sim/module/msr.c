@@ -5,8 +5,6 @@
 #include "sim/module/control.h"
 #include "sim/module/tdcall.h"
 
-#define EXIT_RDMSR   31
-#define EXIT_WRMSR   32
 #define BITMAP_BYTES 1024u /* one range, one direction */
 #define RANGE_MSRS   0x2000u
 #define HIGH_FIRST   0xc0000000u
@@ -184,12 +182,12 @@ static bool feature_is_shown(const struct tdcs *tdcs, u32 msr)
     return tdcs->cpuid_mktme;
 }
 
-static void refuse(struct lp_local *local, u32 reason, u32 msr, enum msr_action action)
+static void refuse(struct lp_local *local, u32 msr, enum msr_action action)
 {
     if (action == GP || (action == GP_OR_VE && !feature_is_shown(local->tdcs, msr)))
         mdl_inject_gp(&local->vmcs->run, 0);
     else
-        mdl_inject_ve(local, reason, 0, 0, 0);
+        mdl_inject_ve(local, local->vmcs->run.exit_reason, 0, 0, 0);
 }
 
 static void answer(struct td_vmcs *td, u64 value)
@@ -206,6 +204,7 @@ static void answer(struct td_vmcs *td, u64 value)
 #define L2_ENTRY_CONTROLS 0x003ec004ull
 #define IA32E_GUEST       (1ull << 9)
 #define RDPMC_EXITS       (1ull << 11)
+#define MONITOR_EXITS     (1ull << 10 | 1ull << 29) /* MWAIT and MONITOR: L2 VMs have them where the TD has */
 #define L2_PROCBASED3     0x8eull
 #define L2_CR4_FIXED1     0x373fffull
 
@@ -220,7 +219,8 @@ static u64 l2_control_masks(const struct tdcs *tdcs, u32 msr)
     case 0x0d:
         return 0x0000002900000029;
     case 0x0e:
-        return 0xf9fb9e8cb1220c88 & ~(tdcs->attributes & ATTR_PERFMON ? RDPMC_EXITS : 0);
+        return 0xf9fb9e8cb1220c88 & ~(tdcs->attributes & ATTR_PERFMON ? RDPMC_EXITS : 0) &
+               ~(tdcs->cpuid_monitor ? MONITOR_EXITS << 32 | MONITOR_EXITS : 0);
     case 0x0f:
         return exit << 32 | exit;
     case 0x10:
@@ -276,7 +276,7 @@ void mdl_exit_rdmsr(struct lp_local *local)
     u32 msr = (u32)td->gpr[RCX];
     const struct msr_row *row = is_covered(msr) ? find(msr) : NULL;
     if (!row || row->read != EMULATED) {
-        refuse(local, EXIT_RDMSR, msr, row ? (enum msr_action)row->read : VE);
+        refuse(local, msr, row ? (enum msr_action)row->read : VE);
         return;
     }
     switch (msr) {
@@ -318,7 +318,7 @@ static void write_debugctl(struct lp_local *local, u64 value)
         return;
     }
     if ((value & DEBUGCTL_TR) && !(value & DEBUGCTL_BTS)) {
-        mdl_inject_ve(local, EXIT_WRMSR, 0, 0, 0);
+        mdl_inject_ve(local, td->exit_reason, 0, 0, 0);
         return;
     }
     u64 old = td->debugctl;
@@ -334,7 +334,7 @@ static void write_efer(struct lp_local *local, u64 value)
     const u64 sce = 1, lma = 1ull << 10;
     value = (value & ~lma) | (td->efer & lma);
     if ((value ^ td->efer) & ~sce)
-        mdl_inject_ve(local, EXIT_WRMSR, 0, 0, 0);
+        mdl_inject_ve(local, td->exit_reason, 0, 0, 0);
     else
         td->efer = value;
 }
@@ -352,5 +352,5 @@ void mdl_exit_wrmsr(struct lp_local *local)
     else if (msr == MSR_EFER)
         write_efer(local, value);
     else
-        refuse(local, EXIT_WRMSR, msr, row ? (enum msr_action)row->write : VE);
+        refuse(local, msr, row ? (enum msr_action)row->write : VE);
 }
