@@ -116,11 +116,15 @@ static u64 noise(u64 seed)
     return seed ^ seed >> 31;
 }
 
+/* A linear congruence from a seed that is noise: a multiplication a word, for this happens to every page that a TD gives back. */
 static void fill_with_noise(void *page, u64 hpa)
 {
     u64 *words = page;
-    for (unsigned i = 0; i < PAGE / 8; i++)
-        words[i] = noise(hpa + 8 * i + noise_key);
+    u64 word = noise(hpa + noise_key);
+    for (unsigned i = 0; i < PAGE / 8; i++) {
+        words[i] = word;
+        word = word * 6364136223846793005ull + 1442695040888963407ull;
+    }
     noise_key = noise(noise_key);
 }
 
