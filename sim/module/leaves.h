@@ -66,6 +66,15 @@ u64 leaf_sys_info(struct call *c);
 u64 leaf_sys_lp_shutdown(struct call *c);
 u64 leaf_sys_shutdown(struct call *c);
 u64 leaf_sys_update(struct call *c);
+/* migration.c */
+u64 leaf_migration(struct call *c);
+u64 leaf_mig_stream_create(struct call *c);
+u64 leaf_export_state_immutable(struct call *c);
+u64 leaf_export_restore(struct call *c);
+u64 leaf_export_unblockw(struct call *c);
+u64 leaf_import_state_immutable(struct call *c);
+u64 leaf_servtd_bind(struct call *c);
+u64 leaf_servtd_prebind(struct call *c);
 /* sys_config.c */
 u64 leaf_sys_config(struct call *c);
 /* tdmr.c */

@@ -101,7 +101,7 @@ static const struct md_field rows[] = {
     {0x9810000100000021, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
     {0x9810000300000030, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
     {0x9810000300000031, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
-    {0x9810000100000032, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
+    {0x9810000100000032, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), TDCS(num_migs, 2)},
     {0x9810000200000034, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), NOTHING},
     {0x9810000300000040, 1, 4, R(ALL, ALL, ALL), R(0, 0, 0), NOTHING}, /* PRE_IMPORT_UUID */
     {0x9910000300000000, 1, 6, R(ALL, ALL, ALL), R(0, 0, 0), NOTHING}, /* SERVTD_HASH */

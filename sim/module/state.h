@@ -5,7 +5,7 @@
  * structure need not be neighbours. Only struct sys, which stands for SEAMRR memory, is a global.
  *
  * The layout inside a page is the model's own (the specification leaves it open). L2 VMs, migration and service TDs
- * have no state here.
+ * have no state here, but for the count of migration streams.
  */
 #ifndef SIM_MODULE_STATE_H
 #define SIM_MODULE_STATE_H
@@ -69,6 +69,7 @@ struct tdcs {
     u32 op_state;      /* enum td_op_state */
     u32 num_vcpus, num_assoc_vcpus;
     u16 num_l2_vms;
+    u16 num_migs; /* migration streams created */
     /* execution controls */
     u64 attributes, xfam;
     u32 max_vcpus;

@@ -1,6 +1,6 @@
 /*
  * Opening TDs and vCPUs: see td.h. Which leaf is allowed in which op state stands in one table here; the op states of
- * migration do not occur.
+ * migration do not occur, so that leafs for those alone have no line.
  */
 #include "sim/module/td.h"
 
@@ -35,6 +35,13 @@ static const u8 allowed_op_states[SEAMCALL_LEAVES] = {
     [TDH_MEM_TRACK] = BUILT,
     [TDH_MEM_RANGE_UNBLOCK] = BUILT,
     [TDH_VP_WR] = BUILT,
+    [TDH_SERVTD_BIND] = IN(OP_UNINITIALIZED) | BUILT,
+    [TDH_SERVTD_PREBIND] = IN(OP_UNINITIALIZED) | BUILD,
+    [TDH_EXPORT_RESTORE] = IN(OP_RUNNABLE),
+    [TDH_EXPORT_STATE_IMMUTABLE] = IN(OP_RUNNABLE),
+    [TDH_EXPORT_UNBLOCKW] = IN(OP_RUNNABLE),
+    [TDH_IMPORT_STATE_IMMUTABLE] = IN(OP_UNINITIALIZED),
+    [TDH_MIG_STREAM_CREATE] = IN(OP_UNINITIALIZED) | BUILT,
 };
 
 u64 tdr_open(struct call *c, u64 hpa, enum lock_mode mode, unsigned operand, struct td *td)
@@ -79,16 +86,29 @@ u64 tdcs_open_exclusive(struct call *c, struct td *td)
     return tdcs_leaf_allowed(td->tdcs, c->leaf) ? TDX_SUCCESS : TDX_OP_STATE_INCORRECT;
 }
 
-u64 tdcs_open(struct call *c, struct td *td, enum lock_mode op_state_mode)
+static u64 open_and_lock(struct call *c, struct td *td, enum lock_mode op_state_mode)
 {
     u64 status = check_built(td->tdr);
     if (status)
         return status;
     td->tdcs = tdcs_page(td->tdr, TDCS_PAGE_FIELDS);
-    status = mdl_call_lock(c, &td->tdcs->op_state_lock, LOCK_HOST_PRIORITY, op_state_mode, OPERAND_OP_STATE);
+    return mdl_call_lock(c, &td->tdcs->op_state_lock, LOCK_HOST_PRIORITY, op_state_mode, OPERAND_OP_STATE);
+}
+
+u64 tdcs_open(struct call *c, struct td *td, enum lock_mode op_state_mode)
+{
+    u64 status = open_and_lock(c, td, op_state_mode);
     if (status)
         return status;
     return tdcs_leaf_allowed(td->tdcs, c->leaf) ? TDX_SUCCESS : TDX_OP_STATE_INCORRECT;
+}
+
+u64 tdcs_open_service(struct call *c, struct td *td)
+{
+    u64 status = open_and_lock(c, td, LOCK_SHARED);
+    if (status)
+        return status;
+    return td->tdcs->op_state == OP_RUNNABLE ? TDX_SUCCESS : TDX_OP_STATE_INCORRECT;
 }
 
 u64 td_open(struct call *c, u64 tdr_hpa, unsigned operand, struct td *td)

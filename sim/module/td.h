@@ -30,6 +30,8 @@ u64 tdr_open_owner(struct call *c, const struct pamt_entry *page, enum lock_mode
  * (OPERAND_BUSY|OP_STATE) and whether the leaf is allowed in it (OP_STATE_INCORRECT).
  */
 u64 tdcs_open(struct call *c, struct td *td, enum lock_mode op_state_mode);
+/* The same for the second TD of TDH.SERVTD.BIND, which must be runnable whatever the first may be. */
+u64 tdcs_open_service(struct call *c, struct td *td);
 /* The same for leafs that hold the TDR exclusively, which covers the op state: no lock. */
 u64 tdcs_open_exclusive(struct call *c, struct td *td);
 bool tdcs_leaf_allowed(const struct tdcs *tdcs, u16 leaf);
