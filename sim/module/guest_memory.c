@@ -68,7 +68,7 @@ static enum walk_result walk_tables(const struct lp_local *local, u64 gpa, bool 
 {
     u64 table = (shared ? local->vmcs->run.shared_eptp : local->tdcs->eptp) & SEPT_HPA & ~mdl_keyid_mask();
     for (unsigned level = sept_top_level(local->tdcs);; level--) {
-        const u64 *entries = plat_page(table);
+        const u64 *entries = shared ? mdl_shared_pointer(table) : plat_page(table);
         if (!entries)
             return WALK_MISCONFIGURED;
         w->entry = __atomic_load_n(&entries[gpa >> (12 + 9 * level) & (SEPT_ENTRIES - 1)], __ATOMIC_RELAXED);
@@ -136,6 +136,8 @@ u64 mdl_guest_pointer(struct tdcall *t, u64 gpa, unsigned access, bool shared_ok
         give_ve(t, gpa, qualification);
     else if (!plat_page(w.hpa))
         misconfigured(t, gpa);
+    else if (shared)
+        *pointer = mdl_shared_pointer(w.hpa);
     else
         *pointer = (u8 *)plat_page(w.hpa) + (w.hpa & (PAGE_4K - 1));
     return TDX_SUCCESS;

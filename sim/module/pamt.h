@@ -53,7 +53,10 @@ u64 mdl_check_shared_hpa(u64 hpa, u64 alignment, unsigned operand);
 u64 mdl_keyid_mask(void);
 u16 mdl_keyid_of(u64 pa);
 u64 mdl_with_keyid(u64 hpa, u16 hkid);
-/* Pointer behind a shared HPA, KeyID bits taken off; the byte offset in the page is kept. */
+/*
+ * Pointer behind a shared HPA, KeyID bits taken off; the byte offset in the page is kept. With a shared KeyID the pages of
+ * TDs and of the module read as zeros. What is written to them is lost; hardware would spoil them too.
+ */
 void *mdl_shared_pointer(u64 hpa);
 
 #endif

@@ -189,7 +189,8 @@ u64 fuzz_operand(enum fuzz_kind kind, u8 choice, u8 more, u64 *gpa)
     case K_SOURCE:
         return choice < 240 ? FUZZ_PAGE(FUZZ_VMM, VMM_SOURCE + (choice & 7)) : foolish[choice % COUNT(foolish)];
     case K_OUTPUT:
-        return FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT + (choice & 3)) + (choice >> 4 & 7) * 0x100ull;
+        return choice < 192 ? FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT + (choice & 3)) + (choice >> 4 & 7) * 0x100ull
+                            : control_page((u8)(choice - 192));
     case K_TABLE:
         return table_address(choice);
     case K_HKID:

@@ -12,8 +12,7 @@
  * Every part of the state is checked after each step (invariants.c), registers and statuses after each call
  * (outputs.c). TRACE=1 in the environment shows the calls of an input.
  *
- * Left out: writes to TD memory with a shared KeyID, by the VMM or by module or TD on the VMM's word. What hardware
- * makes of them is the platform's affair, not the model's.
+ * Left out: the VMM's own writes to TD memory. What hardware makes of them is the platform's affair, not the model's.
  */
 #include "tests/fuzz/operands.h"
 
@@ -98,32 +97,6 @@ static void draw_registers(const u8 *step, const struct fuzz_leaf *leaf, u64 gpr
     program.set_mask = 0;
 }
 
-static bool is_in_tdmr(u64 pa)
-{
-    u64 hpa = pa & ((1ull << plat_info()->keyid_shift) - 1);
-    return hpa >= FUZZ_TDMR_A || (hpa >= FUZZ_PAMT && hpa < FUZZ_PAMT + 0x4000000);
-}
-
-/* Would the module write to memory that is not the VMM's? */
-static bool is_private_output(u64 pa)
-{
-    u64 hpa = pa & ((1ull << plat_info()->keyid_shift) - 1) & ~(PAGE_4K - 1);
-    return hpa < FUZZ_VMM || hpa >= FUZZ_VMM + FUZZ_VMM_SIZE;
-}
-
-static void keep_outputs_out(u64 gpr[SEAM_GPRS])
-{
-    unsigned leaf = gpr[RAX] & 0xffff;
-    if (leaf == TDH_SYS_INFO && is_private_output(gpr[RCX]))
-        gpr[RCX] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT);
-    if (leaf == TDH_SYS_INFO && is_private_output(gpr[R8]))
-        gpr[R8] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT + 1);
-    if (leaf == TDH_VP_WR && is_in_tdmr(gpr[R8])) /* it may become the shared EPT */
-        gpr[R8] = FUZZ_PAGE(FUZZ_VMM, VMM_SHARED_EPT);
-    if (leaf == TDH_SYS_RDALL && is_private_output(gpr[RDX]))
-        gpr[RDX] = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT);
-}
-
 static void seamcall(const u8 *step, unsigned lp_index)
 {
     struct seam_lp *lp = &platform_host_lps[lp_index];
@@ -131,7 +104,6 @@ static void seamcall(const u8 *step, unsigned lp_index)
     if (lp->td)
         return;
     draw_registers(step, fuzz_seamcall_leaf(step[1]), lp->vmm);
-    keep_outputs_out(lp->vmm);
     lp->vmm_rflags = step[0] & 0x40 ? lp->vmm_rflags & ~IF_BIT : lp->vmm_rflags | IF_BIT;
     memcpy(before, lp->vmm, sizeof(before));
     arm(step, lp_index);
@@ -267,7 +239,7 @@ static void set_register(const u8 *step, unsigned lp_index)
     program.set_mask |= 1ull << reg;
 }
 
-/* The VMM writes to its own memory; page tables in it do not lead to TDs' pages. */
+/* The VMM writes to its own memory. */
 static void write_memory(const u8 *step)
 {
     u64 gpa = 0, page = FUZZ_PAGE(FUZZ_VMM, step[1] % VMM_PAGES);
@@ -281,8 +253,6 @@ static void write_memory(const u8 *step)
         value = (value << 32) | (u32)words[offset];
     if (step[2] & 0x20)
         value ^= words[offset];
-    if (value & 7 && is_in_tdmr(value))
-        value = FUZZ_PAGE(FUZZ_VMM, VMM_OUTPUT) | (value & 0xfff);
     fuzz_page_used(page);
     words[offset] = value;
 }
