@@ -20,10 +20,9 @@ struct performance {
 /* One element of a step, on its way through the module. */
 struct element {
     enum step_kind kind;
-    struct mirror_iter it; /* its entry in the mirror */
-    hpa_t page;            /* AUG: the page that goes in */
-    struct mirror_table
-        *table; /* DEMOTE, SEPT.ADD: the table that goes in; PROMOTE, SEPT.REMOVE: the one that comes out */
+    struct mirror_iter it;      /* its entry in the mirror */
+    hpa_t page;                 /* AUG: the page that goes in */
+    struct mirror_table *table; /* goes in with DEMOTE and SEPT.ADD, comes out with PROMOTE and SEPT.REMOVE */
 };
 
 /* The mirror states in which an element may be (one bit a state), and the module's lock of the S-EPT tree. */

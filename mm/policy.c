@@ -4,15 +4,18 @@
 #include "lib/trace.h"
 #include "mm/tdp_internal.h"
 
-static enum policy_action none_event(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
+static void none_event(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level) {}
+
+/* Whatever is blocked has been tracked: UNBLOCK is all that it takes. */
+static void none_answer_blocked(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
 {
-    return POLICY_UNBLOCK;
+    plan_add(p, 0, STEP_UNBLOCK, gpa, level);
 }
 
-const struct policy policy_none = {"none", none_event};
+const struct policy policy_none = {"none", none_event, none_answer_blocked};
 
-enum policy_action policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
+void policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
 {
     trace_record(TRACE_POLICY, event, gpa.raw, level.raw, 0);
-    return t->policy->event(t, event, gpa, level);
+    t->policy->event(t, event, gpa, level);
 }

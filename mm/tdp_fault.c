@@ -52,8 +52,8 @@ static struct tdp_report plan_answer(const struct fault *f, struct plan *p, stru
     case MIRROR_BLOCKED_TABLE:
         if (it->entry & MIRROR_BY_HAND)
             return by_hand(it->gpa);
-        (void)policy_raise(f->t, POLICY_FAULT_BLOCKED, it->gpa, it->level);
-        plan_add(p, 0, STEP_UNBLOCK, it->gpa, it->level);
+        policy_raise(f->t, POLICY_FAULT_BLOCKED, it->gpa, it->level);
+        f->t->policy->answer_blocked(f->t, p, it->gpa, it->level);
         break;
     case MIRROR_LEAF:
         /* ACCEPT of less than what is mapped wants the page split, one level a fault. */

@@ -12,6 +12,7 @@
 
 #include "lib/hw/cpu.h"
 #include "mm/page.h"
+#include "mm/tdp_internal.h"
 #include "tests/host/testbed.h"
 
 #define MEMORY  (TB_1G + 16 * TB_2M)
@@ -228,6 +229,68 @@ static void test_blocked_table_by_hand_parks_the_vcpu(void **state)
     refused(tdp_block(tb.tdp, at(0x3000), LEVEL_4K, NULL), ERR_STATE);
     fine(tdp_unblock(tb.tdp, at(0), LEVEL_2M, NULL));
     tb_verify_page(0x3000);
+}
+
+/* --- policies ----------------------------------------------------------------------------------------------------- */
+
+/* What a refused PROMOTE of a tear-down that did not take place leaves blocked, policy `none` unblocks when it is
+ * touched. */
+static void test_touching_what_is_blocked_unblocks_it(void **state)
+{
+    have(0, TB_2M);
+    tb_accept_range(0, TB_2M);
+    tb_write_page(0x9000);
+    fine(tb_convert(0x3000, TB_4K, TDP_SHARED));
+    fine(tb_convert(0x3000, TB_4K, TDP_PRIVATE)); /* one page pending: PROMOTE refuses */
+    fine(tdp_prepare_destroy(tb.tdp));
+    assert_int_equal(walk(0x9000).state, TDP_BLOCKED);
+    assert_true(walk(0x9000).is_table);
+    u64 faults = tb_faults;
+    tb_verify_page(0x9000);
+    assert_int_equal(tb_faults, faults + 1);
+    expect(0x9000, TDP_MAPPED, 0);
+}
+
+static struct {
+    enum policy_event event;
+    uint64_t gpa;
+    unsigned level;
+} events[64];
+static unsigned event_count;
+
+static void note_event(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
+{
+    assert_true(event_count < 64);
+    events[event_count].event = event;
+    events[event_count].gpa = gpa.raw;
+    events[event_count++].level = level.raw;
+}
+
+static void expect_event(unsigned i, enum policy_event event, uint64_t gpa, unsigned level)
+{
+    assert_true(i < event_count);
+    assert_int_equal(events[i].event, event);
+    assert_int_equal(events[i].gpa, gpa);
+    assert_int_equal(events[i].level, level);
+}
+
+static void test_events_tell_what_a_policy_waits_for(void **state)
+{
+    static const struct policy noting = {"noting", note_event, NULL};
+    have(0, TB_2M);
+    tb_accept_range(0, TB_2M);
+    tb.tdp->policy = &noting;
+    event_count = 0;
+    have(TB_2M, TB_2M);
+    expect_event(0, POLICY_MAPPED, TB_2M, 1);
+    fine(tb_convert(0x3000, TB_4K, TDP_SHARED));
+    expect_event(1, POLICY_CONVERTED, 0x3000, 0);
+    fine(tb_convert(0x3000, TB_4K, TDP_PRIVATE));
+    expect_event(2, POLICY_MAPPED, 0x3000, 0);
+    expect_event(3, POLICY_CANDIDATE, 0, 1); /* full again */
+    expect_event(4, POLICY_CONVERTED, 0x3000, 0);
+    assert_int_equal(event_count, 5);
+    tb.tdp->policy = &policy_none;
 }
 
 /* --- scattered backing -------------------------------------------------------------------------------------------- */
@@ -527,6 +590,8 @@ int main(void)
         T(test_pending_page_is_no_progress_and_ends),
         T(test_blocked_by_hand_parks_the_vcpu),
         T(test_blocked_table_by_hand_parks_the_vcpu),
+        T(test_touching_what_is_blocked_unblocks_it),
+        T(test_events_tell_what_a_policy_waits_for),
         T_WITH(make_scattered, test_scattered_memory_is_mapped_page_by_page),
         T(test_data_survives_split_and_merge),
         T(test_merge_of_mixed_pages_is_refused_and_undone),
