@@ -25,6 +25,7 @@
 #define CR4_OURS           (1ull << 9 | 1ull << 10 | 1ull << 18)             /* OSFXSR, OSXMMEXCPT, OSXSAVE: no flush */
 #define RESET_CONTROL      0xcf9
 #define OPCODE_MOV_FROM_CR 0x20
+#define OPCODE_MOV_TO_CR   0x22
 #define HYPERVISOR_LEAF    0x40000000
 
 static u64 image_base, image_bytes;
@@ -175,6 +176,15 @@ _Noreturn static void shut_down(struct cpu *cpu)
     cpu_halt_forever();
 }
 
+/* QEMU leaves a guest that loads reserved bits into CR3 with this exit, where a CPU raises #GP. Anything else is a fault of ours. */
+static void refused(struct cpu *cpu)
+{
+    struct insn insn;
+    if (!guest_insn(cpu, &insn) || insn.map != MAP_0F || insn.opcode != OPCODE_MOV_TO_CR)
+        sim_stop("broken: VMRUN refuses the VMM's state");
+    guest_inject_error(cpu, VECTOR_GP, 0);
+}
+
 static void answer(struct cpu *cpu)
 {
     struct vmcb *v = cpu->vmm;
@@ -214,6 +224,9 @@ static void answer(struct cpu *cpu)
         break;
     case VMEXIT_SHUTDOWN:
         shut_down(cpu);
+    case VMEXIT_INVALID:
+        refused(cpu);
+        break;
     default:
         sim_stop("exit %x of the VMM is none the platform knows", vmcb_exit(v));
     }

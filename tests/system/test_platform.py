@@ -117,6 +117,7 @@ FAULTS = {
     "VMPTRLD, carry": 1,
     "SEAMCALL after VMXOFF": UD,
     "set PCIDE": GP,
+    "CR3 with bit 63": GP,
     "read AMD MSR": GP,
     "write KeyID partitioning": GP,
     "write feature control": GP,
@@ -131,7 +132,7 @@ FAULTS = {
     "CPUID MOVDIR64B": 1,
     "CPUID address bits": 48,
 }
-ALL_PROBES = 53
+ALL_PROBES = 55
 # QEMU 9.1 to 10.0.5 run VMXON and VMPTRLD as nothing, so the platform never sees them at these places.
 NEVER_SEEN = {"VMXON without VMXE", "VMXON of a bad revision, carry", "second VMXON, carry", "VMPTRLD, carry"}
 

@@ -160,6 +160,8 @@ static void inside_vmx(void)
 static void registers(void)
 {
     say("set PCIDE", cr4_faults(PCIDE, 0));
+    say("CR3 with bit 63", TRY("mov %%cr3, %%rax; bts $63, %%rax; mov %%rax, %%cr3", 0, 0, 0, 0));
+    say("CR3 as it was", TRY("mov %%cr3, %%rax; mov %%rax, %%cr3", 0, 0, 0, 0));
     say("read AMD MSR", rdmsr_faults(0xc0010117));
     say("write KeyID partitioning", wrmsr_faults(0x87, 0));
     say("write feature control", wrmsr_faults(0x3a, 5));
