@@ -63,6 +63,14 @@ static u64 dump_sequence(const struct md_context *x, u64 id, struct list *l)
     return id;
 }
 
+/* A list starts with a field's first element, named with its right size; the other parts of an id that say something
+ * about form are not looked at here (tdx-module metadata_generic.c, md_check_field_and_get_entry). */
+static bool find_start(const struct md_context *x, u64 id, struct md_element *e)
+{
+    return md_find(x, id & ~MD_FORM_BITS, e) == TDX_SUCCESS && e->number % e->row->elements == 0 &&
+           MD_SIZE(id) == MD_SIZE(e->row->id);
+}
+
 u64 md_dump(const struct md_context *x, u64 id, void *page, u64 *next)
 {
     struct list l = {.words = page, .used = 1};
@@ -71,8 +79,9 @@ u64 md_dump(const struct md_context *x, u64 id, void *page, u64 *next)
     *next = NULL_ID;
     if (md_is_null(id))
         id = md_next(x, id, true);
-    if (md_find(x, id, &e) != TDX_SUCCESS || e.number % e.row->elements != 0)
+    if (!find_start(x, id, &e))
         return TDX_METADATA_FIELD_ID_INCORRECT;
+    id = e.id;
     if (!(e.row->readable[x->access] & md_size_mask(e.row->id)))
         id = md_next(x, id, true);
     while (id != NULL_ID && md_find(x, id, &e) == TDX_SUCCESS && l.used + 1 + e.row->elements <= WORDS) {

@@ -82,7 +82,6 @@ struct tdcs {
     u64 vm_ctls[VMS_MAX];
     u64 config_flags, td_ctls;
     u64 arch_capabilities; /* as the TD reads IA32_ARCH_CAPABILITIES */
-    u64 spec_ctrl_mask;
     u8 msr_config_ctls;
     /* what virtual CPUID shows and other code asks often */
     bool cpuid_monitor, cpuid_dca, cpuid_tsc_deadline, cpuid_tsx, cpuid_waitpkg, cpuid_tme, cpuid_mktme, cpuid_xfd,
@@ -153,7 +152,6 @@ struct tdvps {
     u64 l2_ctls[VMS_MAX], l2_debug_ctls[VMS_MAX], tsc_deadline[VMS_MAX];
     u64 l2_cr_base[4]; /* CR0 mask and shadow, CR4 mask and shadow of L2 VMs */
     u8 cpuid_control[CPUID_CONTROLS];
-    u64 vcpu_state_details;
     u64 msrs[GUEST_MSRS_MAX]; /* in the order of the module's table of guest MSRs */
 };
 _Static_assert(sizeof(struct tdvps) <= PAGE_4K, "TDVPS fields fit the TDVPR");

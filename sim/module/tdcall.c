@@ -67,22 +67,27 @@ static u64 tdg_vp_vmcall(struct tdcall *t)
     return TDX_SUCCESS;
 }
 
-/* Leafs about L2 VMs and service TDs: no VM and no binding has the number that the operand names. */
+/* Leafs about L2 VMs: no VM has the number that the operand names. */
 static u64 tdg_vp_no_vm(struct tdcall *t)
 {
+    (void)t;
     return status_operand(TDX_OPERAND_INVALID, RCX);
+}
+
+#define GUEST_STATE_ALIGN 256u
+
+/* The GPA of the L2 VM's registers is looked at first (tdx-module tdg_vp_enter.c). */
+static u64 tdg_vp_enter(struct tdcall *t)
+{
+    u64 gpa = t->call.in[RDX];
+    if ((gpa & (GUEST_STATE_ALIGN - 1)) || !sept_gpa_is_private(t->local->tdcs, gpa))
+        return status_operand(TDX_OPERAND_INVALID, RDX);
+    return tdg_vp_no_vm(t);
 }
 
 static u64 tdg_vp_invept(struct tdcall *t)
 {
     return t->call.in[RCX] ? status_operand(TDX_OPERAND_INVALID, RCX) : TDX_SUCCESS;
-}
-
-static u64 tdg_servtd_rd(struct tdcall *t)
-{
-    t->call.out[RDX] = NULL_ID;
-    t->call.out[R8] = 0;
-    return status_operand(TDX_OPERAND_INVALID, RCX);
 }
 
 static const struct {
@@ -102,9 +107,9 @@ static const struct {
     [TDG_VP_WR] = {mdl_tdg_vp_wr, 0},
     [TDG_SYS_RD] = {mdl_tdg_sys_rd, 0},
     [TDG_SYS_RDALL] = {mdl_tdg_sys_rdall, 0},
-    [TDG_SERVTD_RD] = {tdg_servtd_rd, 0},
-    [TDG_SERVTD_WR] = {tdg_vp_no_vm, 0},
-    [TDG_VP_ENTER] = {tdg_vp_no_vm, 0},
+    [TDG_SERVTD_RD] = {mdl_tdg_servtd_rd, 0},
+    [TDG_SERVTD_WR] = {mdl_tdg_servtd_wr, 0},
+    [TDG_VP_ENTER] = {tdg_vp_enter, 0},
     [TDG_VP_INVEPT] = {tdg_vp_invept, 0},
     [TDG_VP_INVVPID] = {tdg_vp_no_vm, 0},
     [TDG_MR_VERIFYREPORT] = {mdl_tdg_mr_verifyreport, 0},
@@ -156,6 +161,8 @@ enum seam_next mdl_tdcall(struct seam_lp *lp, bool *again)
     if (t.end == TDCALL_EXITED)
         return SEAM_TO_VMM;
     if (t.end == TDCALL_AGAIN) {
+        if (!(td->entry_intr_info & EVENT_VALID)) /* an interrupt: the TD did get its locks */
+            local->tdvps->hp_lock_busy = false;
         *again = true;
         return SEAM_TO_TD;
     }

@@ -20,7 +20,7 @@ void mdl_leave_td(struct seam_lp *lp, enum vcpu_state state, enum last_td_exit h
 
 /* The leafs, by file. */
 u64 mdl_tdg_mem_page_accept(struct tdcall *t); /* accept.c */
-u64 mdl_tdg_vm_rd(struct tdcall *t);           /* metadata_guest.c */
+u64 mdl_tdg_vm_rd(struct tdcall *t);           /* metadata_leaves.c */
 u64 mdl_tdg_vm_wr(struct tdcall *t);
 u64 mdl_tdg_vp_rd(struct tdcall *t);
 u64 mdl_tdg_vp_wr(struct tdcall *t);
@@ -31,5 +31,7 @@ u64 mdl_tdg_mr_rtmr_extend(struct tdcall *t);
 u64 mdl_tdg_mr_verifyreport(struct tdcall *t);
 u64 mdl_tdg_page_attr_rd(struct tdcall *t); /* attr.c */
 u64 mdl_tdg_page_attr_wr(struct tdcall *t);
+u64 mdl_tdg_servtd_rd(struct tdcall *t); /* servtd_guest.c */
+u64 mdl_tdg_servtd_wr(struct tdcall *t);
 
 #endif
