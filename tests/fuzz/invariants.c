@@ -301,6 +301,15 @@ static void check_vcpu(struct td_view *td, u64 tdvpr)
     td->active += tdvps->state == VCPU_ACTIVE;
 }
 
+/* Pages of migration streams. */
+static void claim_streams(const struct td_view *td)
+{
+    const struct tdcs *tdcs = tdcs_of(td);
+    const u64 *links = tdcs ? fuzz_memory(td->tdr->tdcx_pa[TDCS_PAGE_MIGSC_LINKS]) : NULL;
+    for (unsigned i = 0; tdcs && i < tdcs->num_migs; i++)
+        claim(td, links[i], LEVEL_4K, PT_TDCX);
+}
+
 static void claim_all(void)
 {
     generation++;
@@ -316,6 +325,7 @@ static void claim_all(void)
         digest_add(tdr->lifecycle | (u64)tdr->hkid << 8 | (u64)tdr->num_tdcx << 32 | tdr->pkg_config_bitmap << 48);
         for (unsigned page = 0; page < tdr->num_tdcx; page++)
             claim(&tds[i], tdr->tdcx_pa[page], LEVEL_4K, PT_TDCX);
+        claim_streams(&tds[i]);
         check_tree(&tds[i]);
     }
     for (unsigned i = 0; i < used_count; i++)

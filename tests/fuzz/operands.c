@@ -16,18 +16,23 @@ static const struct fuzz_leaf seamcalls[] = {
     {29, {K_GPA, K_TDR}}, {30, {K_GPA, K_TDR}}, {31, {K_NONE}}, {32, {K_OUTPUT, K_SMALL, K_OUTPUT, K_SMALL}},
     {33, {K_SMALL}}, {34, {K_NONE, K_FIELD}}, {35, {K_NONE}}, {36, {K_TABLE}}, {37, {K_NONE, K_OUTPUT, K_FIELD}},
     {38, {K_TDR}}, {39, {K_GPA, K_TDR}}, {40, {K_SMALL}}, {41, {K_DATA}}, {42, {K_NONE}},
-    {43, {K_TDVPR, K_FIELD, K_VALUE, K_VALUE}}, {44, {K_SMALL}}, {45, {K_TABLE, K_SMALL, K_HKID}}, {48, {K_TDR}},
-    {52, {K_SMALL}}, {53, {K_NONE}}, {64, {K_TDR}}, {255, {K_NONE}}, {6, {K_GPA, K_TDR, K_DATA}}, {7, {K_GPA, K_TDR}},
-    {38, {K_TDR}}, {15, {K_GPA, K_TDR, K_CONTROL}}, {23, {K_GPA, K_TDR}}, {29, {K_GPA, K_TDR}}, {28, {K_CONTROL}},
-    {0, {K_TDVPR}},
+    {43, {K_TDVPR, K_FIELD, K_VALUE, K_VALUE}}, {44, {K_SMALL}}, {45, {K_TABLE, K_SMALL, K_HKID}},
+    {48, {K_TDR, K_TDR, K_SMALL, K_SMALL}}, {49, {K_TDR, K_SOURCE, K_SMALL, K_SMALL}}, {64, {K_TDR}},
+    {65, {K_GPA, K_TDR}}, {66, {K_VALUE, K_TDR}}, {68, {K_VALUE, K_TDR, K_SOURCE, K_SOURCE}}, {70, {K_TDR}},
+    {71, {K_TDR, K_SMALL, K_SOURCE}}, {72, {K_TDR, K_NONE, K_SOURCE, K_SOURCE}}, {73, {K_TDR}}, {74, {K_TDVPR}},
+    {75, {K_GPA, K_TDR}}, {80, {K_TDR}}, {81, {K_TDR}}, {82, {K_TDR}}, {83, {K_VALUE, K_TDR, K_SOURCE}}, {84, {K_TDR}},
+    {85, {K_TDR}}, {86, {K_TDR}}, {87, {K_TDVPR}}, {96, {K_CONTROL, K_TDR}}, {96, {K_CONTROL, K_TDR}}, {52, {K_SMALL}},
+    {53, {K_NONE}}, {127, {K_TDR}}, {255, {K_NONE}}, {6, {K_GPA, K_TDR, K_DATA}}, {7, {K_GPA, K_TDR}}, {38, {K_TDR}},
+    {15, {K_GPA, K_TDR, K_CONTROL}}, {23, {K_GPA, K_TDR}}, {29, {K_GPA, K_TDR}}, {28, {K_CONTROL}}, {0, {K_TDVPR}},
 };
 
 static const struct fuzz_leaf tdcalls[] = {
     {0, {K_VALUE}}, {1, {K_NONE}}, {2, {K_GPA, K_SMALL}}, {3, {K_NONE}}, {4, {K_GPA, K_GPA, K_SMALL}}, {5, {K_SMALL}},
     {6, {K_GPA}}, {7, {K_SMALL, K_FIELD}}, {8, {K_SMALL, K_FIELD, K_VALUE, K_VALUE}}, {9, {K_SMALL, K_FIELD}},
     {10, {K_SMALL, K_FIELD, K_VALUE, K_VALUE}}, {11, {K_NONE, K_FIELD}}, {12, {K_NONE, K_GPA, K_FIELD}},
-    {18, {K_SMALL, K_FIELD}}, {20, {K_SMALL}}, {22, {K_GPA}}, {23, {K_GPA}}, {24, {K_GPA, K_SMALL, K_SMALL}},
-    {25, {K_SMALL}}, {26, {K_SMALL}}, {27, {K_SMALL}}, {31, {K_NONE}}, {6, {K_GPA}}, {6, {K_GPA}},
+    {18, {K_TDR, K_FIELD}}, {20, {K_TDR, K_FIELD, K_VALUE, K_VALUE}}, {22, {K_GPA}}, {23, {K_GPA}},
+    {24, {K_GPA, K_SMALL, K_SMALL}}, {25, {K_SMALL}}, {26, {K_SMALL}}, {27, {K_SMALL}}, {31, {K_NONE}}, {6, {K_GPA}},
+    {6, {K_GPA}},
 };
 
 static const u64 fields[] = {
@@ -72,10 +77,10 @@ static const u8 reasons[] = {
 };
 /* clang-format on */
 
-/* Below 64 a leaf by its number, if the table has it. */
+/* Below 100 a leaf by its number, if the table has it. */
 static const struct fuzz_leaf *choose(const struct fuzz_leaf *leaves, unsigned count, u8 choice)
 {
-    for (unsigned i = 0; choice < 64 && i < count; i++)
+    for (unsigned i = 0; choice < 100 && i < count; i++)
         if (leaves[i].number == choice)
             return &leaves[i];
     return &leaves[choice % count];

@@ -11,6 +11,8 @@
 #define R9_      BIT(9)
 #define R10_     BIT(10)
 #define R11_     BIT(11)
+#define R12_     BIT(12)
+#define R13_     BIT(13)
 
 /* clang-format off */
 static const u32 statuses[] = { /* upper halves */
@@ -23,21 +25,24 @@ static const u32 statuses[] = { /* upper halves */
     0xc0000a10, 0xc0000a11, 0xc0000a12, 0xc0000a20, 0xc0000a21, 0xc0000b00, 0xc0000b01, 0xc0000b02, 0xc0000b03,
     0xc0000b06, 0x00000b07, 0xc0000b08, 0xc0000b09, 0x00000b0a, 0xc0000b0b, 0xc0000b0d, 0xc0000b0e, 0xc0000b0f,
     0xc0000b10, 0xc0000b11, 0xc0000c00, 0xc0000c01, 0xc0000c02, 0xc0000c03, 0xc0000c04, 0xc0000c0a, 0x00000c0b,
-    0xc0001000, 0xc0001001,
+    0xc0001000, 0xc0001001, 0x90000009, 0xc0000e06, 0xc0000e09, 0xc0000e14, 0xc0000d05, 0xc0000d07, 0xc0000d08,
 };
 
 /* Beside RAX. VP.ENTER is apart. */
-static const u16 seamcall_outputs[64] = {
+static const u16 seamcall_outputs[128] = {
     [2] = C | D, [3] = C | D | R8_ | R9_ | R10_ | R11_, [5] = C | D, [6] = C | D, [7] = C | D, [11] = D | R8_,
     [12] = C | D | R8_, [13] = R8_, [14] = C | D | R8_, [15] = C | D, [16] = C | D, [21] = C,
     [23] = C | D | R9_ | R10_ | R11_, [24] = C | D | R8_ | R9_ | R10_ | R11_, [25] = C | D | R8_, [26] = D | R8_,
     [28] = C | D | R8_ | R9_ | R10_ | R11_, [29] = C | D, [30] = C | D | R9_ | R10_ | R11_, [32] = D | R9_,
     [33] = C | D | R8_ | R9_ | R10_, [34] = D | R8_, [35] = C | D | R8_, [36] = D, [37] = R8_, [39] = C | D, [43] = R8_,
+    [48] = C | R10_ | R11_ | R12_ | R13_, [66] = C | D, [68] = C | D | R9_ | R10_ | R11_ | R12_, [72] = C | D | R8_,
+    [73] = C | D, [74] = C | D, [75] = C | D, [83] = C | D | R8_ | R9_, [85] = C | D, [86] = C | D, [87] = C | D,
 };
 
 static const u16 tdcall_outputs[32] = {
     [1] = C | D | R8_ | R9_ | R10_ | R11_, [3] = C | D | R8_ | R9_ | R10_, [7] = D | R8_, [8] = R8_, [9] = D | R8_,
-    [10] = R8_, [11] = D | R8_, [12] = R8_, [18] = D | R8_, [23] = C | D, [24] = C | D,
+    [10] = R8_, [11] = D | R8_, [12] = R8_, [18] = D | R8_ | R10_ | R11_ | R12_ | R13_,
+    [20] = R8_ | R10_ | R11_ | R12_ | R13_, [23] = C | D, [24] = C | D,
 };
 /* clang-format on */
 
@@ -66,7 +71,7 @@ void fuzz_check_seamcall(const u64 before[SEAM_GPRS], const u64 after[SEAM_GPRS]
     if (leaf == TDH_VP_ENTER) /* the stepping filter may answer as a TD exit does */
         check_kept(before, after, after[RAX] >> 63 ? 0 : 0xffcf, "SEAMCALL");
     else
-        check_kept(before, after, leaf < 64 ? seamcall_outputs[leaf] : 0, "SEAMCALL");
+        check_kept(before, after, leaf < 128 ? seamcall_outputs[leaf] : 0, "SEAMCALL");
 }
 
 void fuzz_check_tdcall(const u64 before[SEAM_GPRS], const u64 after[SEAM_GPRS])
