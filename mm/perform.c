@@ -21,7 +21,7 @@ struct performance {
 struct element {
     enum step_kind kind;
     struct mirror_iter it;      /* its entry in the mirror */
-    hpa_t page;                 /* AUG: the page that goes in */
+    hpa_t page;                 /* AUG, RELOCATE: the page that goes in */
     struct mirror_table *table; /* goes in with DEMOTE and SEPT.ADD, comes out with PROMOTE and SEPT.REMOVE */
 };
 
@@ -36,6 +36,7 @@ static const struct step_rule {
     [STEP_UNBLOCK] = {TDH_MEM_RANGE_UNBLOCK, IN(MIRROR_BLOCKED_LEAF) | IN(MIRROR_BLOCKED_TABLE), true},
     [STEP_DEMOTE] = {TDH_MEM_PAGE_DEMOTE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
     [STEP_PROMOTE] = {TDH_MEM_PAGE_PROMOTE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), false},
+    [STEP_RELOCATE] = {TDH_MEM_PAGE_RELOCATE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
     [STEP_REMOVE] = {TDH_MEM_PAGE_REMOVE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
     [STEP_SEPT_ADD] = {TDH_MEM_SEPT_ADD, IN(MIRROR_NONE), false},
     [STEP_SEPT_REMOVE] = {TDH_MEM_SEPT_REMOVE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), true},
@@ -78,6 +79,10 @@ static tdx_status_t call_leaf(const struct tdp *t, const struct element *e)
     case STEP_SEPT_REMOVE:
         out = tdh_mem_sept_remove(tdr, gpa, level);
         check_returned(&e->it, out.status, out.page, e->table->sept);
+        return out.status;
+    case STEP_RELOCATE:
+        out = tdh_mem_page_relocate(tdr, gpa, e->page);
+        check_returned(&e->it, out.status, out.page, mirror_page(e->it.entry));
         return out.status;
     case STEP_REMOVE:
         out = tdh_mem_page_remove(tdr, gpa, level);
@@ -176,6 +181,10 @@ static void bring(struct performance *p, struct element *e)
         else
             flush_into_td(e->page, level_bytes(e->it.level));
         return;
+    case STEP_RELOCATE:
+        e->page = slot_place(tdp_slot(p->t, e->it.gpa, PAGE_BYTES), e->it.gpa);
+        flush_into_td(e->page, PAGE_BYTES);
+        return;
     default:
         return;
     }
@@ -237,6 +246,8 @@ static u64 entry_after(struct performance *p, struct element *e)
         return merged_entry(p, e);
     case STEP_AUG:
         return tdp_home_entry(p->t, e->it.gpa, e->it.level);
+    case STEP_RELOCATE:
+        return mirror_leaf_entry(e->page, true);
     default: /* REMOVE, SEPT.REMOVE */
         return 0;
     }
@@ -255,6 +266,11 @@ static void after_change(struct performance *p, struct element *e, u64 old)
     case STEP_REMOVE:
         flush_from_td(p->t->td, mirror_page(old), e->it.level);
         break;
+    case STEP_RELOCATE:
+        slot_move(tdp_slot(p->t, e->it.gpa, PAGE_BYTES), e->it.gpa);
+        flush_from_td(p->t->td, mirror_page(old), LEVEL_4K);
+        page_free(mirror_page(old), LEVEL_4K);
+        break;
     case STEP_AUG:
         policy_raise(p->t, POLICY_MAPPED, e->it.gpa, e->it.level);
         break;
@@ -264,7 +280,7 @@ static void after_change(struct performance *p, struct element *e, u64 old)
     default:
         break;
     }
-    if ((e->kind == STEP_AUG || e->kind == STEP_PROMOTE || e->kind == STEP_UNBLOCK) &&
+    if ((e->kind == STEP_AUG || e->kind == STEP_PROMOTE || e->kind == STEP_UNBLOCK || e->kind == STEP_RELOCATE) &&
         holder->home_leaves == TABLE_ENTRIES)
         policy_raise(p->t, POLICY_CANDIDATE, gpa_floor(e->it.gpa, level_above(e->it.level)), level_above(e->it.level));
 }

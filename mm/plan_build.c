@@ -104,18 +104,52 @@ static struct plan_fault find(struct tdp *t, gpa_t gpa, level_t level, struct mi
 
 /* The first child of a table that is in the way of a merge: absent, blocked, away from home, or a table with such a
  * child. */
-static gpa_t first_obstacle(const struct mirror_table *table, gpa_t gpa, level_t level)
+static gpa_t first_obstacle(const struct mirror_table *table, gpa_t gpa, level_t level, bool scattered)
 {
     level_t below = level_below(level);
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
         u64 entry = atomic_load(&table->entry[i]);
         gpa_t at = gpa_add(gpa, i * level_bytes(below));
         bool mergeable_table = mirror_is_table(entry) && !(entry & MIRROR_BY_HAND);
-        if (is_home_leaf(entry) || (mergeable_table && is_full(mirror_child(entry))))
+        bool in_place = is_home_leaf(entry) || (scattered && mirror_state(entry) == MIRROR_LEAF);
+        if (in_place || (mergeable_table && is_full(mirror_child(entry))))
             continue;
-        return mergeable_table && below.raw > 0 ? first_obstacle(mirror_child(entry), at, below) : at;
+        return mergeable_table && below.raw > 0 ? first_obstacle(mirror_child(entry), at, below, scattered) : at;
     }
     return gpa;
+}
+
+/* A 2M region of scattered pages: all 512 mapped, by leaves that are not blocked. */
+static bool can_gather(struct tdp *t, const struct mirror_iter *it)
+{
+    const struct mirror_table *child = mirror_child(it->entry);
+
+    if (!level_is(it->level, LEVEL_2M) || child->used != TABLE_ENTRIES || is_full(child) ||
+        !slot_may_gather(tdp_slot(t, it->gpa, level_bytes(LEVEL_2M)), it->gpa))
+        return false;
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+        if (mirror_state(atomic_load(&child->entry[i])) != MIRROR_LEAF)
+            return false;
+    return true;
+}
+
+/* Pages that are not in their place go there, behind one TRACK; then the region is like any other. */
+static void add_gather(struct plan *p, const struct mirror_iter *it)
+{
+    const struct mirror_table *child = mirror_child(it->entry);
+
+    if (mirror_is_blocked(it->entry))
+        plan_add(p, PLAN_FIRST_ROUND, STEP_UNBLOCK, it->gpa, it->level);
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        if (is_home_leaf(atomic_load(&child->entry[i])))
+            continue;
+        plan_add(p, 2, STEP_BLOCK, gpa_add(it->gpa, i * PAGE_BYTES), LEVEL_4K);
+        plan_add(p, 1, STEP_RELOCATE, gpa_add(it->gpa, i * PAGE_BYTES), LEVEL_4K);
+    }
+    plan_add(p, 1, STEP_BLOCK, it->gpa, it->level);
+    plan_add(p, 0, STEP_PROMOTE, it->gpa, it->level);
+    p->gathers = true;
+    p->gathered = it->gpa;
 }
 
 struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
@@ -132,11 +166,16 @@ struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
         return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
     if (!mirror_is_table(it.entry))
         return fault(ERR_BUSY, "another operation is at work on this entry", gpa);
-    if (!slot_may_be(tdp_slot(t, gpa, level_bytes(level)), gpa, level))
+    if (can_gather(t, &it)) {
+        add_gather(p, &it);
+        return fine(p, gpa);
+    }
+    const struct slot *s = tdp_slot(t, gpa, level_bytes(level));
+    if (!slot_may_be(s, gpa, level) && !(level_is(level, LEVEL_2M) && slot_may_gather(s, gpa)))
         return fault(ERR_STATE, "the memory behind this region cannot be one page of this size", gpa);
     if (!plan_can_merge(t, &it, &tables))
         return fault(ERR_STATE, "a page of the region is absent, shared, blocked or not in place",
-                     first_obstacle(mirror_child(it.entry), gpa, level));
+                     first_obstacle(mirror_child(it.entry), gpa, level, s->backing == TDP_SCATTER));
     plan_add_merge(p, &it, 0);
     return fine(p, gpa);
 }

@@ -27,6 +27,7 @@
     X(STEP_DROP_SHARED, "KICK, INVEPT", 0, 0)                                                                          \
     X(STEP_DEMOTE, "DEMOTE", 1, 1)                                                                                     \
     X(STEP_PROMOTE, "PROMOTE", 1, 0)                                                                                   \
+    X(STEP_RELOCATE, "RELOCATE", 1, 0)                                                                                 \
     X(STEP_REMOVE, "REMOVE", 1, 0)                                                                                     \
     X(STEP_SEPT_ADD, "SEPT.ADD", 1, 1)                                                                                 \
     X(STEP_SEPT_REMOVE, "SEPT.REMOVE", 1, 0)                                                                           \
@@ -63,7 +64,9 @@ struct plan {
     bool tracking;              /* false before finalisation: nothing needs BLOCK or TRACK, and none is filed */
     bool skip_refused_promotes; /* tear-down: what PROMOTE refuses stays as it is, blocked */
     bool from_shared;           /* the AUGs map what the TD has shared until now: see plan_begin() */
-    enum err err;               /* the first that a plan_add() met */
+    bool gathers;               /* RELOCATEs: the 2M region at `gathered` has to have a home */
+    gpa_t gathered;
+    enum err err; /* the first that a plan_add() met */
     u64 tables_needed;
     struct mirror_table *tables; /* in hand */
 };

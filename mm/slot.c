@@ -46,9 +46,9 @@ static enum err back_window(struct slot *s, u64 i)
 {
     u64 bytes = window_bytes(s, i);
     level_t align = level_is(s->max_level, LEVEL_1G) && bytes < level_bytes(LEVEL_1G) ? LEVEL_2M : s->max_level;
-    enum err e = page_alloc_range(bytes, level_bytes(align), &s->home[i]);
+    enum err e = page_alloc_range(bytes, level_bytes(align), &s->back[i]);
     if (e == ERR_NO_MEMORY && level_is(align, LEVEL_1G)) {
-        e = page_alloc_range(bytes, level_bytes(LEVEL_2M), &s->home[i]);
+        e = page_alloc_range(bytes, level_bytes(LEVEL_2M), &s->back[i]);
         if (e == ERR_OK)
             log_msg(LOG_WARN, "no free 1G block for gpa %llx: it can have 2M pages at most",
                     (unsigned long long)window_start(s, i).raw);
@@ -58,7 +58,7 @@ static enum err back_window(struct slot *s, u64 i)
 
 static enum err back_windows(struct slot *s)
 {
-    for (u64 i = 0; i < s->home_count; i++) {
+    for (u64 i = 0; i < s->back_count; i++) {
         enum err e = back_window(s, i);
         if (e != ERR_OK)
             return e;
@@ -71,26 +71,34 @@ static enum err back_windows(struct slot *s)
 static enum err back_pages(struct slot *s)
 {
     u64 stride = 509;
-    while (s->home_count % stride == 0)
+    while (s->back_count % stride == 0)
         stride += 2;
-    for (u64 i = 0; i < s->home_count; i++) {
-        enum err e = page_alloc(LEVEL_4K, &s->home[i * stride % s->home_count]);
+    for (u64 i = 0; i < s->back_count; i++) {
+        enum err e = page_alloc(LEVEL_4K, &s->back[i * stride % s->back_count]);
         if (e != ERR_OK)
             return e;
     }
     return ERR_OK;
 }
 
+static hpa_t *take_addresses(u64 count)
+{
+    hpa_t *list = page_take(count * sizeof(hpa_t));
+    for (u64 i = 0; list && i < count; i++)
+        list[i] = HPA_NONE;
+    return list;
+}
+
 static enum err take_side_tables(struct slot *s)
 {
-    s->home = page_take(s->home_count * sizeof(hpa_t));
+    s->back = take_addresses(s->back_count);
     s->shared = page_take(BITMAP_WORDS(s->bytes >> PAGE_SHIFT) * sizeof(u64));
     s->shared_in[0] = page_take(region_count(s, LEVEL_2M) * sizeof(u32));
     s->shared_in[1] = page_take(region_count(s, LEVEL_1G) * sizeof(u32));
-    if (!s->home || !s->shared || !s->shared_in[0] || !s->shared_in[1])
+    s->home = take_addresses(region_count(s, LEVEL_2M));
+    s->at_home = page_take(region_count(s, LEVEL_2M) * sizeof(u32));
+    if (!s->back || !s->shared || !s->shared_in[0] || !s->shared_in[1] || !s->home || !s->at_home)
         return ERR_NO_MEMORY;
-    for (u64 i = 0; i < s->home_count; i++)
-        s->home[i] = HPA_NONE;
     return ERR_OK;
 }
 
@@ -102,7 +110,7 @@ enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, e
     if (bytes == 0 || max_level.raw > 2)
         return ERR_ARGUMENT;
     *s = (struct slot){.base = base, .bytes = bytes, .max_level = max_level, .backing = backing};
-    s->home_count = backing == TDP_INPLACE ? region_count(s, LEVEL_1G) : bytes >> PAGE_SHIFT;
+    s->back_count = backing == TDP_INPLACE ? region_count(s, LEVEL_1G) : bytes >> PAGE_SHIFT;
     enum err e = take_side_tables(s);
     if (e == ERR_OK)
         e = backing == TDP_INPLACE ? back_windows(s) : back_pages(s);
@@ -111,33 +119,95 @@ enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, e
     return e;
 }
 
+/* The places at home that no page has been moved to. */
+static void free_empty_places(struct slot *s, gpa_t region)
+{
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        gpa_t gpa = gpa_add(region, i * PAGE_BYTES);
+        if (!hpa_is(slot_page(s, gpa), slot_place(s, gpa)))
+            page_free(slot_place(s, gpa), LEVEL_4K);
+    }
+}
+
+static void free_homes(struct slot *s)
+{
+    for (u64 i = 0; i < region_count(s, LEVEL_2M); i++)
+        if (!hpa_is(s->home[i], HPA_NONE))
+            free_empty_places(s, gpa_add(gpa_floor(s->base, LEVEL_2M), i << level_shift(LEVEL_2M)));
+}
+
 void slot_destroy(struct slot *s)
 {
-    for (u64 i = 0; s->home && i < s->home_count; i++)
-        if (!hpa_is(s->home[i], HPA_NONE))
-            page_free_range(s->home[i], s->backing == TDP_INPLACE ? window_bytes(s, i) : PAGE_BYTES);
-    page_give(s->home, s->home_count * sizeof(hpa_t));
+    if (s->home && s->at_home)
+        free_homes(s);
+    for (u64 i = 0; s->back && i < s->back_count; i++)
+        if (!hpa_is(s->back[i], HPA_NONE))
+            page_free_range(s->back[i], s->backing == TDP_INPLACE ? window_bytes(s, i) : PAGE_BYTES);
+    page_give(s->back, s->back_count * sizeof(hpa_t));
     page_give(s->shared, BITMAP_WORDS(s->bytes >> PAGE_SHIFT) * sizeof(u64));
     page_give(s->shared_in[0], region_count(s, LEVEL_2M) * sizeof(u32));
     page_give(s->shared_in[1], region_count(s, LEVEL_1G) * sizeof(u32));
+    page_give(s->home, region_count(s, LEVEL_2M) * sizeof(hpa_t));
+    page_give(s->at_home, region_count(s, LEVEL_2M) * sizeof(u32));
     *s = (struct slot){0};
 }
 
 hpa_t slot_page(const struct slot *s, gpa_t gpa)
 {
     if (s->backing == TDP_SCATTER)
-        return s->home[page_index(s, gpa)];
+        return s->back[page_index(s, gpa)];
     u64 i = region_index(s, gpa, LEVEL_1G);
-    return hpa_add(s->home[i], gpa.raw - window_start(s, i).raw);
+    return hpa_add(s->back[i], gpa.raw - window_start(s, i).raw);
+}
+
+/* Inside the slot, and not above the largest mapping allowed. */
+static bool may_hold(const struct slot *s, gpa_t gpa, level_t level)
+{
+    return level.raw <= s->max_level.raw && slot_holds(s, gpa_floor(gpa, level), level_bytes(level));
 }
 
 bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level)
 {
-    gpa_t first = gpa_floor(gpa, level);
     if (level.raw == 0)
         return slot_holds(s, gpa, PAGE_BYTES);
-    return level.raw <= s->max_level.raw && s->backing == TDP_INPLACE && slot_holds(s, first, level_bytes(level)) &&
-           hpa_is_aligned(slot_page(s, first), level);
+    if (!may_hold(s, gpa, level))
+        return false;
+    if (s->backing == TDP_SCATTER)
+        return level.raw == 1 && s->at_home[region_index(s, gpa, LEVEL_2M)] == TABLE_ENTRIES;
+    return hpa_is_aligned(slot_page(s, gpa_floor(gpa, level)), level);
+}
+
+bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level)
+{
+    if (s->backing == TDP_INPLACE)
+        return slot_may_be(s, gpa, level_above(level));
+    return level.raw == 0 && hpa_is(slot_page(s, gpa), slot_place(s, gpa));
+}
+
+/* --- homes of scattered regions ----------------------------------------------------------------------------------- */
+
+bool slot_may_gather(const struct slot *s, gpa_t gpa)
+{
+    return s->backing == TDP_SCATTER && may_hold(s, gpa, LEVEL_2M);
+}
+
+hpa_t slot_place(const struct slot *s, gpa_t gpa)
+{
+    hpa_t home = s->home[region_index(s, gpa, LEVEL_2M)];
+    return hpa_is(home, HPA_NONE) ? HPA_NONE : hpa_add(home, gpa.raw & (level_bytes(LEVEL_2M) - PAGE_BYTES));
+}
+
+enum err slot_take_home(struct slot *s, gpa_t gpa)
+{
+    hpa_t *home = &s->home[region_index(s, gpa, LEVEL_2M)];
+    return hpa_is(*home, HPA_NONE) ? page_alloc(LEVEL_2M, home) : ERR_OK;
+}
+
+void slot_move(struct slot *s, gpa_t gpa)
+{
+    ASSERT(slot_may_gather(s, gpa) && !hpa_is(slot_page(s, gpa), slot_place(s, gpa)));
+    s->back[page_index(s, gpa)] = slot_place(s, gpa);
+    s->at_home[region_index(s, gpa, LEVEL_2M)]++;
 }
 
 /* --- attributes --------------------------------------------------------------------------------------------------- */

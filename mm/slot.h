@@ -3,7 +3,8 @@
  *
  * Backing `inplace`: each GiB window of guest-physical addresses has one contiguous, equally aligned host range, its
  * home, that serves both private and shared use: contiguity survives conversion, and merging needs no copy. Backing
- * `scatter`: 4K pages from anywhere; nothing is at home until it has been relocated.
+ * `scatter`: 4K pages from anywhere. There a 2M region gets a home when it is to be merged for the first time
+ * (slot_take_home), and its pages are relocated into it one by one (slot_move).
  *
  * Left out: locks (the callers hold tdp.ops), the mappings themselves (mm/mirror.h, mm/shared_ept.h).
  */
@@ -19,8 +20,10 @@ struct slot {
     u64 bytes;         /* a 4K multiple, not 0 */
     level_t max_level; /* the largest mapping allowed */
     enum tdp_backing backing;
-    u64 home_count;
-    hpa_t *home;       /* by GiB window (inplace), by page (scatter); HPA_NONE: not backed yet */
+    u64 back_count;
+    hpa_t *back;       /* what backs each GiB window (inplace) or page (scatter); HPA_NONE: nothing yet */
+    hpa_t *home;       /* scatter: each 2M region's home, HPA_NONE before it has one */
+    u32 *at_home;      /* scatter: how many of each 2M region's pages are there */
     u64 *shared;       /* one bit a page: set for shared */
     u32 *shared_in[2]; /* how many are set: in each 2M region, in each 1G region that the slot touches */
 };
@@ -36,8 +39,20 @@ static inline gpa_t slot_end(const struct slot *s)
 }
 bool slot_holds(const struct slot *s, gpa_t gpa, u64 bytes);
 
-/* The home of one page of the slot. */
+/* What backs one page of the slot. */
 hpa_t slot_page(const struct slot *s, gpa_t gpa);
+
+/* Is the page of `level` at `gpa` backed by what is its place in the region above, so that it could be merged? */
+bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level);
+
+/* Scattered backing only. The place of a page in its 2M region's home, HPA_NONE while that has none; a home for a region
+ * that lies inside the slot whole (ERR_NO_MEMORY: no free 2M block); and: the page at `gpa` is backed by its place at home
+ * from now on, what backed it before is the caller's. */
+hpa_t slot_place(const struct slot *s, gpa_t gpa);
+MUST_CHECK enum err slot_take_home(struct slot *s, gpa_t gpa);
+void slot_move(struct slot *s, gpa_t gpa);
+/* May the pages of the 2M region around `gpa` be gathered in one place by relocating them? */
+bool slot_may_gather(const struct slot *s, gpa_t gpa);
 
 /* May the region of `level` around `gpa` be one mapping as far as slot and backing go (attributes aside)? */
 bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level);

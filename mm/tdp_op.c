@@ -22,12 +22,10 @@ struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
     return NULL;
 }
 
-/* At home is what can be merged upwards: its page is the slot's, and the region above may be one page. */
 u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level)
 {
     const struct slot *s = tdp_slot(t, gpa, level_bytes(level));
-    bool at_home = slot_may_be(s, gpa, level_above(level));
-    return mirror_leaf_entry(slot_page(s, gpa), at_home);
+    return mirror_leaf_entry(slot_page(s, gpa), slot_is_at_home(s, gpa, level));
 }
 
 struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)
@@ -61,15 +59,29 @@ enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *
     return ERR_OK;
 }
 
+/* Every page that the plan needs is in hand before its first step. */
+static void take_pages(struct tdp_op *op)
+{
+    struct tdp_report *r = &op->report;
+    const struct plan *p = op->plan;
+
+    r->err = plan_take_tables(op->plan);
+    if (r->err != ERR_OK) {
+        r->what = "no memory for page tables";
+    } else if (p->gathers) {
+        r->err = slot_take_home(tdp_slot(op->t, p->gathered, level_bytes(LEVEL_2M)), p->gathered);
+        if (r->err != ERR_OK)
+            r->what = "no free 2m block to gather the region's pages in";
+    }
+}
+
 void tdp_op_perform(struct tdp_op *op)
 {
     struct tdp_report *r = &op->report;
     if (r->err != ERR_OK || op->dry)
         return;
-    r->err = plan_take_tables(op->plan);
-    if (r->err != ERR_OK)
-        r->what = "no memory for page tables";
-    else
+    take_pages(op);
+    if (r->err == ERR_OK)
         perform(op->t, op->plan, r);
 }
 

@@ -23,6 +23,7 @@
 
 #define LEAF_AUG      6
 #define LEAF_SEPT_ADD 3
+#define LEAF_RELOCATE 5
 #define LEAF_DEMOTE   15
 #define LEAF_TRACK    38
 #define LEAF_WBINVD   41
@@ -97,6 +98,9 @@ static void watch(const struct seamcall_regs *regs)
         break;
     case LEAF_AUG:
         check_not_cached(regs->r8, page_bytes(regs->rcx & 7), "AUG of a page that the TD still reaches");
+        break;
+    case LEAF_RELOCATE:
+        check_not_cached(regs->r8, TB_4K, "RELOCATE into a page that the TD still reaches");
         break;
     case LEAF_SEPT_ADD:
     case LEAF_DEMOTE:
