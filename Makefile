@@ -54,12 +54,16 @@ TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 CONF_SRC  := $(wildcard tests/conformance/*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/*.c)
+BENCH_SRC := tests/bench/measure.c tests/bench/commands.c
 TESTGUEST_SRC := $(wildcard tests/system/guests/*.c)
 
 obj = $(patsubst %.c,$(B)/$(1)/%.o,$(filter %.c,$(2))) $(patsubst %.asm,$(B)/$(1)/%.asm.o,$(filter %.asm,$(2)))
 
 VMM_OBJ    := $(call obj,vmm,$(VMM_LOGIC) $(VMM_HW) $(VMM_ASM))
 CORE_OBJ   := $(call obj,core,$(CORE_SRC) $(CORE_ASM))
+# Septum with one command more, and the model in a host process without sanitizers.
+BENCH_OBJ  := $(filter-out %/kernel/commands.o,$(VMM_OBJ)) $(call obj,vmm,$(BENCH_SRC))
+BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.c) tests/bench/model.c)
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two and hold.c for the third.
@@ -77,7 +81,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test bench bench-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -88,6 +92,7 @@ help:
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
+	@echo 'make bench         what calls cost on the simulated platform and in the module model: a table, out/bench.json'
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
@@ -105,6 +110,10 @@ $(VMM_OBJ) $(CORE_OBJ) $(LOADER_OBJ) $(PROBE_OBJ): | tools-present
 $(B)/septum.so: $(VMM_OBJ) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(VMM_OBJ) -o $@ -l:libgnuefi.a
+$(B)/bench/septum.so: $(BENCH_OBJ) linker.ld
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(BENCH_OBJ) -o $@ -l:libgnuefi.a
 $(B)/simtdx-core.so: $(CORE_OBJ) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(CORE_OBJ) -o $@ $(SHA_LIB) -l:libgnuefi.a
@@ -168,7 +177,8 @@ $(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,testguest,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,probe,$(CC) $(FREE)))
 $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
-$(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(COVERAGE)))
+$(eval $(call COMPILE,bench,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS))
+$(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
 $(B)/vmm/kernel/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
@@ -213,8 +223,9 @@ SECONDS ?= 600
 FUZZ_OBJ := $(call obj,fuzz,$(MODULE_SRC) $(wildcard tests/host/platform*.c) $(FUZZ_SRC))
 FUZZ_WORKS = echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
              $(FUZZ_CC) -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null
-# New paths through the model make an input worth keeping; those through the checks do not.
-$(B)/fuzz/sim/%.o: COVERAGE := -fsanitize=fuzzer-no-link
+# New paths through the model make an input worth keeping; those through the checks do not, and they run after each call.
+$(B)/fuzz/sim/%.o: FUZZ_FLAGS := -fsanitize=fuzzer-no-link
+$(B)/fuzz/tests/fuzz/%.o: FUZZ_FLAGS := -fno-sanitize=all
 $(B)/fuzz-module: $(FUZZ_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^ $(SHA_LIB) -lpthread
@@ -229,6 +240,14 @@ fuzz: fuzz-binary
 	@mkdir -p $(B)/fuzz-corpus
 	@$(B)/fuzz-module -max_total_time=$(SECONDS) -max_len=800 -timeout=10 -artifact_prefix=$(B)/ \
 	    $(B)/fuzz-corpus $(B)/fuzz-seeds
+
+# What calls cost: docs/benchmarks.md. Without sanitizers, at the images' own optimisation.
+$(B)/bench/model: $(BENCHHOST_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) -o $@ $^ $(SHA_LIB) -lpthread -lcmocka
+bench-binaries: $(B)/bench/septum.efi $(B)/bench/model $(B)/simtdx.efi
+bench: bench-binaries
+	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
 
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.
