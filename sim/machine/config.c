@@ -13,6 +13,7 @@ static struct sim_config config = {
     .tlb_2m = 1 << 14,
     .tlb_1g = 1 << 14,
     .ept_levels = 4,
+    .features0 = 0xf0fbf, /* as module 1.5.01 says */
     .module_major = 1,
     .module_minor = 5,
     .module_update = 1,
