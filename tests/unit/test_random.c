@@ -19,8 +19,8 @@
 #include "tests/host/testbed.h"
 
 #define WORK_BYTES (8 * TB_2M) /* most of the traffic; random in place and length */
-#define WORK_BASE  TB_1G       /* behind a GiB that is used as a whole */
-#define MEMORY     (TB_1G + WORK_BYTES)
+
+static uint64_t work_base; /* behind a GiB that is used as a whole, or 0 where there is none */
 
 static uint64_t random_state, step, refusals;
 
@@ -53,13 +53,13 @@ static void random_range(uint64_t *gpa, uint64_t *bytes)
     }
     if (first + count > pages)
         count = pages - first;
-    *gpa = WORK_BASE + first * TB_4K;
+    *gpa = work_base + first * TB_4K;
     *bytes = count * TB_4K;
 }
 
 static uint64_t random_region(void)
 {
-    return WORK_BASE + random_below(WORK_BYTES / TB_2M) * TB_2M;
+    return work_base + random_below(WORK_BYTES / TB_2M) * TB_2M;
 }
 
 static uint64_t random_page(uint64_t gpa, uint64_t bytes)
@@ -254,6 +254,8 @@ static void step_ripen(uint64_t gpa, uint64_t bytes)
 static void step_giant(uint64_t gpa, uint64_t bytes)
 {
     uint64_t at = random_below(TB_1G / TB_4K) * TB_4K, length = (1 + random_below(3)) * TB_4K;
+    if (work_base == 0)
+        return;
     if (random_below(2)) {
         at &= ~(TB_2M - 1);
         length = TB_2M * (1 + random_below(3));
@@ -272,7 +274,8 @@ static void step_nonsense(uint64_t gpa, uint64_t bytes)
 {
     struct tdp_walk w;
     uint64_t bad_bytes = random_below(2) ? 0 : bytes + 1 + random_below(4094);
-    uint64_t bad_gpa = random_below(2) ? gpa + 1 + random_below(4094) : MEMORY + random_below(1ull << 62);
+    uint64_t bad_gpa =
+        random_below(2) ? gpa + 1 + random_below(4094) : work_base + WORK_BYTES + random_below(1ull << 62);
     level_t level = {(uint8_t)random_below(3)};
     struct tdp_report r[] = {
         map(gpa, bad_bytes, LEVEL_2M),
@@ -283,7 +286,7 @@ static void step_nonsense(uint64_t gpa, uint64_t bytes)
         merge(bad_gpa, LEVEL_1G),
         tdp_block(tb.tdp, (gpa_t){bad_gpa}, level, NULL),
         tdp_unblock(tb.tdp, (gpa_t){bad_gpa}, level, NULL),
-        tdp_walk(tb.tdp, (gpa_t){MEMORY + random_below(1ull << 62)}, &w),
+        tdp_walk(tb.tdp, (gpa_t){work_base + WORK_BYTES + random_below(1ull << 62)}, &w),
     };
     for (unsigned i = 0; i < sizeof(r) / sizeof(r[0]); i++)
         TB_NEED(r[i].err != ERR_OK && r[i].what && r[i].seamcalls == 0, i);
@@ -324,24 +327,45 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void random_work_keeps_data_mirror_and_pages(void **state)
+static void work_at_random(uint64_t base, enum tdp_backing backing, uint64_t count)
 {
-    uint64_t seed = from_environment("SEED", 20221117), count = from_environment("STEPS", 1000);
+    uint64_t seed = from_environment("SEED", 20221117);
     printf("SEED=%llu STEPS=%llu\n", (unsigned long long)seed, (unsigned long long)count);
     fflush(stdout);
     random_state = seed;
-    tb_machine();
-    tb_create(MEMORY, LEVEL_1G, false);
+    refusals = 0;
+    work_base = base;
+    tb.backing = backing;
+    tb_create(base + WORK_BYTES, LEVEL_1G, false);
     for (step = 0; step < count; step++)
         random_step();
-    tb_verify_range(WORK_BASE, WORK_BYTES);
+    tb_verify_range(work_base, WORK_BYTES);
     printf("%llu faults answered, %llu PROMOTEs refused\n", (unsigned long long)tb_faults,
            (unsigned long long)refusals);
     tb_destroy();
 }
 
+static void random_work_keeps_data_mirror_and_pages(void **state)
+{
+    work_at_random(TB_1G, TDP_INPLACE, from_environment("STEPS", 1000));
+}
+
+static void random_work_on_scattered_memory(void **state)
+{
+    work_at_random(0, TDP_SCATTER, from_environment("STEPS", 1000) / 2);
+}
+
+static int machine(void **state)
+{
+    tb_machine();
+    return 0;
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {cmocka_unit_test(random_work_keeps_data_mirror_and_pages)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_work_keeps_data_mirror_and_pages),
+        cmocka_unit_test(random_work_on_scattered_memory),
+    };
+    return cmocka_run_group_tests(tests, machine, NULL);
 }
