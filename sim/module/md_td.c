@@ -123,7 +123,7 @@ const struct md_table md_td_table = {rows, sizeof(rows) / sizeof(rows[0])};
 static u64 root_entry(const struct tdr *tdr, u32 number)
 {
     u64 entry = ((const u64 *)tdcs_page(tdr, TDCS_PAGE_SEPT_ROOT))[number];
-    return sept_state(entry) == SEPT_FREE ? RAW_FREE : entry & ~SEPT_STATE;
+    return sept_state(entry) == SEPT_FREE ? RAW_FREE : entry & ~(SEPT_STATE | SEPT_ALIASES);
 }
 
 u64 md_td_value(const struct md_context *x, const struct md_element *e)

@@ -1,6 +1,6 @@
 /*
  * Splitting and merging: TDH.MEM.PAGE.DEMOTE and TDH.MEM.PAGE.PROMOTE. TDX Module v1.5 Base Architecture
- * Specification, "Secure EPT Operations". Trees of L2 VMs are left out.
+ * Specification, "Secure EPT Operations". Tables of L2 VMs are in sept_l2.c.
  *
  * TDX_FEATURES0 may let DEMOTE do without BLOCK and TRACK, and without looking for interrupts (abi.h).
  *
@@ -9,6 +9,8 @@
  */
 #include "sim/module/leaves.h"
 #include "sim/module/sept.h"
+
+#define SPARSE_L2 1ull /* of RDX: tables for L2 VMs that alias the page alone */
 
 static u64 interrupted(struct call *c)
 {
@@ -32,10 +34,60 @@ static bool has_feature(u64 bit)
     return plat_info()->features0 & bit;
 }
 
+/* Pages offered for tables of L2 VMs in R9 to R11; those that are used have their PAMT entry in `l2`. */
+struct l2_pages {
+    u64 shown[VMS_MAX];
+    struct sept_l2 l2[VMS_MAX];
+};
+
+/* No large page is aliased here, so that with the sparse flag no page offered is used. */
+static u64 open_l2_pages(struct call *c, const struct sept_op *op, struct l2_pages *p)
+{
+    for (unsigned vm = 1; vm < VMS_MAX; vm++) {
+        p->shown[vm] = c->in[R8 + vm];
+        if (vm > op->td.tdcs->num_l2_vms || p->shown[vm] == NULL_ID)
+            continue;
+        if (c->in[RDX] & SPARSE_L2) {
+            p->shown[vm] |= SEPT_PAGE_NOT_USED;
+            continue;
+        }
+        u64 status = pamt_open(c, p->shown[vm] & ~SEPT_PAGE_NOT_USED, LEVEL_4K, LOCK_EXCLUSIVE, PT_NDA, R8 + vm,
+                               &p->l2[vm].page);
+        if (status)
+            return status;
+    }
+    return TDX_SUCCESS;
+}
+
+static u64 fill_l2_pages(struct call *c, const struct sept_op *op, struct l2_pages *p)
+{
+    for (unsigned vm = 1; vm < VMS_MAX; vm++) {
+        if (!p->l2[vm].page)
+            continue;
+        if (mdl_interrupted(c))
+            return interrupted(c);
+        u64 status = sept_l2_walk(c, op, vm, &p->l2[vm].walk);
+        if (status)
+            return status;
+        sept_l2_fill(p->shown[vm] & ~SEPT_PAGE_NOT_USED);
+    }
+    return TDX_SUCCESS;
+}
+
+static void link_l2_pages(struct call *c, const struct sept_op *op, const struct l2_pages *p)
+{
+    for (unsigned vm = 1; vm < VMS_MAX; vm++) {
+        c->out[R8 + vm] = p->shown[vm];
+        if (p->l2[vm].page)
+            sept_l2_link(c, op, vm, p->shown[vm] & ~SEPT_PAGE_NOT_USED, &p->l2[vm]);
+    }
+}
+
 u64 leaf_mem_page_demote(struct call *c)
 {
     struct sept_op op;
     struct pamt_entry *table;
+    struct l2_pages l2 = {0};
     u64 tdr_hpa, status = status_operand(TDX_OPERAND_INVALID, RDX);
     c->out[RCX] = 0;
     c->out[RDX] = 0;
@@ -50,10 +102,15 @@ u64 leaf_mem_page_demote(struct call *c)
         status = sept_check_tracked(c, &op, page);
     if (status == TDX_SUCCESS)
         status = pamt_open(c, c->in[R8], LEVEL_4K, LOCK_EXCLUSIVE, PT_NDA, R8, &table);
+    if (status == TDX_SUCCESS)
+        status = open_l2_pages(c, &op, &l2);
     if (status)
         return status;
     plat_own(c->in[R8], PAGE_4K);
     fill_children(c->in[R8], &op.walk);
+    status = fill_l2_pages(c, &op, &l2);
+    if (status)
+        return status;
     if (!has_feature(FEATURES0_DEMOTE_UNINTERRUPTED) && mdl_interrupted(c))
         return interrupted(c);
     status = mdl_call_lock(c, &page->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
@@ -63,6 +120,7 @@ u64 leaf_mem_page_demote(struct call *c)
     sept_store(c, op.walk.entry, sept_make_table(SEPT_NL_MAPPED, c->in[R8]));
     pamt_set(table, PT_EPT, op.td.tdr_hpa);
     tdr_count_pages(c, op.td.tdr, 1);
+    link_l2_pages(c, &op, &l2);
     return TDX_SUCCESS;
 }
 
@@ -119,6 +177,19 @@ static u64 merge(struct call *c, struct sept_op *op, u64 table_hpa, const struct
     return TDX_SUCCESS;
 }
 
+/* Tables of L2 VMs beside the one that goes. They are empty: no L2 VM has pages. */
+static u64 open_l2_tables(struct call *c, const struct sept_op *op, struct sept_l2 l2[VMS_MAX])
+{
+    for (unsigned vm = 1; vm <= op->td.tdcs->num_l2_vms; vm++) {
+        if (!(op->walk.value & SEPT_ALIAS(vm)))
+            continue;
+        u64 status = mdl_interrupted(c) ? interrupted(c) : sept_l2_open(c, op, vm, &l2[vm]);
+        if (status)
+            return status;
+    }
+    return TDX_SUCCESS;
+}
+
 u64 leaf_mem_page_promote(struct call *c)
 {
     struct sept_op op;
@@ -140,11 +211,16 @@ u64 leaf_mem_page_promote(struct call *c)
         return status;
     unsigned locked = 0;
     struct sept_walk first;
+    struct sept_l2 l2[VMS_MAX] = {0};
     status = check_children(c, table_hpa, op.walk.level - 1, &locked, &first);
-    status = status ? sept_refuse(c, &op, status) : merge(c, &op, table_hpa, &first);
-    if (status)
+    status = status ? sept_refuse(c, &op, status) : open_l2_tables(c, &op, l2);
+    if (status == TDX_SUCCESS)
+        status = merge(c, &op, table_hpa, &first);
+    if (status) {
         unlock_children(c, table_hpa, locked);
-    else
-        table->type = PT_NDA;
-    return status;
+        return status;
+    }
+    table->type = PT_NDA;
+    sept_l2_free(c, &op, l2);
+    return TDX_SUCCESS;
 }

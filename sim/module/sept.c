@@ -55,7 +55,7 @@ u64 sept_make_table(enum sept_state state, u64 hpa)
 u64 sept_with_state(u64 entry, enum sept_state state)
 {
     u64 hpa = entry & SEPT_HPA;
-    return sept_is_leaf(entry) ? sept_make_leaf(state, hpa) : sept_make_table(state, hpa);
+    return sept_is_leaf(entry) ? sept_make_leaf(state, hpa) : sept_make_table(state, hpa) | (entry & SEPT_ALIASES);
 }
 
 u64 sept_leaf_hpa(const struct sept_walk *walk)

@@ -4,7 +4,7 @@
  *
  * An entry has the architectural EPT format, so that the machine may walk it like hardware: RWX 2:0, memory type 5:3,
  * ignore PAT 6, leaf 7, HPA 51:12 (no KeyID: the TD's applies), suppress #VE 63. The state stands in 59:52 as
- * TDH.MEM.SEPT.RD shows it, lock and host-priority mark in bits 11 and 10. Entries change by single 64-bit stores while
+ * TDH.MEM.SEPT.RD shows it, lock and host-priority mark in bits 11 and 10, aliases of L2 VMs in 62:60. Entries change by single 64-bit stores while
  * locked.
  */
 #ifndef SIM_MODULE_SEPT_H
@@ -23,6 +23,9 @@
 #define SEPT_STATE         (0xffull << SEPT_STATE_SHIFT)
 #define SEPT_SUPPRESS_VE   (1ull << 63)
 #define SEPT_FREE_ENTRY    SEPT_SUPPRESS_VE
+#define SEPT_ALIAS(vm)     (1ull << (59 + (vm))) /* of a table: L2 VM 1 to 3 has one at the same place */
+#define SEPT_ALIASES       (7ull << 60)
+#define SEPT_PAGE_NOT_USED (1ull << 63) /* in operands and results that name pages for new tables */
 /* How many 4K pieces of a 2M PENDING page an interrupted ACCEPT has done: HPA bits 20:12. */
 #define SEPT_ACCEPT_COUNT 0x1ff000ull
 #define SEPT_ENTRIES      512
@@ -101,6 +104,26 @@ u64 *sept_slot(u64 table_hpa, u64 gpa, unsigned level);
 
 /* RDX of leafs that take a flag in bit 0 beside the TDR: false when reserved bits are set. */
 bool sept_tdr_and_flag(u64 operand, u64 *tdr_hpa);
+
+/* A table of an L2 VM's tree at the place of an open L1 entry. `page` is NULL until it is locked. */
+struct sept_l2 {
+    struct sept_walk walk;
+    struct pamt_entry *page;
+};
+/* To the L1 entry's place in the tree of L2 VM `vm`: L2_SEPT_WALK_FAILED, entry reported. */
+u64 sept_l2_walk(struct call *c, const struct sept_op *op, unsigned vm, struct sept_walk *at);
+/*
+ * A page offered for a new table in operand R8 + vm: does the VM exist, is the place free, is the page (locked then)?
+ * Where a table exists already and may, `*shown` says that the page is not used.
+ */
+u64 sept_l2_check_new(struct call *c, const struct sept_op *op, unsigned vm, bool allow_existing, u64 *shown,
+                      struct sept_l2 *l2);
+/* Make a page an empty L2 table; put it in its place, PAMT entry and alias included. */
+void sept_l2_fill(u64 hpa);
+void sept_l2_link(struct call *c, const struct sept_op *op, unsigned vm, u64 hpa, const struct sept_l2 *l2);
+/* Lock an aliased table that is to go, OPERAND_BUSY|RCX; free all that are locked, and return them in version 1. */
+u64 sept_l2_open(struct call *c, const struct sept_op *op, unsigned vm, struct sept_l2 *l2);
+void sept_l2_free(struct call *c, const struct sept_op *op, const struct sept_l2 l2[VMS_MAX]);
 
 /* May this SEAMCALL leaf work on an entry in this state? */
 bool sept_leaf_allows(u16 leaf, enum sept_state state);

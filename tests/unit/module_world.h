@@ -128,7 +128,7 @@ static void w_system(void)
 }
 
 /* Up to TDH.VP.INIT; memory may be added. */
-static void w_td(void)
+static inline void w_td(void)
 {
     w_ok(W_MNG_CREATE, W_TDR, W_HKID, 0, 0);
     w_ok(W_MNG_KEY_CONFIG, W_TDR, 0, 0, 0);
