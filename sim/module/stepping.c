@@ -68,11 +68,22 @@ static void start_stepping(struct seam_lp *lp, struct td_vmcs *td, struct tdvps 
         lp->resend_vector = td->exit_intr_info;
 }
 
+#define DR7_ENABLED(dr7, i) ((dr7) >> 2 * (i)&3)
+#define DR7_KIND(dr7, i)    ((dr7) >> (16 + 4 * (i)) & 15) /* length and access: 0 is a code breakpoint */
+
+static bool is_code_breakpoint(const struct td_vmcs *td)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (DR7_ENABLED(td->dr7, i) && DR7_KIND(td->dr7, i) == 0 && td->dr[i] == td->rip)
+            return true;
+    return false;
+}
+
 /* One more instruction without an interrupt before it, unless a debug event must come first. */
 static void step_once(struct td_vmcs *td, struct tdvps *tdvps)
 {
     bool debug_pending = td->pending_dbg & (PENDING_DBG_ENABLED | PENDING_DBG_BS | PENDING_DBG_RTM);
-    if (!debug_pending && !(td->interruptibility & INTERRUPTIBILITY_STI)) {
+    if (!debug_pending && !is_code_breakpoint(td) && !(td->interruptibility & INTERRUPTIBILITY_STI)) {
         mdl_set_single_step(td);
         td->interruptibility |= INTERRUPTIBILITY_MOV_SS;
     }
