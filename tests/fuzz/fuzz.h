@@ -36,7 +36,7 @@ enum fuzz_vmm_page {
 };
 
 /* Control pages of TD n, relative to FUZZ_CONTROL: 32 for each TD, S-EPT pages behind them. */
-enum fuzz_control_page { TD_PAGES = 32, TD_TDR = 0, TD_TDCX = 1, TD_VCPU0 = 8, TD_VCPU1 = 16, SEPT_PAGES = 64 };
+enum fuzz_control_page { TD_PAGES = 32, TD_TDR = 0, TD_TDCX = 1, TD_VCPU0 = 8, TD_VCPU1 = 17, SEPT_PAGES = 64 };
 
 /* The page of TDMR A or B that a GPA is mapped to when it is at home. */
 u64 fuzz_home(u64 gpa);
@@ -70,6 +70,7 @@ enum fuzz_world {
     WORLD_DEBUG,
     WORLD_WIDE,
     WORLD_TEARDOWN,
+    WORLD_NESTED,
     WORLDS
 };
 

@@ -27,6 +27,8 @@
 #define TDS_MAX      64
 #define HOST_MARK    2u
 #define LIFECYCLES   4
+#define ALIASES      (7ull << 60) /* of a table: VM 1 to 3 has one at its place too, bits 60 to 62 */
+#define ALIAS(vm)    (1ull << (59 + (vm)))
 
 void fuzz_fail(const char *format, ...)
 {
@@ -234,7 +236,7 @@ static void check_entry(u64 entry, unsigned level)
         return;
     }
     CHECK((entry & 0xbf8) == format, "S-EPT entry %llx: low bits", HEX(entry));
-    CHECK(!(entry >> 60 & 7), "S-EPT entry %llx: bits 62:60", HEX(entry));
+    CHECK(!leaf || !(entry & ALIASES), "S-EPT entry %llx: bits 62:60", HEX(entry));
     if (leaf)
         CHECK(state >= SEPT_BLOCKED && state <= SEPT_MAPPED && level <= LEVEL_1G, "S-EPT leaf %llx at level %u",
               HEX(entry), level);
@@ -243,27 +245,61 @@ static void check_entry(u64 entry, unsigned level)
               "S-EPT table entry %llx at level %u", HEX(entry), level);
 }
 
-static void check_table(const struct td_view *td, u64 table_hpa, unsigned level)
+/* A table of the L1 tree, and those at its place in the trees of L2 VMs, 0 where there is none. */
+struct tables {
+    u64 hpa[VMS_MAX];
+};
+
+static void check_table(const struct td_view *td, const struct tables *tables, unsigned level);
+
+/* An L2 VM's tree has tables only, each beside one of the L1 tree that knows of it. */
+static void check_l2(const struct td_view *td, const struct tables *tables, unsigned i, u64 l1, struct tables *below)
 {
-    const u64 *table = fuzz_memory(table_hpa);
+    for (unsigned vm = 1; vm < VMS_MAX; vm++) {
+        u64 entry = tables->hpa[vm] ? ((const u64 *)fuzz_memory(tables->hpa[vm]))[i] : 0;
+        below->hpa[vm] = entry & SEPT_HPA;
+        CHECK(!(l1 & ALIAS(vm)) == !entry, "L1 S-EPT entry %llx, beside it VM %u has %llx", HEX(l1), vm, HEX(entry));
+        CHECK(!entry || (entry & ~SEPT_HPA) == 7, "S-EPT entry %llx of VM %u", HEX(entry), vm);
+        if (entry)
+            claim(td, below->hpa[vm], LEVEL_4K, PT_EPT);
+    }
+}
+
+static void check_leaf(const struct td_view *td, u64 entry, unsigned level)
+{
+    u64 hpa = entry & SEPT_HPA;
+    if ((entry >> 52 & 0xff) == SEPT_PENDING && level == LEVEL_2M)
+        hpa &= ~SEPT_ACCEPT_COUNT; /* how far ACCEPT has come */
+    claim(td, hpa, level, PT_REG);
+    fuzz_tracking_entry(td->hpa, hpa, level, false, entry >> 52 & 1);
+}
+
+static void check_subtable(const struct td_view *td, u64 entry, unsigned level, struct tables *below)
+{
+    below->hpa[0] = entry & SEPT_HPA;
+    claim(td, below->hpa[0], LEVEL_4K, PT_EPT);
+    fuzz_tracking_entry(td->hpa, below->hpa[0], level, true, (entry >> 52 & 0xff) == SEPT_NL_BLOCKED);
+    check_table(td, below, level - 1);
+}
+
+static void check_table(const struct td_view *td, const struct tables *tables, unsigned level)
+{
+    const u64 *table = fuzz_memory(tables->hpa[0]);
+    bool nested = tables->hpa[1] | tables->hpa[2] | tables->hpa[3];
     for (unsigned i = 0; i < SEPT_ENTRIES; i++) {
-        u64 entry = table[i], hpa = entry & SEPT_HPA;
-        if (entry == SEPT_SUPPRESS_VE)
+        struct tables below = {{0}};
+        if (nested || table[i] & ALIASES)
+            check_l2(td, tables, i, table[i] & SEPT_LEAF ? 0 : table[i], &below);
+        if (table[i] == SEPT_SUPPRESS_VE)
             continue;
-        check_entry(entry, level);
-        if (!(entry >> 52 & 0xff))
+        check_entry(table[i], level);
+        if (!(table[i] >> 52 & 0xff))
             continue;
-        digest_add((entry & ~SEPT_HOST_PRIORITY) ^ i);
-        if (!(entry & SEPT_LEAF)) {
-            claim(td, hpa, LEVEL_4K, PT_EPT);
-            fuzz_tracking_entry(td->hpa, hpa, level, true, (entry >> 52 & 0xff) == SEPT_NL_BLOCKED);
-            check_table(td, hpa, level - 1);
-            continue;
-        }
-        if ((entry >> 52 & 0xff) == SEPT_PENDING && level == LEVEL_2M)
-            hpa &= ~SEPT_ACCEPT_COUNT; /* how far ACCEPT has come */
-        claim(td, hpa, level, PT_REG);
-        fuzz_tracking_entry(td->hpa, hpa, level, false, entry >> 52 & 1);
+        digest_add((table[i] & ~SEPT_HOST_PRIORITY) ^ i);
+        if (table[i] & SEPT_LEAF)
+            check_leaf(td, table[i], level);
+        else
+            check_subtable(td, table[i], level, &below);
     }
 }
 
@@ -282,7 +318,10 @@ static void check_tree(const struct td_view *td)
     if (built)
         CHECK((tdcs->eptp & SEPT_HPA) == root, "TD %llx: EPTP %llx, root at %llx", HEX(td->hpa), HEX(tdcs->eptp),
               HEX(root));
-    check_table(td, root, built ? tdcs->eptp >> 3 & 7 : LEVEL_512G);
+    struct tables roots = {{root}};
+    for (unsigned vm = 1; built && vm <= tdcs->num_l2_vms; vm++)
+        roots.hpa[vm] = td->tdr->tdcx_pa[TDCS_PAGE_L2_SEPT_ROOT + vm - 1];
+    check_table(td, &roots, built ? tdcs->eptp >> 3 & 7 : LEVEL_512G);
 }
 
 static void check_vcpu(struct td_view *td, u64 tdvpr)

@@ -31,7 +31,7 @@ static const u32 statuses[] = { /* upper halves */
 /* Beside RAX. VP.ENTER is apart. */
 static const u16 seamcall_outputs[128] = {
     [2] = C | D, [3] = C | D | R8_ | R9_ | R10_ | R11_, [5] = C | D, [6] = C | D, [7] = C | D, [11] = D | R8_,
-    [12] = C | D | R8_, [13] = R8_, [14] = C | D | R8_, [15] = C | D, [16] = C | D, [21] = C,
+    [12] = C | D | R8_, [13] = R8_, [14] = C | D | R8_, [15] = C | D | R9_ | R10_ | R11_, [16] = C | D, [21] = C,
     [23] = C | D | R9_ | R10_ | R11_, [24] = C | D | R8_ | R9_ | R10_ | R11_, [25] = C | D | R8_, [26] = D | R8_,
     [28] = C | D | R8_ | R9_ | R10_ | R11_, [29] = C | D, [30] = C | D | R9_ | R10_ | R11_, [32] = D | R9_,
     [33] = C | D | R8_ | R9_ | R10_, [34] = D | R8_, [35] = C | D | R8_, [36] = D, [37] = R8_, [39] = C | D, [43] = R8_,

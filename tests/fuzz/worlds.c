@@ -37,6 +37,7 @@ static u64 call(unsigned lp, unsigned leaf, u64 rcx, u64 rdx, u64 r8, u64 r9)
     s->vmm[RDX] = rdx;
     s->vmm[R8] = r8;
     s->vmm[R9] = r9;
+    s->vmm[R10] = s->vmm[R11] = NULL_ID; /* no page for L2 VMs */
     if (module_seamcall(s) == SEAM_TO_TD)
         return TDX_SUCCESS;
     return s->vmm[RAX];
@@ -68,16 +69,23 @@ static void write_tdmrs(void)
     }
 }
 
-/* TD_PARAMS four times: production, debug, 5-level tables with a 52-bit GPA, with an L2 VM. */
+enum params {
+    PARAMS_PRODUCTION,
+    PARAMS_DEBUG,
+    PARAMS_WIDE /* 5-level tables, 52-bit GPAs */,
+    PARAMS_NESTED /* an L2 VM */
+};
+
+/* TD_PARAMS of each kind. */
 static void write_params(void)
 {
     u64 *params = vmm_page(VMM_PARAMS);
     for (unsigned i = 0; i < 4; i++, params += 128) {
-        params[0] = i == 1 ? ATTR_DEBUG : ATTR_SEPT_VE_DISABLE;
+        params[0] = i == PARAMS_DEBUG ? ATTR_DEBUG : ATTR_SEPT_VE_DISABLE;
         params[1] = 0xe7;
-        params[2] = 4 | (i == 3 ? 1 << 16 : 0);
-        params[3] = i == 2 ? 0x26 : 0x1e;
-        params[4] = i == 2 ? 1 : 0;
+        params[2] = 4 | (i == PARAMS_NESTED ? 1 << 16 : 0);
+        params[3] = i == PARAMS_WIDE ? 0x26 : 0x1e;
+        params[4] = i == PARAMS_WIDE ? 1 : 0;
         params[5] = 40;
     }
 }
@@ -125,34 +133,35 @@ static void system_ready(void)
     }
 }
 
-/* A vCPU that belongs to this processor. */
-static void add_vcpu(unsigned td, unsigned first, unsigned lp)
+/* A vCPU that belongs to this processor, with pages for the L2 VM that the last of TD_PARAMS asks for. */
+static void add_vcpu(unsigned td, unsigned first, unsigned lp, bool nested)
 {
+    unsigned pages = TDVPS_PAGES_MIN + (nested ? TDVPS_PAGES_PER_L2 : 0);
     u64 tdvpr = control(td * TD_PAGES + first);
     must(0, TDH_VP_CREATE, tdvpr, control(td * TD_PAGES), 0, 0);
-    for (unsigned i = 1; i < TDVPS_PAGES_MIN; i++)
+    for (unsigned i = 1; i < pages; i++)
         must(0, TDH_VP_ADDCX, FUZZ_PAGE(tdvpr, i), tdvpr, 0, 0);
     must(lp, TDH_VP_INIT, tdvpr, 0x77, 0, 0);
 }
 
 /* Ready for TDH.MNG.INIT. */
-static void begin_td(unsigned td)
+static void begin_td(unsigned td, unsigned params)
 {
     u64 tdr = control(td * TD_PAGES + TD_TDR);
     must(0, TDH_MNG_CREATE, tdr, HKID + td, 0, 0);
     for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
         must(lp, TDH_MNG_KEY_CONFIG, tdr, 0, 0, 0);
-    for (unsigned i = 0; i < TDCS_PAGES_MIN; i++)
+    for (unsigned i = 0; i < TDCS_PAGES_MIN + (params == PARAMS_NESTED); i++)
         must(0, TDH_MNG_ADDCX, control(td * TD_PAGES + TD_TDCX + i), tdr, 0, 0);
 }
 
 static void create_td(unsigned td, unsigned params)
 {
     u64 tdr = control(td * TD_PAGES + TD_TDR);
-    begin_td(td);
+    begin_td(td, params);
     must(0, TDH_MNG_INIT, tdr, FUZZ_PAGE(FUZZ_VMM, VMM_PARAMS) + 0x400 * params, 0, 0);
-    add_vcpu(td, TD_VCPU0, 0);
-    add_vcpu(td, TD_VCPU1, 1);
+    add_vcpu(td, TD_VCPU0, 0, params == PARAMS_NESTED);
+    add_vcpu(td, TD_VCPU1, 1, params == PARAMS_NESTED);
 }
 
 /* The tables down to those of 4K pages for region 0, of 2M pages for two GiB. */
@@ -198,7 +207,7 @@ static void split_2m(u64 gpa, unsigned page)
     u64 tdr = control(TD_TDR);
     must(0, TDH_MEM_RANGE_BLOCK, gpa | LEVEL_2M, tdr, 0, 0);
     must(0, TDH_MEM_TRACK, tdr, 0, 0, 0);
-    must(0, TDH_MEM_PAGE_DEMOTE, gpa | LEVEL_2M, tdr, control(page), 0);
+    must(0, TDH_MEM_PAGE_DEMOTE, gpa | LEVEL_2M, tdr, control(page), NULL_ID);
 }
 
 /* The second GiB in one piece. ACCEPT would fill it with zeros; it is zero already, so only the entries say so. */
@@ -245,8 +254,8 @@ static void running(unsigned params, unsigned top)
 static void teardown(void)
 {
     u64 tdr = control(TD_TDR);
-    running(0, LEVEL_512G);
-    create_td(1, 1);
+    running(PARAMS_PRODUCTION, LEVEL_512G);
+    create_td(1, PARAMS_DEBUG);
     must(0, TDH_VP_FLUSH, control(TD_VCPU0), 0, 0, 0);
     must(1, TDH_VP_FLUSH, control(TD_VCPU1), 0, 0, 0);
     must(0, TDH_MNG_VPFLUSHDONE, tdr, 0, 0, 0);
@@ -267,17 +276,19 @@ void fuzz_worlds_build(void)
     take(WORLD_FRESH);
     system_ready();
     take(WORLD_SYSTEM);
-    building(0, LEVEL_512G);
-    begin_td(1);
+    building(PARAMS_PRODUCTION, LEVEL_512G);
+    begin_td(1, PARAMS_PRODUCTION);
     take(WORLD_BUILDING);
-    running(0, LEVEL_512G);
+    running(PARAMS_PRODUCTION, LEVEL_512G);
     take(WORLD_RUNNING);
-    running(1, LEVEL_512G);
+    running(PARAMS_DEBUG, LEVEL_512G);
     take(WORLD_DEBUG);
-    running(2, LEVEL_256T);
+    running(PARAMS_WIDE, LEVEL_256T);
     take(WORLD_WIDE);
     teardown();
     take(WORLD_TEARDOWN);
+    running(PARAMS_NESTED, LEVEL_512G);
+    take(WORLD_NESTED);
 }
 
 void fuzz_world_load(enum fuzz_world world)
