@@ -161,6 +161,7 @@ enum operand_id {
     OPERAND_SEPT_ENTRY = 0x93,
     OPERAND_RTMR = 0xa8,
     OPERAND_TD_EPOCH = 0xa9,
+    OPERAND_L2_VAPIC_GPA = 0xaa,
     OPERAND_OP_STATE = 0xac,
     OPERAND_SYS = 0xb8,
     OPERAND_TDMR = 0xb9,

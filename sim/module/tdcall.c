@@ -1,7 +1,6 @@
 /*
  * TDCALL: the table of leafs, and how their statuses reach the TD (Intel TDX Module v1.5 ABI Specification, "TDCALL
- * Instruction (Guest-Side Interfaces)"). TDG.VP.ENTER, INVEPT, INVVPID and TDG.SERVTD.* answer as a TD without L2 VMs
- * and without bindings meets them.
+ * Instruction (Guest-Side Interfaces)"). TDG.VP.ENTER, INVEPT and INVVPID check their operands: L2 VMs never run.
  */
 #include "sim/module/tdcall.h"
 
@@ -67,27 +66,34 @@ static u64 tdg_vp_vmcall(struct tdcall *t)
     return TDX_SUCCESS;
 }
 
-/* Leafs about L2 VMs: no VM has the number that the operand names. */
-static u64 tdg_vp_no_vm(struct tdcall *t)
+#define GUEST_STATE_ALIGN 256u
+#define VM_NUMBER(rcx)    ((unsigned)((rcx) >> 52) & 3)
+#define VM_RESERVED       0xffc0000000000000ull
+#define ENTER_RESERVED    (VM_RESERVED | 0x000ffffffffffffcull)
+
+/* The GPA of the L2 VM's registers is looked at first. A VM that the TD has never got a virtual APIC page (tdx-module
+ * tdg_vp_enter.c). */
+static u64 tdg_vp_enter(struct tdcall *t)
+{
+    u64 gpa = t->call.in[RDX], rcx = t->call.in[RCX];
+    if ((gpa & (GUEST_STATE_ALIGN - 1)) || !sept_gpa_is_private(t->local->tdcs, gpa))
+        return status_operand(TDX_OPERAND_INVALID, RDX);
+    unsigned vm = VM_NUMBER(rcx);
+    bool known = vm != 0 && vm <= t->local->tdcs->num_l2_vms && !(rcx & ENTER_RESERVED);
+    return status_operand(TDX_OPERAND_INVALID, known ? OPERAND_L2_VAPIC_GPA : RCX);
+}
+
+/* L2 VMs never run, so that none of their translations is anywhere: only the operand is checked. */
+static u64 tdg_vp_invept(struct tdcall *t)
+{
+    u64 vms = ((2ull << t->local->tdcs->num_l2_vms) - 1) & ~1ull;
+    return t->call.in[RCX] & ~vms ? status_operand(TDX_OPERAND_INVALID, RCX) : TDX_SUCCESS;
+}
+
+static u64 tdg_vp_invvpid(struct tdcall *t)
 {
     (void)t;
     return status_operand(TDX_OPERAND_INVALID, RCX);
-}
-
-#define GUEST_STATE_ALIGN 256u
-
-/* The GPA of the L2 VM's registers is looked at first (tdx-module tdg_vp_enter.c). */
-static u64 tdg_vp_enter(struct tdcall *t)
-{
-    u64 gpa = t->call.in[RDX];
-    if ((gpa & (GUEST_STATE_ALIGN - 1)) || !sept_gpa_is_private(t->local->tdcs, gpa))
-        return status_operand(TDX_OPERAND_INVALID, RDX);
-    return tdg_vp_no_vm(t);
-}
-
-static u64 tdg_vp_invept(struct tdcall *t)
-{
-    return t->call.in[RCX] ? status_operand(TDX_OPERAND_INVALID, RCX) : TDX_SUCCESS;
 }
 
 static const struct {
@@ -111,7 +117,7 @@ static const struct {
     [TDG_SERVTD_WR] = {mdl_tdg_servtd_wr, 0},
     [TDG_VP_ENTER] = {tdg_vp_enter, 0},
     [TDG_VP_INVEPT] = {tdg_vp_invept, 0},
-    [TDG_VP_INVVPID] = {tdg_vp_no_vm, 0},
+    [TDG_VP_INVVPID] = {tdg_vp_invvpid, 0},
     [TDG_MR_VERIFYREPORT] = {mdl_tdg_mr_verifyreport, 0},
     [TDG_MEM_PAGE_ATTR_RD] = {mdl_tdg_page_attr_rd, 0},
     [TDG_MEM_PAGE_ATTR_WR] = {mdl_tdg_page_attr_wr, 0},
