@@ -97,6 +97,12 @@ static void draw_registers(const u8 *step, const struct fuzz_leaf *leaf, u64 gpr
     program.set_mask = 0;
 }
 
+/* What is INTERRUPTED_RESUMABLE has been done in part. */
+static bool is_refusal(u64 status)
+{
+    return status >> 63 && status >> 32 != 0x80000003;
+}
+
 static void seamcall(const u8 *step, unsigned lp_index)
 {
     struct seam_lp *lp = &platform_host_lps[lp_index];
@@ -112,7 +118,7 @@ static void seamcall(const u8 *step, unsigned lp_index)
     fuzz_tracking_called(lp_index);
     show("SEAMCALL", lp, before[RAX], before);
     program.calls++;
-    program.refused += next == SEAM_TO_VMM && lp->vmm[RAX] >> 63;
+    program.refused += next == SEAM_TO_VMM && is_refusal(lp->vmm[RAX]);
     if (next == SEAM_TO_VMM)
         fuzz_check_seamcall(before, lp->vmm);
     else if (memcmp(before, lp->vmm, sizeof(before)) != 0)
@@ -142,7 +148,7 @@ static void leave(const u8 *step, unsigned lp_index)
     enum seam_next next = module_td_exit(lp);
     disarm();
     program.calls++;
-    program.refused += tdcall && next == SEAM_TO_TD && td->gpr[RAX] >> 63;
+    program.refused += tdcall && next == SEAM_TO_TD && is_refusal(td->gpr[RAX]);
     show(tdcall ? "TDCALL" : "exit", lp, tdcall ? gpr[RAX] : reason, gpr);
     if (next == SEAM_TO_VMM)
         fuzz_check_td_exit(vmm, lp->vmm);
