@@ -11,7 +11,7 @@ import pytest
 PAGE = 0x1000
 REGION_PAGES = 512
 PAGES = 16 * REGION_PAGES
-STEPS = 150
+STEPS = {"inplace": 120, "scatter": 60}
 NEW = None  # a page that nobody has filled since it changed sides
 
 
@@ -105,10 +105,11 @@ def block_and_back(td, model, chance):
     td.good(f"unblock {gpa:x} {level}")
 
 
-@pytest.fixture(scope="module")
-def td(septum):
+@pytest.fixture(params=["inplace", "scatter"])
+def td(septum, request):
     free = septum.good("mem")["free_bytes"]
-    septum.good("td create mem=64M")
+    septum.backing = request.param
+    septum.good(f"td create mem=64M backing={request.param}")
     septum.good("td run")
     septum.good(f"probe accept 0 {PAGES * PAGE:#x} 2m")
     yield septum
@@ -121,7 +122,7 @@ def test_random_work_keeps_data_and_shape(td):
     model = Model()
     fill(td, model, chance)
     work = [convert] * 5 + [fill] * 4 + [merge] * 4 + [split, block_and_back]
-    for step in range(STEPS):
+    for step in range(STEPS[td.backing]):
         chance.choice(work)(td, model, chance)
         if step % 10 == 9:
             start, end = random_range(chance)

@@ -161,6 +161,22 @@ def test_a_second_td_after_the_first(td):
     assert td.good("mem")["free_bytes"] == td.free_before
 
 
+def test_scattered_memory_is_gathered_by_a_merge(septum):
+    free = septum.good("mem")["free_bytes"]
+    septum.good("td create mem=64M backing=scatter")
+    septum.good("td run")
+    septum.good("probe accept 0 4M 2m")
+    septum.good("probe fill 0 4M seed=5")
+    assert walk(septum, 0x200000)["level"] == "4k"
+    merge = septum.good("merge 200000 2m")
+    assert merge["seamcalls"] == 2 * 512 + 4  # 512 pages blocked, tracked, relocated; then block, track, promote
+    entry = walk(septum, 0x200000)
+    assert (entry["level"], entry["state"]) == ("2m", "mapped")
+    assert septum.good("probe verify 0 4M seed=5")["bad_bytes"] == 0
+    septum.good("td destroy")
+    assert septum.good("mem")["free_bytes"] == free
+
+
 def test_demo_script():
     done = subprocess.run([str(RUN), "--build", str(BUILD), "--timeout", "300", "--script", str(ROOT / "tools/demo.septum")],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=330)
