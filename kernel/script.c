@@ -35,6 +35,19 @@ bool script_has_failed(void)
     return failed;
 }
 
+/* A script's comments are for those who watch it run. */
+static void show_comment(const char *text, size_t bytes)
+{
+    size_t at = 0;
+
+    while (at < bytes && (text[at] == ' ' || text[at] == '\t'))
+        at++;
+    if (at == bytes || text[at] != '#')
+        return;
+    print_bytes(text + at, bytes - at);
+    print("\n");
+}
+
 static enum err run_lines(const struct script_file *f, unsigned *failed_line)
 {
     unsigned number = 0;
@@ -47,6 +60,7 @@ static enum err run_lines(const struct script_file *f, unsigned *failed_line)
         *failed_line = number;
         if (console_take_interrupt())
             return ERR_INTERRUPTED;
+        show_comment(f->text + from, to - from);
         if (command_run(f->text + from, to - from, COMMAND_ECHO) == COMMAND_FAILED)
             return ERR_ARGUMENT;
         from = to + 1;

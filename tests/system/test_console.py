@@ -164,8 +164,9 @@ def test_interrupt_while_filling(running):
 
 
 def test_poweroff_status_and_script_failure():
-    status, _, records = run_script("version\n-nonsense\nversion\npoweroff 7\n")
+    status, text, records = run_script("version\n-nonsense\n  # seen by who watches\nversion\npoweroff 7\n")
     assert status == 7
+    assert "\n# seen by who watches\r\n" in text
     assert [record["cmd"] for record in records] == ["version", "nonsense", "version", "poweroff"]
     status, _, records = run_script("version\nnonsense\nmem\n")
     assert status not in (0, 124, 125, 126)
