@@ -45,9 +45,9 @@ hpa_t slot_page(const struct slot *s, gpa_t gpa);
 /* Is the page of `level` at `gpa` backed by what is its place in the region above, so that it could be merged? */
 bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level);
 
-/* Scattered backing only. The place of a page in its 2M region's home, HPA_NONE while that has none; a home for a region
- * that lies inside the slot whole (ERR_NO_MEMORY: no free 2M block); and: the page at `gpa` is backed by its place at home
- * from now on, what backed it before is the caller's. */
+/* Scattered backing only. The place of a page in its 2M region's home, HPA_NONE while that has none; a home for a
+ * region that lies inside the slot whole (ERR_NO_MEMORY: no free 2M block); and: the page at `gpa` is backed by its
+ * place at home from now on, what backed it before is the caller's. */
 hpa_t slot_place(const struct slot *s, gpa_t gpa);
 MUST_CHECK enum err slot_take_home(struct slot *s, gpa_t gpa);
 void slot_move(struct slot *s, gpa_t gpa);

@@ -48,8 +48,8 @@ static void verify_some(void)
 static bool is_blocked(uint64_t gpa)
 {
     struct tdp_walk w;
-    need(tdp_walk(tb.tdp, at(gpa), &w));
-    return w.state == TDP_BLOCKED;
+    struct tdp_report r = tdp_walk(tb.tdp, at(gpa), &w);
+    return r.err == ERR_OK && w.state == TDP_BLOCKED;
 }
 
 static void have_4k(void)
@@ -88,6 +88,11 @@ static void have_1g_in_parts(void)
 {
     need(tdp_map(tb.tdp, at(0), TB_1G, LEVEL_2M, NULL));
     need(tdp_split(tb.tdp, at(TB_2M), LEVEL_2M, NULL));
+}
+
+static void have_scattered(void)
+{
+    need(tdp_map(tb.tdp, at(0), TB_2M, LEVEL_4K, NULL)); /* pending, all of it: that merges too */
 }
 
 static void have_blocked(void)
@@ -152,6 +157,10 @@ static struct tdp_report unblock_2m(void)
 {
     return tdp_unblock(tb.tdp, at(BASE), LEVEL_2M, NULL);
 }
+static struct tdp_report gather(void)
+{
+    return tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
+}
 static struct tdp_report prepare_destroy(void)
 {
     return tdp_prepare_destroy(tb.tdp);
@@ -180,8 +189,17 @@ static const struct operation {
     {"merge 1g", have_1g_in_parts, merge_1g},
     {"block", have_2m, block_2m},
     {"unblock", have_blocked, unblock_2m},
+    {"gather", have_scattered, gather},
     {"prepare tear-down", have_4k, prepare_destroy},
 };
+
+/* The TD that the operation is about. */
+static void create_for(const struct operation *op)
+{
+    bool scattered = op->have == have_scattered;
+    tb.backing = scattered ? TDP_SCATTER : TDP_INPLACE;
+    tb_create(scattered ? 2 * TB_2M : MEMORY, LEVEL_1G, false);
+}
 
 /* What failed leaves nothing blocked that was not blocked before. */
 static void check_blocked(const struct operation *op)

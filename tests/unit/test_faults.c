@@ -24,6 +24,8 @@
 /* As many calls as an operation makes before it gives up: 513 in each of two rounds. */
 #define LONG 1026
 
+#define ONE_OF_EACH_KIND 4 /* repeat, repeat in vain, refused, TD dead */
+
 static const struct injected {
     const char *name;
     uint64_t status;
@@ -32,17 +34,17 @@ static const struct injected {
 } statuses[] = {
     {"OPERAND_BUSY once", 0x8000020000000001, 1, false},
     {"OPERAND_BUSY(SEPT_TREE) for long", 0x8000020000000092, LONG, false},
+    {"EPT_ENTRY_STATE_INCORRECT once", 0xc0000b0d00000001, 1, false},
+    {"TD_FATAL once", 0xe000060400000000, 1, true},
     {"INTERRUPTED_RESTARTABLE once", 0x8000000400000000, 1, false},
     {"PREVIOUS_TLB_EPOCH_BUSY once", 0x8000020100000000, 1, false},
     {"TLB_TRACKING_NOT_DONE once", 0xc0000b0800000001, 1, false},
     {"GPA_RANGE_NOT_BLOCKED once", 0xc0000b0600000001, 1, false},
-    {"EPT_ENTRY_STATE_INCORRECT once", 0xc0000b0d00000001, 1, false},
     {"EPT_WALK_FAILED once", 0xc0000b0000000001, 1, false},
     {"EPT_INVALID_PROMOTE_CONDITIONS once", 0xc0000b0900000001, 1, false},
     {"PAGE_METADATA_INCORRECT once", 0xc000030000000008, 1, false},
     {"OPERAND_INVALID once", 0xc000010000000001, 1, false},
     {"an unknown status once", 0xdead0bad00000000, 1, false},
-    {"TD_FATAL once", 0xe000060400000000, 1, true},
 };
 
 /* Counts the SEAMCALLs of an operation and says which leaf the one to be hit is. */
@@ -60,7 +62,7 @@ static void count_calls(const struct seamcall_regs *regs)
 
 static uint64_t count_operation(const struct operation *op)
 {
-    tb_create(MEMORY, LEVEL_1G, false);
+    create_for(op);
     op->have();
     testbed_watch = seamcall_host_watch;
     seamcall_host_watch = count_calls;
@@ -80,13 +82,16 @@ static bool is_of_the_plan(unsigned leaf)
     return leaf != 41 && leaf != 25;
 }
 
-/* Calls that begin or end a run of one leaf, and the second of it: those in the middle of 512 are like it. */
-static bool is_worth_a_try(uint64_t n, uint64_t calls)
+/* How many of the statuses call `n` is tried with: all where a run of one leaf begins, one of each kind (the first of the
+ * table) at its second and last call, none between, for the calls in the middle of 512 are like their neighbours. */
+static unsigned statuses_for(uint64_t n, uint64_t calls)
 {
     unsigned leaf = leaf_of_call[n];
     bool first = n == 0 || leaf_of_call[n - 1] != leaf, last = n + 1 == calls || leaf_of_call[n + 1] != leaf;
     bool second = n > 0 && !first && (n == 1 || leaf_of_call[n - 2] != leaf);
-    return is_of_the_plan(leaf) && (first || second || last);
+    if (!is_of_the_plan(leaf))
+        return 0;
+    return first ? sizeof(statuses) / sizeof(statuses[0]) : second || last ? ONE_OF_EACH_KIND : 0;
 }
 
 /* Which occurrence of its leaf call `n` is. */
@@ -128,7 +133,7 @@ static void judge(const struct operation *op, const struct injected *s, const st
 /* One operation with one fault at one call. What failed can be asked for again, and ends as if nothing had been. */
 static void try_fault(const struct operation *op, const struct injected *s, uint64_t call)
 {
-    tb_create(MEMORY, LEVEL_1G, false);
+    create_for(op);
     op->have();
     seamcall_host_inject_times(leaf_of_call[call], occurrence(call), s->times, s->status);
     struct tdp_report r = op->run();
@@ -158,7 +163,7 @@ static void every_call_of_an_operation_may_fail(void **state)
 
     assert_in_range(calls, 1, sizeof(leaf_of_call) / sizeof(leaf_of_call[0]) - 1);
     for (uint64_t n = 0; n < calls; n++)
-        for (unsigned s = 0; is_worth_a_try(n, calls) && s < sizeof(statuses) / sizeof(statuses[0]); s++) {
+        for (unsigned s = 0; s < statuses_for(n, calls); s++) {
             if (getenv("TRACE"))
                 printf("%s, call %llu (leaf %u): %s\n", op->name, (unsigned long long)n, leaf_of_call[n],
                        statuses[s].name);

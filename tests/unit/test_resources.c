@@ -70,7 +70,7 @@ static void give_back(unsigned left)
 /* With `left` pages; true when that was enough. */
 static bool try_with(const struct operation *op, unsigned left)
 {
-    tb_create(MEMORY, LEVEL_1G, false);
+    create_for(op);
     op->have();
     leave_only(left);
     struct tdp_report r = op->run();
@@ -93,9 +93,12 @@ static void test_no_memory_changes_nothing(void **state)
     for (unsigned o = 0; o < sizeof(operations) / sizeof(operations[0]); o++) {
         unsigned left = 0;
         while (!try_with(&operations[o], left)) {
-            if (++left == 64)
-                fail_msg("%s does not succeed with 64 pages", operations[o].name);
+            left++;
             tries++;
+            if (operations[o].have == have_scattered && left == 8)
+                break; /* that takes a 2M block, however many pages there are */
+            if (left == 64)
+                fail_msg("%s does not succeed with 64 pages", operations[o].name);
         }
     }
     assert_true(tries > 50);
@@ -114,7 +117,7 @@ static void be_late(void)
 /* Kick number `n` of the operation times out; true when there are not so many. */
 static bool try_late_kick(const struct operation *op, uint64_t n)
 {
-    tb_create(MEMORY, LEVEL_1G, false);
+    create_for(op);
     op->have();
     kicks_until_late = n;
     hold_host.kicked = be_late;
@@ -137,7 +140,7 @@ static bool try_late_kick(const struct operation *op, uint64_t n)
 /* Holding the vCPUs out, which operations of several TRACKs begin with, times out. */
 static void try_late_hold(const struct operation *op)
 {
-    tb_create(MEMORY, LEVEL_1G, false);
+    create_for(op);
     op->have();
     hold_host.holds = 0;
     hold_host.next = ERR_TIMEOUT;
