@@ -59,11 +59,8 @@ void exits_init(struct cpu *cpu)
     msr_init(cpu);
 }
 
-/*
- * An emulator flushes translations whenever VMRUN or #VMEXIT changes one of these bits. So the core's own registers follow the
- * VMM's. The core's pages are supervisor pages, written only where they are writable: none of the bits matters to it.
- */
-static void follow_control_registers(const struct vmcb *v)
+/* The core's pages are supervisor pages, written only where they are writable: none of the bits matters to it. */
+void exits_follow_control_registers(const struct vmcb *v)
 {
     u64 cr0 = cpu_cr0(), cr4 = cpu_cr4();
     u64 want0 = ((cr0 & ~CR0_WP) | (v->cr0 & CR0_WP)) & ~CR0_EM_TS;
@@ -237,7 +234,7 @@ _Noreturn void exits_loop(struct cpu *cpu)
     struct vmcb *v = cpu->vmm;
     for (;;) {
         v->tlb_control = npt_was_changed();
-        follow_control_registers(v);
+        exits_follow_control_registers(v);
         svm_run(v, cpu->lp.vmm);
         cpu->exits++;
         v->event_injection = 0;

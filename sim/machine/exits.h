@@ -12,4 +12,10 @@ void exits_set_image(u64 base, u64 bytes);
 
 _Noreturn void exits_loop(struct cpu *cpu);
 
+/*
+ * Before VMRUN: an emulator flushes translations whenever VMRUN or #VMEXIT changes certain bits of CR0 and CR4, so the core's
+ * own registers follow those of the VMCB that runs next.
+ */
+void exits_follow_control_registers(const struct vmcb *v);
+
 #endif

@@ -6,6 +6,7 @@
  * monitor trap stands in for the trap.
  */
 #include "sim/machine/config.h"
+#include "sim/machine/exits.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
@@ -216,6 +217,7 @@ static void run_once(struct cpu *cpu)
 {
     flush_if_needed(cpu);
     cpu->td->exit_int_info = 0;
+    exits_follow_control_registers(cpu->td);
     svm_run_interruptible(cpu->td, td_vmcs(cpu)->gpr);
     cpu->td->event_injection = 0; /* what was not delivered is in exit_int_info now */
 }

@@ -17,6 +17,7 @@
 
 #include "sim/machine/config.h"
 #include "sim/machine/guard.h"
+#include "sim/machine/exits.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
@@ -147,6 +148,8 @@ static struct vmcb at_run[EXITS_MAX]; /* what the VMCB held at each VMRUN */
 static bool data_seen[EXITS_MAX];     /* DATA_GPA was in the TLB then */
 static unsigned exits_left, exits_done;
 static bool nested(const struct vmcb *b, u64 gpa, u64 *hpa);
+
+void exits_follow_control_registers(const struct vmcb *vmcb) {}
 
 void svm_run_interruptible(struct vmcb *vmcb, u64 *gpr)
 {
