@@ -82,8 +82,9 @@ static bool is_of_the_plan(unsigned leaf)
     return leaf != 41 && leaf != 25;
 }
 
-/* How many of the statuses call `n` is tried with: all where a run of one leaf begins, one of each kind (the first of the
- * table) at its second and last call, none between, for the calls in the middle of 512 are like their neighbours. */
+/* How many of the statuses call `n` is tried with: all where a run of one leaf begins, one of each kind (the first of
+ * the table) at its second and last call, none between, for the calls in the middle of 512 are like their neighbours.
+ * */
 static unsigned statuses_for(uint64_t n, uint64_t calls)
 {
     unsigned leaf = leaf_of_call[n];
