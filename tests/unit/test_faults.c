@@ -83,8 +83,7 @@ static bool is_of_the_plan(unsigned leaf)
 }
 
 /* How many of the statuses call `n` is tried with: all where a run of one leaf begins, one of each kind (the first of
- * the table) at its second and last call, none between, for the calls in the middle of 512 are like their neighbours.
- * */
+ * the table) at its second and last call, none between: calls in the middle of 512 are like their neighbours. */
 static unsigned statuses_for(uint64_t n, uint64_t calls)
 {
     unsigned leaf = leaf_of_call[n];
