@@ -259,10 +259,10 @@ run:
 
 test:
 	@tools/deps test
-	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) bench-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
 	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system
 
-system: all $(TESTGUEST_EFI)
+system: all $(TESTGUEST_EFI) bench-binaries
 	@tests/run --build $(B) system
 
 check:

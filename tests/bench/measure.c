@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "mm/page.h"
 #include "tdx/abi_field.h"
+#include "tdx/abi_vmcall.h"
 #include "tdx/hw/seamcall.h"
 
 #define ROUNDS_MAX        100
@@ -96,18 +97,19 @@ static void one_sept_rd(void)
     need(tdh_mem_sept_rd(vm.td.tdr, GPA_LARGE, LEVEL_2M).status, "TDH.MEM.SEPT.RD");
 }
 
-static void set_idle_work(void)
+/* The payload asks for a conversion and is told to try again: it does so at once, with hardly an instruction between. */
+static void repeat(struct vcpu *v)
 {
-    vm_mailbox(0)->work.op = PROBE_NOTHING;
+    v->regs.r10 = VMCALL_STATUS_RETRY;
+    v->regs.r11 = v->regs.r12;
 }
 
-/* The payload asked for work, is told that there is none, and asks again. An interrupt that ends the entry early is
- * rare: then it goes on, and the price is this call's. */
+/* An interrupt that ends the entry early is rare: then it goes on, and the price is this call's. */
 static void one_vp_enter(void)
 {
     struct vcpu *v = &vm.td.vcpus[0];
     tdx_status_t status;
-    v->regs.r10 = 0;
+    repeat(v);
     do {
         u64 saved = cpu_irq_save();
         status = tdh_vp_enter(v->tdvpr, &v->regs);
@@ -119,7 +121,15 @@ static void one_vp_enter(void)
 static void one_vcpu_enter(void)
 {
     struct vcpu *v = &vm.td.vcpus[0];
-    v->regs.r10 = 0;
+    repeat(v);
+    while (vcpu_enter(v).kind == VCPU_EXIT_INTERRUPT)
+        ;
+}
+
+static void answer_vmcall(void)
+{
+    struct vcpu *v = &vm.td.vcpus[0];
+    v->regs.r10 = VMCALL_STATUS_SUCCESS;
     while (vcpu_enter(v).kind == VCPU_EXIT_INTERRUPT)
         ;
 }
@@ -135,15 +145,18 @@ static void time_calls(enum measure_row row, unsigned round, void (*one)(void), 
 
 static void pass_exits(unsigned round)
 {
-    set_idle_work();
     time_calls(ROW_rdtsc, round, one_rdtsc, CALLS);
     time_calls(ROW_cpuid, round, one_cpuid, CALLS);
     time_calls(ROW_null_seamcall, round, one_null_seamcall, CALLS);
     time_calls(ROW_rdmsr, round, one_rdmsr, CALLS);
     time_calls(ROW_sys_rd, round, one_sys_rd, CALLS);
     time_calls(ROW_sept_rd, round, one_sept_rd, CALLS);
+    vm_mailbox(0)->work =
+        (struct probe_work){.op = PROBE_CONVERT, .gpa = GPA_SMALL.raw, .len = PAGE_BYTES, .to_shared = true};
+    answer_vmcall(); /* here is work; it comes back with MapGPA */
     time_calls(ROW_vp_enter, round, one_vp_enter, ENTRIES);
     time_calls(ROW_vcpu_enter, round, one_vcpu_enter, ENTRIES);
+    answer_vmcall(); /* it believes so, and comes back for more work */
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------ */
