@@ -190,12 +190,6 @@ static void bring(struct performance *p, struct element *e)
     }
 }
 
-static void give_back_table(struct performance *p, struct mirror_table *table)
-{
-    table->next = p->plan->tables;
-    p->plan->tables = table;
-}
-
 /* The children of a demoted leaf, at home where they could be merged again. */
 static void fill_children(struct performance *p, struct element *e)
 {
@@ -300,7 +294,7 @@ static tdx_status_t perform_element(struct performance *p, struct element *e)
     }
     mirror_thaw(&e->it, old);
     if (e->kind == STEP_DEMOTE || e->kind == STEP_SEPT_ADD)
-        give_back_table(p, e->table);
+        plan_keep_table(p->plan, e->table);
     return status;
 }
 

@@ -46,7 +46,7 @@ static void drop_steps(struct step_list *list)
 
 static void drop_tables(struct plan *p)
 {
-    while (p->tables) {
+    while (p->tables_in_hand) {
         struct mirror_table *t = plan_next_table(p);
         page_free(t->sept, LEVEL_4K);
         mirror_table_free(t);
@@ -131,16 +131,23 @@ enum err plan_take_tables(struct plan *p)
             drop_tables(p);
             return ERR_NO_MEMORY;
         }
-        t->next = p->tables;
-        p->tables = t;
+        plan_keep_table(p, t);
     }
     return ERR_OK;
 }
 
+void plan_keep_table(struct plan *p, struct mirror_table *table)
+{
+    table->next = p->tables;
+    p->tables = table;
+    p->tables_in_hand++;
+}
+
 struct mirror_table *plan_next_table(struct plan *p)
 {
-    ASSERT(p->tables);
     struct mirror_table *t = p->tables;
+    ASSERT(p->tables_in_hand > 0);
+    p->tables_in_hand--;
     p->tables = t->next;
     t->next = NULL;
     return t;

@@ -69,6 +69,7 @@ struct plan {
     enum err err; /* the first that a plan_add() met */
     u64 tables_needed;
     struct mirror_table *tables; /* in hand */
+    u64 tables_in_hand;
 };
 
 /* Empties `p`, its pages in hand included. */
@@ -79,7 +80,9 @@ bool plan_is_empty(const struct plan *p);
 
 /* Takes the tables that the steps need. ERR_NO_MEMORY: nothing is in hand. */
 MUST_CHECK enum err plan_take_tables(struct plan *p);
-struct mirror_table *plan_next_table(struct plan *p); /* the caller's from now on */
+struct mirror_table *plan_next_table(struct plan *p); /* the caller's from now on; there is one */
+/* A table is in the plan's hand (again). */
+void plan_keep_table(struct plan *p, struct mirror_table *table);
 
 /*
  * The steps in the order of their performance, the TRACKs among them. In front of round 0 of a plan from shared
