@@ -69,8 +69,13 @@ static u64 expected_status(char letter)
     }
 }
 
-/* Each case has a GPA range of its own: 1 GiB below 2 MiB pages, and whole GiBs for the 1G level. */
-static u64 next_gib;
+/* Each case has a GPA range of its own: a GiB, or 512 of them for an entry of the root table. */
+static u64 next_range;
+
+static u64 case_gpa(unsigned level)
+{
+    return next_range << (level == 3 ? 39 : 30);
+}
 
 static u64 page_bytes(unsigned level)
 {
@@ -149,7 +154,7 @@ static void make_state(u64 gpa, unsigned level, enum state state)
 
 static void check(const struct rule *rule, unsigned level, enum state state, u64 want, enum state after)
 {
-    u64 gpa = next_gib << 30;
+    u64 gpa = case_gpa(level);
     u64 page = rule->leaf == W_AUG && level ? fresh_page(1) : w_pool();
     struct w_result got = w_call(rule->leaf, gpa | level, W_TDR, page, 0);
     if (got.status != want)
@@ -168,7 +173,8 @@ static void check(const struct rule *rule, unsigned level, enum state state, u64
 
 static bool possible(unsigned level, enum state state)
 {
-    return level > 0 || (state != TABLE && state != BLOCKED_TABLE);
+    bool table = state == TABLE || state == BLOCKED_TABLE;
+    return level == 0 ? !table : level == 3 ? table || state == FREE : true;
 }
 
 static bool is_blocked(enum state state)
@@ -195,7 +201,7 @@ static void run_case(const struct rule *rule, unsigned level, enum state state, 
         want = expected_status(rule->untracked);
         after = state;
     }
-    make_state(next_gib << 30, level, state);
+    make_state(case_gpa(level), level, state);
     if (phase == TRACKED)
         w_track();
     check(rule, level, state, want, after);
@@ -209,14 +215,14 @@ static void run_phase(enum phase phase, unsigned level)
             if (!possible(level, state))
                 continue;
             bool giga = level == 2 && state != FREE && state != TABLE && state != BLOCKED_TABLE;
-            if (giga || (i == 0 && state == FREE) || next_gib >= 500) {
+            if (giga || (i == 0 && state == FREE) || next_range >= 500) {
                 w_system();
                 w_td();
                 if (phase != BUILDING)
                     w_ok(W_MR_FINALIZE, W_TDR, 0, 0, 0);
-                next_gib = 0;
+                next_range = 0;
             }
-            next_gib++;
+            next_range++;
             run_case(&rules[i], level, state, phase);
         }
     }
@@ -231,21 +237,25 @@ static void run_phase(enum phase phase, unsigned level)
 TEST_OF(BUILDING, 0)
 TEST_OF(BUILDING, 1)
 TEST_OF(BUILDING, 2)
+TEST_OF(BUILDING, 3)
 TEST_OF(TRACKED, 0)
 TEST_OF(TRACKED, 1)
 TEST_OF(TRACKED, 2)
+TEST_OF(TRACKED, 3)
 TEST_OF(BLOCKED_ONLY, 0)
 TEST_OF(BLOCKED_ONLY, 1)
 TEST_OF(BLOCKED_ONLY, 2)
+TEST_OF(BLOCKED_ONLY, 3)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_BUILDING_0),     cmocka_unit_test(test_BUILDING_1),
-        cmocka_unit_test(test_BUILDING_2),     cmocka_unit_test(test_TRACKED_0),
-        cmocka_unit_test(test_TRACKED_1),      cmocka_unit_test(test_TRACKED_2),
+        cmocka_unit_test(test_BUILDING_2),     cmocka_unit_test(test_BUILDING_3),
+        cmocka_unit_test(test_TRACKED_0),      cmocka_unit_test(test_TRACKED_1),
+        cmocka_unit_test(test_TRACKED_2),      cmocka_unit_test(test_TRACKED_3),
         cmocka_unit_test(test_BLOCKED_ONLY_0), cmocka_unit_test(test_BLOCKED_ONLY_1),
-        cmocka_unit_test(test_BLOCKED_ONLY_2),
+        cmocka_unit_test(test_BLOCKED_ONLY_2), cmocka_unit_test(test_BLOCKED_ONLY_3),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
