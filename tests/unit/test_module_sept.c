@@ -1,6 +1,6 @@
 /*
- * Every Secure EPT state against every TDH.MEM leaf at every level, and with the TD finalised or not: status and the
- * entry afterwards against a table typed by hand from the ABI specification's leaf descriptions.
+ * Every Secure EPT state against every TDH.MEM leaf and ACCEPT at every level, and with the TD finalised or not: status and
+ * the entry afterwards against a table typed by hand from the ABI specification's leaf descriptions.
  */
 #include "tests/unit/module_world.h"
 
@@ -100,7 +100,7 @@ static void make_way(u64 gpa, unsigned level)
 
 /*
  * The model keeps the state of an entry in bits 59:52 and its permissions in 2:0; the TD's own ACCEPT is tested
- * elsewhere.
+ * below.
  */
 static void accept_behind_its_back(u64 gpa, unsigned level)
 {
@@ -247,15 +247,88 @@ TEST_OF(BLOCKED_ONLY, 1)
 TEST_OF(BLOCKED_ONLY, 2)
 TEST_OF(BLOCKED_ONLY, 3)
 
+/* --- the TD's own leaf --------------------------------------------------------------------------------------------- */
+
+#define TDCALL_ACCEPT    6
+#define EXIT_TDCALL      77
+#define EXIT_VIOLATION   0x30ull
+#define ALREADY_ACCEPTED 0x00000b0a00000000ull /* PAGE_ALREADY_ACCEPTED; details: the level found */
+#define SIZE_MISMATCH    0xc0000b0b00000000ull /* PAGE_SIZE_MISMATCH; details: the level found */
+#define ASKS_VMM         (~0ull)
+
+/* RDX of the exit that asks the VMM: type 1, level asked for, level, state and leaf bit of the entry that was met. */
+static u64 accept_information(unsigned asked, unsigned level, enum state state)
+{
+    u64 leaf = state == MAPPED || state == PENDING || state == BLOCKED || state == PENDING_BLOCKED;
+    return 1 | (u64)asked << 32 | (u64)level << 35 | shown_state[state] << 38 | leaf << 46;
+}
+
+/* What ACCEPT of `asked` answers where the walk ends at an entry of `level`. */
+static u64 accept_answer(unsigned asked, unsigned level, enum state state)
+{
+    if (state == MAPPED)
+        return ALREADY_ACCEPTED | level;
+    if (asked == level && (state == TABLE || state == BLOCKED_TABLE))
+        return SIZE_MISMATCH | level;
+    return asked == level && state == PENDING ? OK : ASKS_VMM;
+}
+
+static void check_accept(unsigned asked, unsigned level, enum state state)
+{
+    struct seam_lp *lp = &platform_host_lps[0];
+    u64 gpa = case_gpa(level), want = accept_answer(asked, level, state);
+
+    make_state(gpa, level, state);
+    lp->vmm[RAX] = W_VP_ENTER;
+    lp->vmm[RCX] = W_TDVPR;
+    assert_int_equal(module_seamcall(lp), SEAM_TO_TD);
+    lp->td->gpr[RAX] = TDCALL_ACCEPT;
+    lp->td->gpr[RCX] = gpa | asked;
+    lp->td->exit_reason = EXIT_TDCALL;
+    lp->td->exit_instr_len = 4;
+    lp->td->cs.access = 0xa09b; /* 64-bit mode, as TDCALL wants */
+    lp->td->efer = 0x500;
+    enum seam_next next = module_td_exit(lp);
+    u64 got = next == SEAM_TO_TD ? lp->td->gpr[RAX] : ASKS_VMM;
+    if (got != want)
+        fail_msg("ACCEPT level %u on %s of level %u: %llx, wanted %llx", asked, state_names[state], level,
+                 (unsigned long long)got, (unsigned long long)want);
+    if (next == SEAM_TO_TD)
+        return;
+    assert_int_equal(lp->vmm[RAX], EXIT_VIOLATION);
+    assert_int_equal(lp->vmm[RDX], accept_information(asked, level, state));
+    assert_int_equal(lp->vmm[R8], gpa);
+    struct w_result seen = w_call(W_SEPT_RD, gpa | level, W_TDR, 0, 0);
+    assert_int_equal(seen.rdx, shown_state[state] << 8 | level);
+}
+
+static void accept_of_every_state(void **unused)
+{
+    (void)unused;
+    for (unsigned level = 0; level <= 2; level++)
+        for (unsigned asked = 0; asked <= 1 && asked <= level; asked++)
+            for (enum state state = FREE; state < STATES; state++) {
+                bool leads_on = asked < level && state == TABLE; /* its entries have rows of their own */
+                if (!possible(level, state) || leads_on)
+                    continue;
+                w_system();
+                w_td();
+                w_ok(W_MR_FINALIZE, W_TDR, 0, 0, 0);
+                next_range = 1;
+                check_accept(asked, level, state);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_BUILDING_0),     cmocka_unit_test(test_BUILDING_1),
-        cmocka_unit_test(test_BUILDING_2),     cmocka_unit_test(test_BUILDING_3),
-        cmocka_unit_test(test_TRACKED_0),      cmocka_unit_test(test_TRACKED_1),
-        cmocka_unit_test(test_TRACKED_2),      cmocka_unit_test(test_TRACKED_3),
-        cmocka_unit_test(test_BLOCKED_ONLY_0), cmocka_unit_test(test_BLOCKED_ONLY_1),
-        cmocka_unit_test(test_BLOCKED_ONLY_2), cmocka_unit_test(test_BLOCKED_ONLY_3),
+        cmocka_unit_test(test_BUILDING_0),       cmocka_unit_test(test_BUILDING_1),
+        cmocka_unit_test(test_BUILDING_2),       cmocka_unit_test(test_BUILDING_3),
+        cmocka_unit_test(test_TRACKED_0),        cmocka_unit_test(test_TRACKED_1),
+        cmocka_unit_test(test_TRACKED_2),        cmocka_unit_test(test_TRACKED_3),
+        cmocka_unit_test(test_BLOCKED_ONLY_0),   cmocka_unit_test(test_BLOCKED_ONLY_1),
+        cmocka_unit_test(test_BLOCKED_ONLY_2),   cmocka_unit_test(test_BLOCKED_ONLY_3),
+        cmocka_unit_test(accept_of_every_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
