@@ -73,11 +73,6 @@ enum err apic_init(void)
     return ERR_OK;
 }
 
-bool apic_is_x2(void)
-{
-    return x2;
-}
-
 u32 apic_id(void)
 {
     u32 id = reg_read(REG_ID);

@@ -14,7 +14,6 @@
 /* Enables the local APIC with the timer masked. ERR_PLATFORM: none. */
 MUST_CHECK enum err apic_init(void);
 
-bool apic_is_x2(void);
 u32 apic_id(void);
 void apic_eoi(void);
 

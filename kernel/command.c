@@ -92,7 +92,8 @@ bool arg_gpa(struct command_call *c, unsigned n, gpa_t *gpa)
     return false;
 }
 
-bool arg_length(struct command_call *c, unsigned n, u64 *bytes)
+/* Not 0, a multiple of 4K. */
+static bool arg_length(struct command_call *c, unsigned n, u64 *bytes)
 {
     const char *word = arg_word(c, n);
 

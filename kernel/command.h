@@ -49,7 +49,6 @@ const char *arg_key(const struct command_call *c, const char *key); /* NULL: not
 
 /* Each of these answers with reply_fail() and returns false where the word is missing or wrong. */
 bool arg_gpa(struct command_call *c, unsigned n, gpa_t *gpa);
-bool arg_length(struct command_call *c, unsigned n, u64 *bytes); /* not 0, a multiple of 4K */
 bool arg_range(struct command_call *c, unsigned n, gpa_t *gpa,
                u64 *bytes); /* words n and n+1: 4K multiples, no overflow */
 bool arg_level(struct command_call *c, unsigned n, level_t *level);

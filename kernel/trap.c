@@ -14,13 +14,6 @@
 #define VECTOR_GP              13
 #define VECTOR_FIRST_INTERRUPT 32
 
-static _Atomic u64 timer_count;
-
-u64 trap_timer_count(void)
-{
-    return timer_count;
-}
-
 static const char *exception_name(u64 vector)
 {
     static const char *const names[VECTOR_FIRST_INTERRUPT] = {
@@ -48,7 +41,6 @@ static void interrupt(struct trap_frame *frame)
 {
     switch (frame->vector) {
     case APIC_VECTOR_TIMER:
-        timer_count++;
         serial_poll();
         apic_eoi();
         return;

@@ -9,7 +9,4 @@
 
 void trap_handle(struct trap_frame *frame);
 
-/* Timer interrupts so far on this CPU; tells that the timer ticks. */
-u64 trap_timer_count(void);
-
 #endif

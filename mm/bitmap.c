@@ -35,18 +35,6 @@ u64 bitmap_set(u64 *words, u64 first, u64 count, bool to)
     return changed;
 }
 
-u64 bitmap_count(const u64 *words, u64 first, u64 count)
-{
-    u64 sum = 0;
-    while (count) {
-        struct piece p = piece_at(first, count);
-        sum += ones(words[p.word] & p.mask);
-        first += p.count;
-        count -= p.count;
-    }
-    return sum;
-}
-
 u64 bitmap_find(const u64 *words, u64 first, u64 end, bool value)
 {
     while (first < end) {

@@ -16,9 +16,6 @@ static inline bool bitmap_get(const u64 *words, u64 bit)
 /* Gives `count` bits from `first` on the value `to`; returns how many of them had another one. */
 u64 bitmap_set(u64 *words, u64 first, u64 count, bool to);
 
-/* How many of `count` bits from `first` on are set. */
-u64 bitmap_count(const u64 *words, u64 first, u64 count);
-
 /* The first bit of [first, end) that has `value`, or `end`. */
 u64 bitmap_find(const u64 *words, u64 first, u64 end, bool value);
 

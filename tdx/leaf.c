@@ -95,13 +95,6 @@ struct tdx_answer tdh_sys_lp_init(void)
     return plain(TDH_SYS_LP_INIT, 0, 0);
 }
 
-struct tdx_info_answer tdh_sys_info(hpa_t info, u64 info_bytes, hpa_t cmrs, u64 cmr_count)
-{
-    struct seamcall_regs r = {.rcx = info.raw, .rdx = info_bytes, .r8 = cmrs.raw, .r9 = cmr_count};
-    tdx_status_t status = call(TDH_SYS_INFO, &r);
-    return (struct tdx_info_answer){status, r.rdx, r.r9};
-}
-
 struct tdx_field_answer tdh_sys_rd(u64 field)
 {
     struct seamcall_regs r = {.rdx = field};
@@ -178,11 +171,6 @@ struct tdx_answer tdh_vp_addcx(hpa_t tdvpr, hpa_t page)
 struct tdx_answer tdh_vp_init(hpa_t tdvpr, u64 initial_rcx)
 {
     return plain(TDH_VP_INIT, tdvpr.raw, initial_rcx);
-}
-
-struct tdx_field_answer tdh_vp_rd(hpa_t tdvpr, u64 field)
-{
-    return field_call(TDH_VP_RD, tdvpr, field, 0, 0);
 }
 
 struct tdx_field_answer tdh_vp_wr(hpa_t tdvpr, u64 field, u64 value, u64 mask)

@@ -28,13 +28,11 @@ struct tdx_page_answer { tdx_status_t status; hpa_t page; struct tdx_entry entry
 struct tdx_field_answer { tdx_status_t status; u64 next_field; u64 value; };
 struct tdx_pamt_answer { tdx_status_t status; u64 type; hpa_t owner; level_t size; u64 bepoch; };
 struct tdx_tdmr_init_answer { tdx_status_t status; hpa_t next; };
-struct tdx_info_answer { tdx_status_t status; u64 info_bytes; u64 cmr_count; };
 /* clang-format on */
 
 /* System */
 MUST_CHECK struct tdx_answer tdh_sys_init(void);
 MUST_CHECK struct tdx_answer tdh_sys_lp_init(void);
-MUST_CHECK struct tdx_info_answer tdh_sys_info(hpa_t info, u64 info_bytes, hpa_t cmrs, u64 cmr_count);
 MUST_CHECK struct tdx_field_answer tdh_sys_rd(u64 field);
 MUST_CHECK struct tdx_answer tdh_sys_config(hpa_t tdmr_pointers, u64 tdmr_count, hkid_t global);
 MUST_CHECK struct tdx_answer tdh_sys_key_config(void);
@@ -49,7 +47,6 @@ MUST_CHECK struct tdx_field_answer tdh_mng_rd(hpa_t tdr, u64 field);
 MUST_CHECK struct tdx_answer tdh_vp_create(hpa_t tdr, hpa_t tdvpr);
 MUST_CHECK struct tdx_answer tdh_vp_addcx(hpa_t tdvpr, hpa_t page);
 MUST_CHECK struct tdx_answer tdh_vp_init(hpa_t tdvpr, u64 initial_rcx);
-MUST_CHECK struct tdx_field_answer tdh_vp_rd(hpa_t tdvpr, u64 field);
 MUST_CHECK struct tdx_field_answer tdh_vp_wr(hpa_t tdvpr, u64 field, u64 value, u64 mask); /* value: the old one */
 MUST_CHECK struct tdx_answer tdh_vp_flush(hpa_t tdvpr);
 MUST_CHECK struct tdx_answer tdh_mr_extend(hpa_t tdr, gpa_t chunk);

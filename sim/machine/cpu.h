@@ -42,7 +42,6 @@ struct cpu {
 
 /* The CPU that executes this. One CPU today; the accessor is here so that callers need not change. */
 struct cpu *cpu_this(void);
-struct cpu *cpu_by_index(u32 index);
 static inline struct cpu *cpu_of_lp(struct seam_lp *lp)
 {
     return (struct cpu *)lp;

@@ -37,10 +37,6 @@ struct cpu *cpu_this(void)
 {
     return &cpus[0];
 }
-struct cpu *cpu_by_index(u32 index)
-{
-    return &cpus[index];
-}
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 

@@ -69,7 +69,7 @@ unsigned mdl_cpuid_find(u32 leaf, u32 subleaf)
     return i;
 }
 
-void mdl_cpuid_native(unsigned row, u32 out[4])
+static void cpuid_native(unsigned row, u32 out[4])
 {
     const struct cpuid_row *r = &mdl_cpuid_rows[row];
     plat_cpuid(r->leaf, r->subleaf == CPUID_NO_SUBLEAF ? 0 : r->subleaf, out);
@@ -83,7 +83,7 @@ void mdl_cpuid_config(unsigned i, struct cpuid_config_row *row)
         if (mdl_cpuid_rows[r].configurable != i)
             continue;
         u32 native[4];
-        mdl_cpuid_native(r, native);
+        cpuid_native(r, native);
         row->leaf = mdl_cpuid_rows[r].leaf;
         row->subleaf = mdl_cpuid_rows[r].subleaf;
         for (int k = 0; k < 4; k++)
@@ -267,7 +267,7 @@ u64 mdl_cpuid_init(struct tdcs *tdcs, struct tdcs_cpuid *cpuid, const u32 config
         const struct cpuid_row *row = &mdl_cpuid_rows[i];
         u32 *v = cpuid->values[i];
         bool names_leaf = true;
-        mdl_cpuid_native(i, v);
+        cpuid_native(i, v);
         bool ok = apply_config(row, config, v);
         if (ok) {
             if (row->leaf == 1 || row->leaf == 7 || row->leaf == 0xd)

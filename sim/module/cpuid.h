@@ -25,7 +25,5 @@ extern const struct cpuid_configurable mdl_cpuid_configurable[MDL_CPUID_CONFIGS]
 
 /* Row of a leaf and sub-leaf; CPUID_ROWS when the table has none. */
 unsigned mdl_cpuid_find(u32 leaf, u32 subleaf);
-/* The native value of a row with the table's fixed bits applied. */
-void mdl_cpuid_native(unsigned row, u32 out[4]);
 
 #endif

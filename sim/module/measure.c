@@ -31,13 +31,14 @@ void mdl_measure_page_add(struct tdcs *tdcs, u64 gpa)
     add_block(tdcs, "MEM.PAGE.ADD", gpa);
 }
 
-void mdl_measure_extend(struct tdcs *tdcs, u64 gpa, const void *chunk)
+/* `chunk`: the 256 bytes at `gpa`. */
+static void measure_extend(struct tdcs *tdcs, u64 gpa, const void *chunk)
 {
     add_block(tdcs, "MR.EXTEND", gpa);
     plat_sha384_add(tdcs->sha_context, chunk, CHUNK_BYTES);
 }
 
-void mdl_measure_end(struct tdcs *tdcs)
+static void measure_end(struct tdcs *tdcs)
 {
     plat_sha384_end(tdcs->sha_context, tdcs->mrtd);
 }
@@ -69,7 +70,7 @@ u64 leaf_mr_extend(struct call *c)
         return status;
     u64 hpa = sept_leaf_hpa(&op.walk) + (op.gpa & (sept_level_bytes(op.walk.level) - 1));
     const u8 *page = plat_page(hpa & ~(PAGE_4K - 1));
-    mdl_measure_extend(op.td.tdcs, op.gpa, page + (hpa & (PAGE_4K - 1)));
+    measure_extend(op.td.tdcs, op.gpa, page + (hpa & (PAGE_4K - 1)));
     return TDX_SUCCESS;
 }
 
@@ -83,7 +84,7 @@ u64 leaf_mr_finalize(struct call *c)
         return status;
     if (td.tdcs->num_vcpus == 0)
         return TDX_NO_VCPUS;
-    mdl_measure_end(td.tdcs);
+    measure_end(td.tdcs);
     td.tdcs->op_state = OP_RUNNABLE;
     return TDX_SUCCESS;
 }

@@ -9,8 +9,5 @@
 
 void mdl_measure_begin(struct tdcs *tdcs);
 void mdl_measure_page_add(struct tdcs *tdcs, u64 gpa);
-/* `chunk`: the 256 bytes at `gpa`. */
-void mdl_measure_extend(struct tdcs *tdcs, u64 gpa, const void *chunk);
-void mdl_measure_end(struct tdcs *tdcs);
 
 #endif

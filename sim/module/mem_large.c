@@ -193,22 +193,11 @@ static u64 open_l2_tables(struct call *c, const struct sept_op *op, struct sept_
 u64 leaf_mem_page_promote(struct call *c)
 {
     struct sept_op op;
-    c->out[RCX] = 0;
-    c->out[RDX] = 0;
-    for (unsigned vm = 1; c->version && vm < VMS_MAX; vm++)
-        c->out[R8 + vm] = NULL_ID;
-    if (c->version > 1)
-        return status_operand(TDX_OPERAND_INVALID, RAX);
-    u64 status = sept_begin(c, LEVEL_2M, LEVEL_1G, LOCK_SHARED, &op);
+    struct pamt_entry *table;
+    u64 status = sept_begin_freeing(c, LEVEL_1G, LOCK_SHARED, &op, &table);
     if (status)
         return status;
     u64 table_hpa = op.walk.value & SEPT_HPA;
-    struct pamt_entry *table = pamt_known(table_hpa, LEVEL_4K);
-    status = mdl_call_lock(c, &table->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
-    if (status == TDX_SUCCESS)
-        status = sept_check_tracked(c, &op, table);
-    if (status)
-        return status;
     unsigned locked = 0;
     struct sept_walk first;
     struct sept_l2 l2[VMS_MAX] = {0};

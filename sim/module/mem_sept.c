@@ -112,21 +112,12 @@ static bool table_is_free(u64 hpa)
 u64 leaf_mem_sept_remove(struct call *c)
 {
     struct sept_op op;
-    c->out[RCX] = 0;
-    c->out[RDX] = 0;
-    for (unsigned vm = 1; c->version && vm < VMS_MAX; vm++)
-        c->out[R8 + vm] = NULL_ID;
-    if (c->version > 1)
-        return status_operand(TDX_OPERAND_INVALID, RAX);
-    u64 status = sept_begin(c, LEVEL_2M, SEPT_TOP, LOCK_EXCLUSIVE, &op);
+    struct pamt_entry *page;
+    u64 status = sept_begin_freeing(c, SEPT_TOP, LOCK_EXCLUSIVE, &op, &page);
     if (status)
         return status;
     u64 hpa = op.walk.value & SEPT_HPA;
-    struct pamt_entry *page = pamt_known(hpa, LEVEL_4K);
-    status = mdl_call_lock(c, &page->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
-    if (status == TDX_SUCCESS)
-        status = sept_check_tracked(c, &op, page);
-    if (status == TDX_SUCCESS && !table_is_free(hpa))
+    if (!table_is_free(hpa))
         status = sept_refuse(c, &op, TDX_EPT_PAGE_NOT_FREE);
     struct sept_l2 l2[VMS_MAX] = {0};
     for (unsigned vm = 1; status == TDX_SUCCESS && vm <= op.td.tdcs->num_l2_vms; vm++)

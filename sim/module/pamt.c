@@ -12,7 +12,7 @@ u64 mdl_keyid_mask(void)
     return ((1ull << info->keyid_bits) - 1) << info->keyid_shift;
 }
 
-u16 mdl_keyid_of(u64 pa)
+static u16 keyid_of(u64 pa)
 {
     return (u16)((pa & mdl_keyid_mask()) >> plat_info()->keyid_shift);
 }
@@ -29,7 +29,7 @@ static bool below_maxpa(u64 pa)
 
 u64 mdl_check_shared_hpa(u64 hpa, u64 alignment, unsigned operand)
 {
-    if (hpa & (alignment - 1) || !below_maxpa(hpa) || mdl_keyid_of(hpa) >= plat_info()->first_private_hkid)
+    if (hpa & (alignment - 1) || !below_maxpa(hpa) || keyid_of(hpa) >= plat_info()->first_private_hkid)
         return status_operand(TDX_OPERAND_INVALID, operand);
     return TDX_SUCCESS;
 }
@@ -51,7 +51,8 @@ void *mdl_shared_pointer(u64 hpa)
     return page ? page + (pa & (PAGE_4K - 1)) : NULL;
 }
 
-u64 pamt_check_format(u64 hpa, u64 alignment, unsigned operand)
+/* OPERAND_INVALID with the operand, or TDX_SUCCESS. */
+static u64 check_format(u64 hpa, u64 alignment, unsigned operand)
 {
     if (hpa & (alignment - 1) || hpa & mdl_keyid_mask() || !below_maxpa(hpa))
         return status_operand(TDX_OPERAND_INVALID, operand);
@@ -115,7 +116,7 @@ static bool walk(struct call *c, const struct pamt_path *path, enum page_level t
 u64 pamt_open(struct call *c, u64 hpa, enum page_level level, enum lock_mode mode, enum pamt_type type,
               unsigned operand, struct pamt_entry **entry)
 {
-    u64 status = pamt_check_format(hpa, PAGE_4K << 9 * level, operand);
+    u64 status = check_format(hpa, PAGE_4K << 9 * level, operand);
     if (status)
         return status;
     struct pamt_path path;
@@ -185,7 +186,7 @@ u64 pamt_open_free(struct call *c, u64 hpa, enum page_level level, unsigned oper
 u64 pamt_open_any(struct call *c, u64 hpa, enum lock_mode mode, unsigned operand, struct pamt_entry **entry,
                   enum page_level *level)
 {
-    u64 status = pamt_check_format(hpa, PAGE_4K, operand);
+    u64 status = check_format(hpa, PAGE_4K, operand);
     if (status)
         return status;
     struct pamt_path path;

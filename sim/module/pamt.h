@@ -33,8 +33,6 @@ u64 pamt_open(struct call *c, u64 hpa, enum page_level level, enum lock_mode mod
               unsigned operand, struct pamt_entry **entry);
 /* As pamt_open for a free page exclusively; a 2M range must be free in each 4K of it. */
 u64 pamt_open_free(struct call *c, u64 hpa, enum page_level level, unsigned operand, struct pamt_entry **entry);
-/* Format check alone: OPERAND_INVALID with the operand, or TDX_SUCCESS. */
-u64 pamt_check_format(u64 hpa, u64 alignment, unsigned operand);
 /* Walk to the entry of whatever size the page has, and lock the path. */
 u64 pamt_open_any(struct call *c, u64 hpa, enum lock_mode mode, unsigned operand, struct pamt_entry **entry,
                   enum page_level *level);
@@ -51,7 +49,6 @@ void pamt_merge(u64 hpa, enum page_level level);
 u64 mdl_check_shared_hpa(u64 hpa, u64 alignment, unsigned operand);
 /* KeyID arithmetic on physical addresses, positions from plat_info(). */
 u64 mdl_keyid_mask(void);
-u16 mdl_keyid_of(u64 pa);
 u64 mdl_with_keyid(u64 hpa, u16 hkid);
 /*
  * Pointer behind a shared HPA, KeyID bits taken off; the byte offset in the page is kept. With a shared KeyID the pages of

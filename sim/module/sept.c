@@ -107,7 +107,8 @@ u64 sept_without_count(const struct sept_walk *walk)
     return counts ? walk->value & ~SEPT_ACCEPT_COUNT : walk->value;
 }
 
-u64 sept_shown(u64 entry)
+/* The entry as RCX shows it. */
+static u64 shown(u64 entry)
 {
     if (sept_state(entry) == SEPT_FREE)
         return SEPT_SUPPRESS_VE;
@@ -118,7 +119,7 @@ u64 sept_shown(u64 entry)
 
 void sept_report(struct call *c, const struct sept_walk *walk)
 {
-    c->out[RCX] = sept_shown(walk->value);
+    c->out[RCX] = shown(walk->value);
     c->out[RDX] = (u64)sept_state(walk->value) << 8 | walk->level;
 }
 
@@ -208,4 +209,21 @@ u64 sept_check_tracked(struct call *c, const struct sept_op *op, const struct pa
     if (!tdcs_is_tracked(op->td.tdcs, page->bepoch))
         return status_operand(TDX_TLB_TRACKING_NOT_DONE, RCX);
     return TDX_SUCCESS;
+}
+
+u64 sept_begin_freeing(struct call *c, unsigned max_level, enum lock_mode tree, struct sept_op *op,
+                       struct pamt_entry **table)
+{
+    c->out[RCX] = 0;
+    c->out[RDX] = 0;
+    for (unsigned vm = 1; c->version && vm < VMS_MAX; vm++)
+        c->out[R8 + vm] = NULL_ID;
+    if (c->version > 1)
+        return status_operand(TDX_OPERAND_INVALID, RAX);
+    u64 status = sept_begin(c, LEVEL_2M, max_level, tree, op);
+    if (status)
+        return status;
+    *table = pamt_known(op->walk.value & SEPT_HPA, LEVEL_4K);
+    status = mdl_call_lock(c, &(*table)->lock, LOCK_HOST_PRIORITY, LOCK_EXCLUSIVE, RCX);
+    return status ? status : sept_check_tracked(c, op, *table);
 }

@@ -65,8 +65,6 @@ void sept_store_unlock(struct call *c, u64 *entry, u64 value);
 void sept_store(struct call *c, u64 *entry, u64 value);
 /* RCX and RDX of a leaf that reports an entry. */
 void sept_report(struct call *c, const struct sept_walk *walk);
-/* The entry as RCX shows it. */
-u64 sept_shown(u64 entry);
 /* The entry without the count of an interrupted ACCEPT, which only a 2M PENDING entry has. */
 u64 sept_without_count(const struct sept_walk *walk);
 
@@ -97,6 +95,12 @@ u64 sept_begin_with_tdr(struct call *c, u64 tdr_hpa, unsigned min_level, unsigne
 u64 sept_refuse(struct call *c, const struct sept_op *op, u64 status);
 /* Once the TD runs, the entry must be blocked (GPA_RANGE_NOT_BLOCKED) and out of all TLBs (TLB_TRACKING_NOT_DONE). */
 u64 sept_check_tracked(struct call *c, const struct sept_op *op, const struct pamt_entry *page);
+/*
+ * sept_begin() for the leafs that give a table back, from 2M up: R9..R11 are null in version 1, higher versions are refused, and
+ * the table's PAMT entry is locked and the entry blocked and tracked.
+ */
+u64 sept_begin_freeing(struct call *c, unsigned max_level, enum lock_mode tree, struct sept_op *op,
+                       struct pamt_entry **table);
 bool sept_is_blocked(u64 entry);
 /* The page of a leaf entry, without the count of an interrupted ACCEPT. */
 u64 sept_leaf_hpa(const struct sept_walk *walk);
