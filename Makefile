@@ -37,14 +37,14 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
-VMM_LOGIC := $(wildcard lib/*.c mm/*.c tdx/*.c kernel/*.c drivers/*.c)
+VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/console/*.c kernel/vm/*.c drivers/*.c)
 VMM_HW    := $(wildcard boot/*.c lib/hw/*.c mm/hw/*.c tdx/hw/*.c kernel/hw/*.c drivers/hw/*.c)
-VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw/*.asm kernel/hw/*.asm kernel/*.asm)
+VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw/*.asm kernel/hw/*.asm kernel/vm/*.asm)
 MODULE_SRC := $(wildcard sim/module/*.c)
-CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/machine/*.c sim/machine/hw/*.c)
+CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/machine/*.c sim/machine/td/*.c sim/machine/hw/*.c)
 CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
 MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c) \
-                $(wildcard sim/machine/td_*.c)
+                $(wildcard sim/machine/td/*.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
 PROBE_SRC := $(wildcard guest/probe/*.c)
@@ -62,12 +62,12 @@ obj = $(patsubst %.c,$(B)/$(1)/%.o,$(filter %.c,$(2))) $(patsubst %.asm,$(B)/$(1
 VMM_OBJ    := $(call obj,vmm,$(VMM_LOGIC) $(VMM_HW) $(VMM_ASM))
 CORE_OBJ   := $(call obj,core,$(CORE_SRC) $(CORE_ASM))
 # Septum with one command more, and the model in a host process without sanitizers.
-BENCH_OBJ  := $(filter-out %/kernel/commands.o,$(VMM_OBJ)) $(call obj,vmm,$(BENCH_SRC))
+BENCH_OBJ  := $(filter-out %/console/commands.o,$(VMM_OBJ)) $(call obj,vmm,$(BENCH_SRC))
 BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.c) tests/bench/model.c)
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two and hold.c for the third.
-HOST_REPLACED := kernel/log.c kernel/panic.c kernel/kick.c
+HOST_REPLACED := kernel/log.c kernel/panic.c kernel/vm/kick.c
 HOSTVMM_OBJ := $(call obj,host,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC))
 HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
 HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))
@@ -180,7 +180,7 @@ $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
 $(eval $(call COMPILE,bench,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS))
 $(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
-$(B)/vmm/kernel/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
+$(B)/vmm/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
 $(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin
 
@@ -193,7 +193,7 @@ $(B)/host/lib%.a:
 	$(call say,AR,$@)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar qcs $@ $^
 HOST_LIBS := $(B)/host/libvmm.a $(B)/host/libmodule.a
 LINK_LIBS = -Wl,--start-group $(HOST_LIBS) -Wl,--end-group $(SHA_LIB) -lpthread
 

@@ -6,7 +6,7 @@
 
 #include <efi.h>
 
-#include "kernel/parser.h"
+#include "kernel/console/parser.h"
 #include "kernel/boot_info.h"
 
 struct boot_env {

@@ -3,7 +3,7 @@
 #define KERNEL_BOOT_INFO_H
 
 #include "kernel/options.h"
-#include "kernel/script.h"
+#include "kernel/console/script.h"
 #include "tdx/module.h"
 
 #define BOOT_RANGES_MAX 256

@@ -1,7 +1,7 @@
 /* Options of septum.efi. See options.h. */
 #include "kernel/options.h"
 
-#include "kernel/parser.h"
+#include "kernel/console/parser.h"
 #include "lib/format.h"
 #include "lib/string.h"
 

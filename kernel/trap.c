@@ -3,7 +3,7 @@
 
 #include "drivers/apic.h"
 #include "drivers/serial.h"
-#include "kernel/console.h"
+#include "kernel/console/console.h"
 #include "kernel/panic.h"
 #include "lib/format.h"
 #include "lib/hw/fixup.h"

@@ -1,5 +1,5 @@
 /*
- * Keeping vCPUs out of the TD. kernel/kick.c implements it with IPIs; tests/host/hold.c in a host process.
+ * Keeping vCPUs out of the TD. kernel/vm/kick.c implements it with IPIs; tests/host/hold.c in a host process.
  */
 #ifndef MM_HOLD_H
 #define MM_HOLD_H

@@ -5,7 +5,7 @@
 #include "lib/lock.h"
 #include "mm/mirror.h"
 #include "mm/plan_step.h"
-#include "mm/policy.h"
+#include "mm/policy/policy.h"
 #include "mm/shared_ept.h"
 #include "mm/slot.h"
 #include "mm/tdp.h"

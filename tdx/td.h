@@ -1,6 +1,6 @@
 /*
  * A trust domain and its vCPUs, from TDH.MNG.CREATE to the last RECLAIM. TDX Module Base Architecture Specification,
- * "TD life cycle management". Pages come from the caller (kernel/vm.c takes them from mm/page.h) and go back to it.
+ * "TD life cycle management". Pages come from the caller (kernel/vm/vm.c takes them from mm/page.h) and go back to it.
  */
 #ifndef TDX_TD_H
 #define TDX_TD_H

@@ -1,5 +1,5 @@
-/* The embedded images. See kernel/payload.h; kernel/payload.asm has the bytes. */
-#include "kernel/payload.h"
+/* The embedded images. See kernel/vm/payload.h; kernel/vm/payload.asm has the bytes. */
+#include "kernel/vm/payload.h"
 
 extern const u8 payload_probe_start[] __attribute__((visibility("hidden")));
 extern const u8 payload_probe_end[] __attribute__((visibility("hidden")));

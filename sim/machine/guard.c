@@ -14,7 +14,7 @@
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 #include "sim/module/platform.h"
 
 #define PAGE       4096ull

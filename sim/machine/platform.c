@@ -9,7 +9,7 @@
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
 #include "sim/machine/pool.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 
 #define DEVICE_WINDOWS_MAX 32
 #define CACHE_BLOCKS       8 /* pieces that WBINVD of a package is cut into */

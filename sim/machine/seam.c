@@ -6,7 +6,7 @@
 #include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 
 #define RFLAGS_STATUS 0x8d5ull
 #define CR4_OSXSAVE   (1ull << 18)

@@ -17,7 +17,7 @@
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/selftest.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/tables.h"

@@ -8,7 +8,7 @@
 #include "sim/machine/memory.h"
 #include "sim/machine/msr.h"
 #include "sim/machine/hw/cpu.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 
 #define CR4_VMXE      (1ull << 13)
 #define CR4_SMXE      (1ull << 14)

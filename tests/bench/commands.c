@@ -1,5 +1,5 @@
 /* The commands of septum-bench.efi: those of Septum's that a measurement needs, and `measure`. */
-#include "kernel/cmd.h"
+#include "kernel/console/cmd.h"
 #include "tests/bench/measure.h"
 
 /* clang-format off */

@@ -7,9 +7,9 @@
  */
 #include "tests/bench/measure.h"
 
-#include "kernel/cmd.h"
-#include "kernel/ghci.h"
-#include "kernel/vm.h"
+#include "kernel/console/cmd.h"
+#include "kernel/vm/ghci.h"
+#include "kernel/vm/vm.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"

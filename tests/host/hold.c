@@ -1,5 +1,5 @@
 /*
- * Host twin of kernel/kick.c. A vCPU of the calling thread has left whenever VMM code runs, so a kick has nothing to
+ * Host twin of kernel/vm/kick.c. A vCPU of the calling thread has left whenever VMM code runs, so a kick has nothing to
  * wait for, unless a test runs vCPUs in other threads and says how to get them out.
  */
 #include "tests/host/hold.h"

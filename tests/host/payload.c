@@ -1,6 +1,6 @@
 /* Host twin of kernel/hw/payload.c: images of the right form with nothing in them, since a host process runs no TD
  * code. */
-#include "kernel/payload.h"
+#include "kernel/vm/payload.h"
 
 #include "guest/probe/protocol.h"
 

@@ -15,7 +15,7 @@
 
 #include "drivers/serial.h"
 #include "kernel/boot_info.h"
-#include "kernel/command.h"
+#include "kernel/console/command.h"
 #include "mm/page.h"
 #include "tests/host/cpu.h"
 #include "tests/host/io.h"

@@ -1,4 +1,4 @@
-/* The console from bytes to answers: editor, dispatcher, scripts (kernel/editor.h, console.h, command.h, script.h). */
+/* The console from bytes to answers: editor, dispatcher, scripts (kernel/console/editor.h, console.h, command.h, script.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +10,10 @@
 #include <cmocka.h>
 
 #include "drivers/serial.h"
-#include "kernel/command.h"
-#include "kernel/console.h"
-#include "kernel/editor.h"
-#include "kernel/script.h"
+#include "kernel/console/command.h"
+#include "kernel/console/console.h"
+#include "kernel/console/editor.h"
+#include "kernel/console/script.h"
 #include "tests/host/cpu.h"
 #include "tests/host/io.h"
 #include "tests/host/platform.h"

@@ -1,4 +1,4 @@
-/* The machine-readable line (kernel/json.h): RFC 8259, typed here by hand. */
+/* The machine-readable line (kernel/console/json.h): RFC 8259, typed here by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "kernel/json.h"
+#include "kernel/console/json.h"
 
 static char out[4096];
 static size_t used;

@@ -12,7 +12,7 @@
 
 #include "drivers/serial.h"
 #include "kernel/boot_info.h"
-#include "kernel/command.h"
+#include "kernel/console/command.h"
 #include "mm/page.h"
 #include "tdx/module_internal.h"
 #include "tests/host/cpu.h"

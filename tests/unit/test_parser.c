@@ -1,4 +1,4 @@
-/* Lines, words, numbers and options of the console (kernel/parser.h, kernel/options.h). */
+/* Lines, words, numbers and options of the console (kernel/console/parser.h, kernel/options.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "kernel/options.h"
-#include "kernel/parser.h"
+#include "kernel/console/parser.h"
 
 static struct parsed_line line;
 

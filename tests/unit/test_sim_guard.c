@@ -21,7 +21,7 @@
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 
 #define PAGE      4096ull
 #define RAM       0x10000000ull

@@ -23,7 +23,7 @@
 #include "sim/machine/log.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/selftest.h"
-#include "sim/machine/td.h"
+#include "sim/machine/td/td.h"
 #include "sim/module/platform.h"
 
 #define PAGE      4096ull

@@ -1,5 +1,5 @@
 /*
- * The TD's life and its run loop (kernel/vm.h, ghci.h) through the console's commands, over the real tdx/, mm/ and
+ * The TD's life and its run loop (kernel/vm/vm.h, ghci.h) through the console's commands, over the real tdx/, mm/ and
  * module model. What the TD does is scripted, TDCALL by TDCALL. Numbers of the GHCI and of the payload's protocol are
  * typed here again.
  */
@@ -15,8 +15,8 @@
 
 #include "drivers/serial.h"
 #include "kernel/boot_info.h"
-#include "kernel/command.h"
-#include "kernel/vm.h"
+#include "kernel/console/command.h"
+#include "kernel/vm/vm.h"
 #include "mm/page.h"
 #include "tests/host/cpu.h"
 #include "tests/host/io.h"

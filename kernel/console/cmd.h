@@ -1,0 +1,26 @@
+/* The handlers of all commands, kernel/console/cmd_*.c. See kernel/console/command.h. */
+#ifndef KERNEL_CONSOLE_CMD_H
+#define KERNEL_CONSOLE_CMD_H
+
+#include "kernel/console/command.h"
+
+/* clang-format off */
+#define CMD_LIST(X)                                                                                                    \
+    X(help)                                                                                                            \
+    X(version)                                                                                                         \
+    X(mem)                                                                                                             \
+    X(cpus)                                                                                                            \
+    X(log)                                                                                                             \
+    X(script)                                                                                                          \
+    X(reboot)                                                                                                          \
+    X(poweroff) X(trace_on) X(trace_off) X(trace_dump) X(trace_clear) X(tdx_init) X(tdx_info) X(td_create) X(td_run)   \
+        X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(walk) X(sept)    \
+            X(plan) X(stats) X(probe_fill) X(probe_verify) X(probe_accept) X(probe_convert) X(probe_touch)             \
+                X(probe_spin)
+/* clang-format on */
+
+#define X(name) void cmd_##name(struct command_call *c);
+CMD_LIST(X)
+#undef X
+
+#endif

@@ -1,0 +1,233 @@
+/* Work inside the TD: probe fill|verify|accept|convert|touch|spin. guest/probe/protocol.h says what each does. */
+#include "kernel/console/cmd_probe.h"
+
+#include "kernel/console/cmd.h"
+#include "kernel/print.h"
+#include "kernel/time.h"
+#include "kernel/vm/vm.h"
+#include "lib/bits.h"
+#include "lib/hw/cpu.h"
+#include "lib/string.h"
+#include "tdx/status.h"
+
+#define SPIN_MS_MAX 3600000ull
+
+struct outcome {
+    enum err err;
+    struct probe_result result;
+    struct fault_text fault;
+    u64 tsc;
+};
+
+static void add_outcome(struct json *j, const struct outcome *o)
+{
+    json_number(j, "bytes", o->result.bytes);
+    json_number(j, "bad_bytes", o->result.bad_bytes);
+    json_object(j, "accepted");
+    json_number(j, "4k", o->result.accepted[0]);
+    json_number(j, "2m", o->result.accepted[1]);
+    json_end_object(j);
+    json_number(j, "touched", o->result.touched);
+    json_number(j, "ve", o->result.ve_count);
+    json_number(j, "mapgpa_retries", o->result.mapgpa_retries);
+    json_number(j, "faults", vm.cost.faults);
+    json_number(j, "seamcalls", vm.cost.seamcalls);
+    json_number(j, "ipis", vm.cost.ipis);
+    json_number(j, "tsc", o->tsc);
+}
+
+const char *probe_status_text(u32 status)
+{
+    static const char *const names[] = {"done", "mismatch", "aborted", "accept_failed", "mapgpa_failed", "bad_work"};
+    return status < ARRAY_COUNT(names) ? names[status] : "unknown";
+}
+
+/* What the payload said, in words; it is not trusted, so an unknown status is a failure too. */
+static void answer_result(struct command_call *c, const struct outcome *o)
+{
+    const struct probe_result *r = &o->result;
+    unsigned long long at = r->at_gpa;
+    struct json *j;
+
+    switch (r->status) {
+    case PROBE_OK:
+        print("%llu bytes, %llu faults, %llu #VE, %llu SEAMCALLs for its memory\n", (unsigned long long)r->bytes,
+              (unsigned long long)vm.cost.faults, (unsigned long long)r->ve_count,
+              (unsigned long long)vm.cost.seamcalls);
+        j = reply_ok(c);
+        break;
+    case PROBE_MISMATCH:
+        j = reply_fail(c, "0x%llx holds 0x%016llx and should hold 0x%016llx; %llu of %llu bytes are wrong", at,
+                       (unsigned long long)r->found, (unsigned long long)r->expected, (unsigned long long)r->bad_bytes,
+                       (unsigned long long)r->bytes);
+        json_hex(j, "at", at);
+        break;
+    case PROBE_ABORTED:
+        j = reply_fail(c, "stopped by ^C after %llu bytes", (unsigned long long)r->bytes);
+        break;
+    case PROBE_ACCEPT_FAILED:
+        j = reply_fail(c, "ACCEPT of 0x%llx: %s, 0x%llx", at, tdx_status_name((tdx_status_t){r->tdcall_status}),
+                       (unsigned long long)r->tdcall_status);
+        break;
+    case PROBE_MAPGPA_FAILED:
+        j = reply_fail(c, "MapGPA at 0x%llx was answered with 0x%llx", at, (unsigned long long)r->vmcall_status);
+        break;
+    case PROBE_BAD_WORK:
+        j = reply_fail(c,
+                       "the payload refuses the work: the range is outside TD memory or holds the payload's own pages");
+        break;
+    default:
+        j = reply_fail(c, "the payload answers with status %u, which means nothing", r->status);
+        break;
+    }
+    add_outcome(j, o);
+}
+
+static void work(struct command_call *c, const struct probe_work *w)
+{
+    struct outcome o = {0};
+    u64 cpu = 0;
+
+    if (!arg_key_number(c, "cpu", 0, TD_VCPUS_MAX - 1, &cpu))
+        return;
+    vm_cost_reset();
+    u64 from = cpu_tsc();
+    o.err = vm_work((unsigned)cpu, w, &o.result, &o.fault);
+    o.tsc = cpu_tsc() - from;
+    if (o.err == ERR_OK || o.err == ERR_INTERRUPTED) /* after ^C the payload may have been done before it saw it */
+        answer_result(c, &o);
+    else
+        reply_fail(c, "%s", o.fault.text);
+}
+
+/* A range of whole `unit`s inside TD memory: words 0 and 1. */
+static bool read_range(struct command_call *c, u64 unit, struct probe_work *w)
+{
+    const char *text = arg_word(c, 1);
+    gpa_t gpa;
+
+    if (!arg_gpa(c, 0, &gpa))
+        return false;
+    if (text == NULL || !parse_size(text, &w->len)) {
+        reply_fail(c, "'%s' is no length: 4K, 2M, 1G or 0x1000 are", text != NULL ? text : "");
+        return false;
+    }
+    w->gpa = gpa.raw;
+    if (w->len == 0 || !is_aligned(w->gpa | w->len, unit)) {
+        reply_fail(c, "address and length must be multiples of %llu, the length above 0", (unsigned long long)unit);
+        return false;
+    }
+    if (vm.state != VM_NONE && (w->gpa >= vm.memory_bytes || w->len > vm.memory_bytes - w->gpa)) {
+        reply_fail(c, "0x%llx and 0x%llx bytes are not inside TD memory, which ends at 0x%llx",
+                   (unsigned long long)w->gpa, (unsigned long long)w->len, (unsigned long long)vm.memory_bytes);
+        return false;
+    }
+    return true;
+}
+
+static bool read_seed(struct command_call *c, struct probe_work *w)
+{
+    bool shared = false;
+
+    if (!arg_key_number(c, "seed", 0, ~0ull, &w->seed) || !arg_key_bool(c, "shared", &shared))
+        return false;
+    w->shared_access = shared;
+    return true;
+}
+
+void cmd_probe_fill(struct command_call *c)
+{
+    struct probe_work w = {.op = PROBE_FILL};
+
+    if (read_range(c, 8, &w) && read_seed(c, &w))
+        work(c, &w);
+}
+
+void cmd_probe_verify(struct command_call *c)
+{
+    struct probe_work w = {.op = PROBE_VERIFY};
+
+    if (read_range(c, 8, &w) && read_seed(c, &w))
+        work(c, &w);
+}
+
+void cmd_probe_accept(struct command_call *c)
+{
+    struct probe_work w = {.op = PROBE_ACCEPT};
+    level_t level;
+
+    if (!read_range(c, PAGE_BYTES, &w) || !arg_level(c, 2, &level))
+        return;
+    if (level.raw > LEVEL_2M.raw) {
+        reply_fail(c, "accept takes 4k or 2m, not %s: the TDX module accepts no larger pages", level_name(level));
+        return;
+    }
+    w.level = level.raw;
+    work(c, &w);
+}
+
+void probe_convert(struct command_call *c, gpa_t gpa, u64 bytes, bool to_shared)
+{
+    struct probe_work w = {.op = PROBE_CONVERT, .gpa = gpa.raw, .len = bytes, .to_shared = to_shared};
+
+    work(c, &w);
+}
+
+void cmd_probe_convert(struct command_call *c)
+{
+    struct probe_work w = {.op = PROBE_CONVERT};
+    const char *to = arg_word(c, 2);
+
+    if (!read_range(c, PAGE_BYTES, &w))
+        return;
+    if (strcmp(to, "shared") != 0 && strcmp(to, "private") != 0) {
+        reply_fail(c, "'%s': shared or private is needed", to);
+        return;
+    }
+    probe_convert(c, (gpa_t){w.gpa}, w.len, strcmp(to, "shared") == 0);
+}
+
+static bool read_order(struct command_call *c, struct probe_work *w)
+{
+    static const char *const names[] = {"seq", "random", "zipf"};
+    const char *text = arg_key(c, "order");
+
+    for (unsigned i = 0; text != NULL && i < ARRAY_COUNT(names); i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        w->order = i;
+        return true;
+    }
+    if (text == NULL)
+        return true;
+    reply_fail(c, "order=%s: seq, random or zipf is needed", text);
+    return false;
+}
+
+void cmd_probe_touch(struct command_call *c)
+{
+    struct probe_work w = {.op = PROBE_TOUCH, .stride = PAGE_BYTES, .order = PROBE_SEQUENTIAL};
+    bool write = false;
+
+    if (!read_range(c, 8, &w) || !read_seed(c, &w) || !read_order(c, &w) || !arg_key_bool(c, "write", &write) ||
+        !arg_key_size(c, "stride", &w.stride) || !arg_key_number(c, "count", 1, ~0ull, &w.count))
+        return;
+    if (w.stride == 0 || w.stride % 8 != 0) {
+        reply_fail(c, "stride=%s: a multiple of 8 above 0 is needed", arg_key(c, "stride"));
+        return;
+    }
+    w.write = write;
+    work(c, &w);
+}
+
+void cmd_probe_spin(struct command_call *c)
+{
+    struct probe_work w = {.op = PROBE_SPIN, .tsc_khz = time_tsc_khz()};
+    const char *text = arg_word(c, 0);
+
+    if (!parse_decimal(text, &w.milliseconds) || w.milliseconds > SPIN_MS_MAX) {
+        reply_fail(c, "'%s': milliseconds from 0 to %llu are needed", text, (unsigned long long)SPIN_MS_MAX);
+        return;
+    }
+    work(c, &w);
+}

@@ -1,0 +1,198 @@
+/* Commands about the machine and the console itself: help version mem cpus log script reboot poweroff. */
+#include "drivers/acpi.h"
+#include "drivers/apic.h"
+#include "drivers/power.h"
+#include "drivers/serial.h"
+#include "kernel/console/cmd.h"
+#include "kernel/hw/traps.h"
+#include "kernel/hypervisor.h"
+#include "kernel/log_level.h"
+#include "kernel/print.h"
+#include "kernel/console/script.h"
+#include "kernel/version.h"
+#include "lib/string.h"
+#include "mm/page.h"
+
+#define POWEROFF_STATUS_MAX 255
+
+static bool name_matches(const char *name, const char *first, const char *second)
+{
+    size_t n = strlen(first);
+
+    if (strncmp(name, first, n) != 0 || (name[n] != '\0' && name[n] != ' '))
+        return false;
+    return second == NULL || (name[n] == ' ' && strcmp(name + n + 1, second) == 0);
+}
+
+static void help_all(struct command_call *c)
+{
+    for (unsigned i = 0; i < command_count; i++)
+        print("  %-14s %s\n", commands[i].name, commands[i].help);
+    print("`help CMD` says more. Sizes take K, M, G; addresses are hex; # starts a comment; ^C stops work.\n");
+    json_number(reply_ok(c), "commands", command_count);
+}
+
+void cmd_help(struct command_call *c)
+{
+    const char *first = arg_word(c, 0);
+    const char *second = arg_word(c, 1);
+    unsigned found = 0;
+
+    if (first == NULL) {
+        help_all(c);
+        return;
+    }
+    for (unsigned i = 0; i < command_count; i++) {
+        if (!name_matches(commands[i].name, first, second))
+            continue;
+        print("%s %s\n    %s\n", commands[i].name, commands[i].usage, commands[i].help);
+        found++;
+    }
+    if (found == 0)
+        reply_fail(c, "no command '%s%s%s'", first, second != NULL ? " " : "", second != NULL ? second : "");
+    else
+        json_number(reply_ok(c), "commands", found);
+}
+
+void cmd_version(struct command_call *c)
+{
+    char signature[HYPERVISOR_BYTES];
+
+    hypervisor_signature(signature);
+    print("Septum " SEPTUM_VERSION ", hypervisor signature: %s\n", signature);
+    struct json *j = reply_ok(c);
+    json_text(j, "version", SEPTUM_VERSION);
+    json_text(j, "hypervisor", signature);
+}
+
+void cmd_mem(struct command_call *c)
+{
+    char total[PRINT_SIZE_BYTES], free[PRINT_SIZE_BYTES];
+    static const level_t levels[] = {{0}, {1}, {2}};
+
+    print("%s, of which %s are free\n", print_size(total, page_total_bytes()), print_size(free, page_free_bytes()));
+    for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
+        print("  whole free blocks of %-3s %llu\n", level_name(levels[i]),
+              (unsigned long long)page_free_blocks(levels[i]));
+    struct json *j = reply_ok(c);
+    json_number(j, "total_bytes", page_total_bytes());
+    json_number(j, "free_bytes", page_free_bytes());
+    json_object(j, "free_blocks");
+    for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
+        json_number(j, level_name(levels[i]), page_free_blocks(levels[i]));
+    json_end_object(j);
+}
+
+void cmd_cpus(struct command_call *c)
+{
+    u32 self = apic_id();
+
+    for (unsigned i = 0; i < acpi.cpu_count; i++) {
+        const struct acpi_cpu *cpu = &acpi.cpus[i];
+        print("  APIC id %-4u %s%s\n", cpu->apic_id, cpu->enabled ? "enabled" : "not enabled",
+              cpu->apic_id == self ? ", in use" : "");
+    }
+    if (acpi.cpu_count > 1)
+        print("one CPU is in use; the others wait for SMP support\n");
+    struct json *j = reply_ok(c);
+    json_number(j, "used", 1);
+    json_array(j, "apic_ids");
+    for (unsigned i = 0; i < acpi.cpu_count; i++)
+        json_number(j, NULL, acpi.cpus[i].apic_id);
+    json_end_array(j);
+}
+
+void cmd_log(struct command_call *c)
+{
+    const char *word = arg_word(c, 0);
+    enum log_level level;
+
+    if (word != NULL && !log_level_parse(word, &level)) {
+        reply_fail(c, "'%s' is no log level: error, warn, info and debug are", word);
+        return;
+    }
+    if (word != NULL)
+        log_set_level(level);
+    print("log level: %s\n", log_level_name(log_level()));
+    json_text(reply_ok(c), "level", log_level_name(log_level()));
+}
+
+static void script_list(struct command_call *c)
+{
+    const struct script_file *f;
+    unsigned n = 0;
+
+    for (; (f = script_at(n)) != NULL; n++)
+        print("  %-24s %zu bytes\n", f->name, f->bytes);
+    if (n == 0)
+        print("the boot volume held no scripts\n");
+    json_number(reply_ok(c), "scripts", n);
+}
+
+void cmd_script(struct command_call *c)
+{
+    const char *name = arg_word(c, 0);
+    unsigned line = 0;
+
+    if (name == NULL) {
+        script_list(c);
+        return;
+    }
+    const struct script_file *f = script_find(name);
+    if (f == NULL) {
+        reply_fail(c, "no script '%s' was on the boot volume; `script` lists those that were", name);
+        return;
+    }
+    switch (script_run(f, &line)) {
+    case ERR_OK:
+        json_text(reply_ok(c), "name", f->name);
+        break;
+    case ERR_INTERRUPTED:
+        reply_fail(c, "%s: stopped by ^C before line %u", f->name, line);
+        break;
+    case ERR_STATE:
+        reply_fail(c, "%s: scripts nest at most %u deep", f->name, SCRIPT_DEPTH_MAX);
+        break;
+    default:
+        reply_fail(c, "%s: line %u failed", f->name, line);
+        break;
+    }
+}
+
+/* Both run when the answer's line is out. */
+static void leave(void (*how)(void), const char *failed)
+{
+    serial_drain();
+    how();
+    print("%s\n", failed);
+}
+
+static void reboot_now(void)
+{
+    leave(power_reset, "the platform did not reset");
+}
+
+static void power_off_now(void)
+{
+    leave(power_off, "the platform did not power off");
+    cpu_halt();
+}
+
+void cmd_reboot(struct command_call *c)
+{
+    c->afterwards = reboot_now;
+    reply_ok(c);
+}
+
+void cmd_poweroff(struct command_call *c)
+{
+    const char *word = arg_word(c, 0);
+    u64 status = script_has_failed() ? 1 : 0;
+
+    if (word != NULL && (!parse_decimal(word, &status) || status > POWEROFF_STATUS_MAX)) {
+        reply_fail(c, "'%s' is no status: 0 to %u are", word, POWEROFF_STATUS_MAX);
+        return;
+    }
+    c->afterwards = power_off_now;
+    json_number(reply_ok(c), "status", status);
+}

@@ -1,0 +1,167 @@
+/* Commands about the TD's life: td create|run|stop|destroy|info. */
+#include "kernel/console/cmd.h"
+#include "kernel/console/cmd_probe.h"
+#include "kernel/print.h"
+#include "kernel/vm/vm.h"
+#include "lib/string.h"
+#include "mm/page.h"
+
+#define MEMORY_DEFAULT GIB
+
+static void add_td(struct json *j)
+{
+    bool measured = vm.state != VM_NONE && vm.td.state >= TD_RUNNABLE;
+
+    json_text(j, "state", vm_state_name(vm.state));
+    json_bytes(j, "mrtd", vm.td.mrtd, measured ? sizeof(vm.td.mrtd) : 0);
+    json_number(j, "vcpus", vm.state == VM_NONE ? 0 : vm.vcpu_count);
+    if (vm.state == VM_NONE)
+        return;
+    json_number(j, "mem", vm.memory_bytes);
+    json_text(j, "level", level_name(vm.level));
+    json_text(j, "backing", vm.backing == TDP_INPLACE ? "inplace" : "scatter");
+    json_hex(j, "payload", vm.payload.raw);
+    json_hex(j, "mailboxes", vm.mailboxes.raw);
+    json_array(j, "vcpu_states");
+    for (unsigned i = 0; i < vm.vcpu_count; i++)
+        json_text(j, NULL, vm_vcpu_state_name(vm.vcpus[i].state));
+    json_end_array(j);
+}
+
+static void print_td(void)
+{
+    char size[PRINT_SIZE_BYTES];
+
+    print("TD: %s, %s from 0, %u vCPU%s, KeyID %u, largest page %s\n", vm_state_name(vm.state),
+          print_size(size, vm.memory_bytes), vm.vcpu_count, vm.vcpu_count == 1 ? "" : "s", vm.td.hkid.raw,
+          level_name(vm.level));
+    print("  payload 0x%llx, mailboxes 0x%llx, ROM 0x%llx\n", (unsigned long long)vm.payload.raw,
+          (unsigned long long)vm.mailboxes.raw, (unsigned long long)vm.rom.raw);
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        const struct vm_vcpu *v = &vm.vcpus[i];
+        bool has_why = v->state == VCPU_WAITS || v->state == VCPU_HALTED;
+        print("  vCPU %u: %s%s%s\n", i, vm_vcpu_state_name(v->state), has_why ? ": " : "", has_why ? v->why.text : "");
+    }
+}
+
+/* --- td create --- */
+
+static bool read_words(struct command_call *c, struct vm_config *config)
+{
+    const char *payload = arg_key(c, "payload");
+    const char *level = arg_key(c, "level");
+    const char *backing = arg_key(c, "backing");
+
+    if (payload != NULL && strcmp(payload, "probe") != 0) {
+        reply_fail(c, "payload=%s: there is only probe as yet", payload);
+        return false;
+    }
+    if (level != NULL && !parse_level(level, &config->level)) {
+        reply_fail(c, "level=%s: 4k, 2m or 1g is needed", level);
+        return false;
+    }
+    if (backing != NULL && strcmp(backing, "inplace") != 0 && strcmp(backing, "scatter") != 0) {
+        reply_fail(c, "backing=%s: inplace or scatter is needed", backing);
+        return false;
+    }
+    config->backing = backing != NULL && strcmp(backing, "scatter") == 0 ? TDP_SCATTER : TDP_INPLACE;
+    return true;
+}
+
+void cmd_td_create(struct command_call *c)
+{
+    struct vm_config config = {.memory_bytes = MEMORY_DEFAULT, .level = LEVEL_1G};
+    struct fault_text fault;
+    u64 vcpus = 1;
+
+    if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 1, TD_VCPUS_MAX, &vcpus) ||
+        !arg_key_bool(c, "debug", &config.debug) || !read_words(c, &config))
+        return;
+    config.vcpus = (unsigned)vcpus;
+    if (vm_create(&config, &fault) != ERR_OK) {
+        reply_fail(c, "%s", fault.text);
+        return;
+    }
+    print_td();
+    add_td(reply_ok(c));
+}
+
+/* --- the others --- */
+
+/* Work that had stopped on the way (a block by hand, say) and that `td run` brought to its end. */
+static void print_finished(void)
+{
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        const struct probe_result *r = &vm.vcpus[i].result;
+        if (vm.vcpus[i].finished)
+            print("  vCPU %u ended its work: %s, %llu bytes, %llu of them wrong\n", i, probe_status_text(r->status),
+                  (unsigned long long)r->bytes, (unsigned long long)r->bad_bytes);
+    }
+}
+
+static void add_finished(struct json *j)
+{
+    json_array(j, "finished");
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        const struct probe_result *r = &vm.vcpus[i].result;
+        if (!vm.vcpus[i].finished)
+            continue;
+        json_object(j, NULL);
+        json_number(j, "vcpu", i);
+        json_text(j, "result", probe_status_text(r->status));
+        json_number(j, "bytes", r->bytes);
+        json_number(j, "bad_bytes", r->bad_bytes);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+void cmd_td_run(struct command_call *c)
+{
+    struct fault_text fault;
+
+    if (vm_run(&fault) != ERR_OK) {
+        add_td(reply_fail(c, "%s", fault.text));
+        return;
+    }
+    print_td();
+    print_finished();
+    struct json *j = reply_ok(c);
+    add_td(j);
+    add_finished(j);
+}
+
+void cmd_td_stop(struct command_call *c)
+{
+    if (vm.state != VM_RUNNING) {
+        reply_fail(c, "the TD is not running; it is %s", vm_state_name(vm.state));
+        return;
+    }
+    vm_stop();
+    print_td();
+    add_td(reply_ok(c));
+}
+
+void cmd_td_destroy(struct command_call *c)
+{
+    struct fault_text fault;
+
+    if (vm_destroy(&fault) != ERR_OK) {
+        reply_fail(c, "%s", fault.text);
+        return;
+    }
+    print("the TD is gone; as much memory is free as before it\n");
+    struct json *j = reply_ok(c);
+    json_number(j, "free_bytes_before", vm.free_bytes_before);
+    json_number(j, "free_bytes", page_free_bytes());
+}
+
+void cmd_td_info(struct command_call *c)
+{
+    if (vm.state == VM_NONE) {
+        add_td(reply_fail(c, "there is no TD: `td create` comes first"));
+        return;
+    }
+    print_td();
+    add_td(reply_ok(c));
+}

@@ -1,0 +1,169 @@
+/* Commands about the TDX module: tdx init, tdx info, stats. */
+#include "kernel/boot_info.h"
+#include "kernel/console/cmd.h"
+#include "kernel/vm/fault_text.h"
+#include "kernel/print.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "mm/page.h"
+#include "tdx/count.h"
+#include "tdx/module.h"
+
+static hpa_t take_memory(u64 bytes, u64 align)
+{
+    hpa_t base;
+    return page_alloc_range(bytes, align, &base) == ERR_OK ? base : HPA_NONE;
+}
+
+static void add_ranges(struct json *j, const char *key, const struct phys_range *ranges, unsigned count)
+{
+    json_array(j, key);
+    for (unsigned i = 0; i < count; i++) {
+        json_object(j, NULL);
+        json_hex(j, "base", ranges[i].base.raw);
+        json_number(j, "bytes", ranges[i].bytes);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
+static void print_ranges(const char *what, const struct phys_range *ranges, unsigned count)
+{
+    char size[PRINT_SIZE_BYTES];
+
+    for (unsigned i = 0; i < count; i++)
+        print("  %s 0x%llx, %s\n", what, (unsigned long long)ranges[i].base.raw, print_size(size, ranges[i].bytes));
+}
+
+static void describe_module(struct command_call *c)
+{
+    const struct tdx_module *m = &tdx_module;
+    char version[32];
+
+    format_to(version, sizeof(version), "%u.%u.%02u", m->major, m->minor, m->update);
+    print("TDX module %s, build %u of %u, features 0x%llx\n", version, m->build_num, m->build_date,
+          (unsigned long long)m->features0);
+    print("  %u private KeyIDs, the first is %u; %u address bits, %u of them KeyID\n", m->hkid_count, m->hkid_first.raw,
+          m->maxpa, m->keyid_bits);
+    print_ranges("CMR ", m->cmrs, m->cmr_count);
+    print_ranges("TDMR", m->tdmrs, m->tdmr_count);
+    struct json *j = reply_ok(c);
+    json_text(j, "module_version", version);
+    json_hex(j, "features0", m->features0);
+    json_number(j, "hkids", m->hkid_count);
+    json_number(j, "cmrs", m->cmr_count);
+    json_number(j, "tdmrs", m->tdmr_count);
+    add_ranges(j, "cmr_list", m->cmrs, m->cmr_count);
+    add_ranges(j, "tdmr_list", m->tdmrs, m->tdmr_count);
+}
+
+void cmd_tdx_init(struct command_call *c)
+{
+    const struct boot_info *boot = boot_info();
+    const char *missing = "";
+    struct fault_text text;
+
+    if (tdx_module.ready) {
+        reply_fail(c, "the TDX module is initialised already");
+        return;
+    }
+    if (tdx_detect(&missing) != ERR_OK) {
+        reply_fail(c, "this machine is not ready for TDX: %s", missing);
+        return;
+    }
+    struct tdx_init_fault f = tdx_module_init(boot->memory, boot->memory_count, boot->options.tdmem_bytes, take_memory);
+    if (f.err == ERR_OK) {
+        /* The allocator serves TDs and the VMM alike, so what no TD may have leaves it. */
+        tdx_each_left_out(boot->memory, boot->memory_count, page_withdraw);
+        describe_module(c);
+        return;
+    }
+    struct td_fault fault = {.err = f.err, .leaf = f.leaf, .status = f.status};
+    (void)fault_td(&text, f.what != NULL ? f.what : "initialising the TDX module", &fault);
+    reply_fail(c, "%s", text.text);
+}
+
+void cmd_tdx_info(struct command_call *c)
+{
+    if (tdx_module.ready)
+        describe_module(c);
+    else
+        reply_fail(c, "the TDX module is not initialised: `tdx init` comes first");
+}
+
+/* --- stats --- */
+
+static void print_count(const char *name, u64 count)
+{
+    if (count != 0)
+        print("  %-36s %llu\n", name, (unsigned long long)count);
+}
+
+static const char *exit_name(u32 reason, char *buffer, size_t bytes)
+{
+    const char *name = vcpu_exit_name(reason);
+
+    if (name != NULL)
+        return name;
+    format_to(buffer, bytes, "EXIT_%u", reason);
+    return buffer;
+}
+
+static const char *status_name(u32 code)
+{
+    return tdx_status_name((tdx_status_t){(u64)code << 32});
+}
+
+static void print_stats(void)
+{
+    char name[16];
+
+    for (unsigned i = 0; i < TDX_LEAF_COUNT_MAX; i++)
+        print_count(tdx_leaf_name(i) != NULL ? tdx_leaf_name(i) : "unknown leaf", tdx_counts.leaf[i]);
+    for (unsigned i = 0; i < TDX_STATUS_KINDS_MAX; i++)
+        print_count(status_name(tdx_counts.status[i].code), tdx_counts.status[i].count);
+    for (unsigned i = 0; i < TDX_EXIT_REASON_COUNT_MAX; i++)
+        print_count(exit_name(i, name, sizeof(name)), tdx_counts.exits[i]);
+    print("%llu SEAMCALLs, %llu retries, %llu rounds of kicks, %llu IPIs\n", (unsigned long long)tdx_counts_seamcalls(),
+          (unsigned long long)tdx_counts.retries, (unsigned long long)tdx_counts.kicks,
+          (unsigned long long)tdx_counts.ipis);
+}
+
+static void answer_stats(struct json *j)
+{
+    char name[16];
+
+    json_object(j, "seamcalls");
+    for (unsigned i = 0; i < TDX_LEAF_COUNT_MAX; i++)
+        if (tdx_counts.leaf[i] != 0)
+            json_number(j, tdx_leaf_name(i) != NULL ? tdx_leaf_name(i) : "unknown", tdx_counts.leaf[i]);
+    json_end_object(j);
+    json_object(j, "statuses");
+    for (unsigned i = 0; i < TDX_STATUS_KINDS_MAX; i++)
+        if (tdx_counts.status[i].count != 0)
+            json_number(j, status_name(tdx_counts.status[i].code), tdx_counts.status[i].count);
+    json_end_object(j);
+    json_object(j, "exits");
+    for (unsigned i = 0; i < TDX_EXIT_REASON_COUNT_MAX; i++)
+        if (tdx_counts.exits[i] != 0)
+            json_number(j, exit_name(i, name, sizeof(name)), tdx_counts.exits[i]);
+    json_end_object(j);
+    json_number(j, "ipis", tdx_counts.ipis);
+    json_number(j, "kicks", tdx_counts.kicks);
+    json_number(j, "retries", tdx_counts.retries);
+    json_number(j, "flushed_bytes", tdx_counts.flushed_bytes);
+}
+
+void cmd_stats(struct command_call *c)
+{
+    const char *word = arg_word(c, 0);
+
+    if (word != NULL && strcmp(word, "reset") != 0) {
+        reply_fail(c, "'%s': only `reset` may follow", word);
+        return;
+    }
+    print_stats();
+    answer_stats(reply_ok(c));
+    if (word != NULL)
+        tdx_counts_reset();
+}

@@ -1,0 +1,53 @@
+/* The table of commands: name, usage, help, words behind the name (least, most), keys, handler. */
+#include "kernel/console/cmd.h"
+
+/* clang-format off */
+const struct command commands[] = {
+    {"help", "[CMD]", "lists the commands, or says more of one", 0, 2, "", cmd_help},
+    {"tdx init", "", "initialises the TDX module: CMRs, TDMRs, PAMT, keys", 0, 0, "", cmd_tdx_init},
+    {"tdx info", "", "version, features, KeyIDs and memory of the TDX module", 0, 0, "", cmd_tdx_info},
+    {"td create", "[mem=SIZE] [vcpus=N] [payload=probe] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]",
+     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload level backing debug", cmd_td_create},
+    {"td run", "", "runs the vCPUs until they ask for work, and those that waited go on", 0, 0, "", cmd_td_run},
+    {"td stop", "", "the vCPUs are not entered again until `td run`", 0, 0, "", cmd_td_stop},
+    {"td destroy", "", "tears the TD down; every page comes back", 0, 0, "", cmd_td_destroy},
+    {"td info", "", "state, measurement and vCPUs of the TD", 0, 0, "", cmd_td_info},
+    {"map", "GPA LEN [4k|2m]", "maps private memory, at most by pages of that size", 2, 3, "", cmd_map},
+    {"convert", "GPA LEN shared|private [force] [cpu=N]",
+     "lets the payload convert a range; with `force` the VMM does it against the TD's will", 3, 4, "cpu", cmd_convert},
+    {"split", "GPA 1g|2m", "splits the leaf of that size", 2, 2, "", cmd_split},
+    {"merge", "GPA 2m|1g", "merges 512 pages into one of that size", 2, 2, "", cmd_merge},
+    {"block", "GPA 4k|2m|1g", "blocks an entry until `unblock`; a vCPU that touches it waits", 2, 2, "", cmd_block},
+    {"unblock", "GPA 4k|2m|1g", "takes a block back", 2, 2, "", cmd_unblock},
+    {"walk", "GPA", "the entry that maps an address, in the mirror and in the module", 1, 1, "", cmd_walk},
+    {"sept", "[map|GPA LEN]", "counts the entries of the Secure EPT; `map` prints them", 0, 2, "", cmd_sept},
+    {"plan", "CMD ...", "the steps that map, convert, split, merge, block or unblock would take", 1, 5, "", cmd_plan},
+    {"probe fill", "GPA LEN [seed=N] [shared=0|1] [cpu=N]", "fills memory with a pattern of address and seed", 2, 2,
+     "seed shared cpu", cmd_probe_fill},
+    {"probe verify", "GPA LEN [seed=N] [shared=0|1] [cpu=N]", "checks each byte that `probe fill` wrote", 2, 2,
+     "seed shared cpu", cmd_probe_verify},
+    {"probe accept", "GPA LEN 4k|2m [cpu=N]", "accepts private memory by pages of that size", 3, 3, "cpu",
+     cmd_probe_accept},
+    {"probe convert", "GPA LEN shared|private [cpu=N]", "converts by MapGPA; accepts what comes back", 3, 3, "cpu",
+     cmd_probe_convert},
+    {"probe touch", "GPA LEN [stride=SIZE] [order=seq|random|zipf] [count=N] [write=0|1] [seed=N] [shared=0|1] [cpu=N]",
+     "reads or writes one word a stride", 2, 2, "stride order count write seed shared cpu", cmd_probe_touch},
+    {"probe spin", "MS [cpu=N]", "keeps a vCPU busy for so many milliseconds", 1, 1, "cpu", cmd_probe_spin},
+    {"stats", "[reset]", "SEAMCALLs by leaf, statuses, TD exits, retries; `reset` clears them afterwards", 0, 1, "",
+     cmd_stats},
+    {"mem", "", "free and total memory of the VMM's allocator", 0, 0, "", cmd_mem},
+    {"cpus", "", "the processors that ACPI lists", 0, 0, "", cmd_cpus},
+    {"trace on", "", "records events from now on", 0, 0, "", cmd_trace_on},
+    {"trace off", "", "stops recording", 0, 0, "", cmd_trace_off},
+    {"trace dump", "[count=N]", "prints the newest records, 64 unless told", 0, 0, "count", cmd_trace_dump},
+    {"trace clear", "", "forgets all records", 0, 0, "", cmd_trace_clear},
+    {"script", "[NAME]", "runs a script of the boot volume, or lists them", 0, 1, "", cmd_script},
+    {"log", "[LEVEL]", "shows or sets how much is logged: error, warn, info, debug", 0, 1, "", cmd_log},
+    {"version", "", "the version, and the hypervisor's CPUID signature", 0, 0, "", cmd_version},
+    {"reboot", "", "resets the machine", 0, 0, "", cmd_reboot},
+    {"poweroff", "[STATUS]", "powers off by ACPI; STATUS (0 to 255) is for the tool that started the machine", 0, 1, "",
+     cmd_poweroff},
+};
+/* clang-format on */
+
+const unsigned command_count = ARRAY_COUNT(commands);

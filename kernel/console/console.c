@@ -1,0 +1,103 @@
+/* The console. See console.h. */
+#include "kernel/console/console.h"
+
+#include <stdatomic.h>
+
+#include "drivers/serial.h"
+#include "kernel/console/command.h"
+#include "kernel/console/editor.h"
+#include "kernel/hw/traps.h"
+#include "kernel/print.h"
+#include "lib/format.h"
+#include "lib/log.h"
+
+_Static_assert(EDITOR_LINE_MAX <= PARSER_LINE_MAX, "what can be typed can be parsed");
+
+static struct editor editor;
+static _Atomic unsigned strangers;
+
+void console_begin(void)
+{
+    editor_init(&editor, "septum> ", serial_write, command_complete);
+    editor_begin(&editor);
+}
+
+static void refuse_bad_byte(void)
+{
+    char text[80];
+
+    format_to(text, sizeof(text), "the line holds byte 0x%02x at column %zu, which is no text", editor.bad_byte,
+              editor.bad_at + 1);
+    command_refuse(text);
+}
+
+void console_note_stranger(void)
+{
+    strangers++;
+}
+
+/* What went wrong beside the command: not in its way, so that lines stay whole. */
+static void tell_trouble(void)
+{
+    unsigned lost = serial_take_overruns();
+    unsigned strange = atomic_exchange(&strangers, 0);
+
+    if (lost != 0)
+        log_msg(LOG_WARN, "console: input overrun, about %u bytes lost", lost);
+    if (strange != 0)
+        log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump` has the newest", strange);
+}
+
+static void finish(enum editor_event event)
+{
+    switch (event) {
+    case EDITOR_LINE:
+        (void)command_run(editor.line, editor.length, COMMAND_QUIET);
+        break;
+    case EDITOR_TOO_LONG:
+        command_refuse("the line is longer than 1023 bytes");
+        break;
+    case EDITOR_BAD_BYTE:
+        refuse_bad_byte();
+        break;
+    default:
+        break;
+    }
+    tell_trouble();
+    editor_begin(&editor);
+}
+
+bool console_step(void)
+{
+    bool any = false;
+
+    serial_poll();
+    for (int byte = serial_read(); byte >= 0; byte = serial_read()) {
+        any = true;
+        enum editor_event event = editor_byte(&editor, (u8)byte);
+        if (event == EDITOR_MORE)
+            continue;
+        /* A ^C that the editor took as 'forget this line' must not stop the next command. */
+        (void)serial_take_interrupt();
+        finish(event);
+    }
+    return any;
+}
+
+_Noreturn void console_run(void)
+{
+    console_begin();
+    for (;;) {
+        if (!console_step())
+            irq_wait();
+    }
+}
+
+bool console_take_interrupt(void)
+{
+    serial_poll();
+    if (!serial_take_interrupt())
+        return false;
+    serial_drop_input();
+    return true;
+}

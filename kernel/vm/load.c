@@ -1,0 +1,117 @@
+/*
+ * The payload's place in TD memory. See vm.h.
+ *
+ *   0                                          last whole GiB            top
+ *   |  free for work, can become 1G pages      |  free  | image | mail-  |        | ROM |
+ *   |                                          |        |       | boxes  |          4G
+ *
+ * Image and mailboxes lie at the top, so that what is left above the last whole GiB takes them; the ROM with the reset
+ * vector ends at 4 GiB, in a slot of its own where memory does not reach it.
+ */
+#include "kernel/vm/vm.h"
+
+#include "kernel/vm/payload.h"
+#include "lib/bits.h"
+#include "lib/string.h"
+#include "mm/page.h"
+
+#define ROM_END (4 * GIB)
+
+static u64 rom_bytes(void)
+{
+    return align_up(payload_rom().size, PAGE_BYTES);
+}
+
+/* The image's header when it is one and its sizes make sense. */
+static bool header_of_probe(struct probe_header *h)
+{
+    struct payload_image image = payload_probe();
+
+    if (image.size < sizeof(*h))
+        return false;
+    memcpy(h, image.bytes, sizeof(*h));
+    return h->magic == PROBE_MAGIC && h->image_bytes <= image.size && h->total_bytes >= h->image_bytes &&
+           is_aligned(h->total_bytes, PAGE_BYTES) && h->entry < h->image_bytes;
+}
+
+enum err vm_layout(struct fault_text *fault)
+{
+    struct probe_header h;
+    u64 top = vm.memory_bytes, rom = ROM_END - rom_bytes();
+
+    if (!header_of_probe(&h))
+        return fault_say(fault, ERR_ARGUMENT, "the embedded payload has no valid header");
+    u64 need = h.total_bytes + vm.vcpu_count * PAGE_BYTES;
+    if (top > rom && top - need < ROM_END)
+        top = rom;
+    if (need > top / 2)
+        return fault_say(fault, ERR_RANGE, "mem: the payload takes 0x%llx bytes, more than half of the memory",
+                         (unsigned long long)need);
+    vm.rom = (gpa_t){rom};
+    vm.mailboxes = (gpa_t){top - vm.vcpu_count * PAGE_BYTES};
+    vm.payload = (gpa_t){top - need};
+    vm.payload_bytes = h.total_bytes;
+    return ERR_OK;
+}
+
+static enum err load_rom(struct fault_text *fault)
+{
+    struct payload_image image = payload_rom();
+
+    if (vm.rom.raw >= vm.memory_bytes) {
+        enum err e = tdp_add_slot(vm.tdp, vm.rom, rom_bytes());
+        if (e != ERR_OK)
+            return fault_say(fault, e, "the slot of the ROM at 0x%llx: %s", (unsigned long long)vm.rom.raw,
+                             err_text(e));
+    }
+    void *copy = page_take(rom_bytes()); /* zeroed, and reset where a TD had it before */
+    if (copy == NULL)
+        return fault_say(fault, ERR_NO_MEMORY, "loading the ROM: %s", err_text(ERR_NO_MEMORY));
+    memcpy(copy, image.bytes, image.size);
+    struct tdp_report r = tdp_load(vm.tdp, vm.rom, copy, rom_bytes());
+    page_give(copy, rom_bytes());
+    return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the ROM", &r);
+}
+
+/* The image as it will be measured: the file, the header filled in; `to` is zeroed and stays so behind it. */
+static void build_image(void *to)
+{
+    struct payload_image image = payload_probe();
+    struct probe_header h;
+
+    memcpy(to, image.bytes, min_u64(image.size, vm.payload_bytes));
+    memcpy(&h, to, sizeof(h));
+    h.mailboxes = vm.mailboxes.raw;
+    h.vcpus = vm.vcpu_count;
+    h.memory_bytes = vm.memory_bytes;
+    memcpy(to, &h, sizeof(h));
+}
+
+static enum err load_image(struct fault_text *fault)
+{
+    void *copy = page_take(vm.payload_bytes);
+
+    if (copy == NULL)
+        return fault_say(fault, ERR_NO_MEMORY, "loading the payload: %s", err_text(ERR_NO_MEMORY));
+    build_image(copy);
+    struct tdp_report r = tdp_load(vm.tdp, vm.payload, copy, vm.payload_bytes);
+    page_give(copy, vm.payload_bytes);
+    return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the payload", &r);
+}
+
+enum err vm_load(struct fault_text *fault)
+{
+    enum err e = load_rom(fault);
+
+    if (e == ERR_OK)
+        e = load_image(fault);
+    if (e != ERR_OK)
+        return e;
+    struct tdp_report r = tdp_make_shared(vm.tdp, vm.mailboxes, vm.vcpu_count * PAGE_BYTES);
+    return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "sharing the mailboxes", &r);
+}
+
+struct probe_mailbox *vm_mailbox(unsigned index)
+{
+    return tdp_shared_ptr(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES));
+}

@@ -1,0 +1,234 @@
+/* The TD's life cycle. See vm.h. TDX Module Base Architecture Specification, "TD life cycle management". */
+#include "kernel/vm/vm.h"
+
+#include "lib/bits.h"
+#include "lib/log.h"
+#include "lib/string.h"
+#include "mm/page.h"
+#include "tdx/abi_td.h"
+#include "tdx/module.h"
+
+#define CONTROL_PAGES_MAX 16
+
+struct vm vm;
+
+const char *vm_state_name(enum vm_state s)
+{
+    static const char *const names[] = {"none", "created", "running", "stopped", "dead"};
+    return names[s];
+}
+
+const char *vm_vcpu_state_name(enum vm_vcpu_state s)
+{
+    static const char *const names[] = {"not started", "idle", "working", "waiting", "halted"};
+    return names[s];
+}
+
+void vm_cost_reset(void)
+{
+    vm.cost = (struct vm_cost){0};
+}
+
+void vm_cost_add(const struct tdp_report *r)
+{
+    vm.cost.seamcalls += r->seamcalls;
+    vm.cost.tracks += r->tracks;
+    vm.cost.ipis += r->ipis;
+}
+
+/* --- creation --- */
+
+static enum err check_config(const struct vm_config *c, struct fault_text *fault)
+{
+    if (!tdx_module.ready)
+        return fault_say(fault, ERR_STATE, "the TDX module is not initialised: `tdx init` comes first");
+    if (vm.state != VM_NONE)
+        return fault_say(fault, ERR_EXISTS, "there is a TD already: `td destroy` comes first");
+    if (!is_aligned(c->memory_bytes, level_bytes(LEVEL_2M)) || c->memory_bytes < VM_MEMORY_MIN ||
+        c->memory_bytes > VM_MEMORY_MAX)
+        return fault_say(fault, ERR_RANGE, "mem must be a multiple of 2M from 8M to 1024G");
+    if (c->vcpus == 0 || c->vcpus > TD_VCPUS_MAX)
+        return fault_say(fault, ERR_RANGE, "vcpus must be from 1 to %u", TD_VCPUS_MAX);
+    return ERR_OK;
+}
+
+static void give_page(hpa_t page, void *arg)
+{
+    (void)arg;
+    page_free(page, LEVEL_4K);
+}
+
+static enum err take_pages(hpa_t *pages, unsigned count, struct fault_text *fault)
+{
+    ASSERT(count <= CONTROL_PAGES_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        enum err e = page_alloc(LEVEL_4K, &pages[i]);
+        if (e == ERR_OK)
+            continue;
+        while (i-- > 0)
+            page_free(pages[i], LEVEL_4K);
+        return fault_say(fault, e, "control pages of the TD: %s", err_text(e));
+    }
+    return ERR_OK;
+}
+
+static void give_pages(const hpa_t *pages, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        page_free(pages[i], LEVEL_4K);
+}
+
+static enum err create_td(const struct vm_config *c, struct fault_text *fault)
+{
+    struct td_config config = {.attributes = c->debug ? TD_ATTR_DEBUG : 0, .vcpus = c->vcpus};
+    hpa_t pages[CONTROL_PAGES_MAX];
+    hkid_t hkid;
+
+    enum err e = tdx_hkid_take(&hkid);
+    if (e != ERR_OK)
+        return fault_say(fault, e, "no private KeyID is free");
+    e = take_pages(pages, td_control_pages(), fault);
+    if (e != ERR_OK) {
+        tdx_hkid_give(hkid);
+        return e;
+    }
+    struct td_fault td = td_create(&vm.td, &config, hkid, pages);
+    if (td.err == ERR_OK)
+        return ERR_OK;
+    if (vm.td.state == TD_NONE) {
+        give_pages(pages, td_control_pages());
+        tdx_hkid_give(hkid);
+    }
+    return fault_td(fault, "creating the TD", &td);
+}
+
+static enum err add_vcpu(struct fault_text *fault)
+{
+    hpa_t pages[CONTROL_PAGES_MAX];
+    unsigned before = vm.td.vcpu_count;
+    enum err e = take_pages(pages, vcpu_control_pages(), fault);
+
+    if (e != ERR_OK)
+        return e;
+    struct td_fault td = td_add_vcpu(&vm.td, vm.payload.raw, pages);
+    if (td.err == ERR_OK)
+        return ERR_OK;
+    if (vm.td.vcpu_count == before)
+        give_pages(pages, vcpu_control_pages());
+    return fault_td(fault, "adding a vCPU", &td);
+}
+
+static enum err add_vcpus(struct fault_text *fault)
+{
+    enum err e = ERR_OK;
+
+    for (unsigned i = 0; i < vm.vcpu_count && e == ERR_OK; i++)
+        e = add_vcpu(fault);
+    return e;
+}
+
+static enum err set_shared_ept(struct fault_text *fault)
+{
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        struct td_fault td = vcpu_set_shared_ept(&vm.td.vcpus[i], tdp_shared_root(vm.tdp));
+        if (td.err != ERR_OK)
+            return fault_td(fault, "the shared EPT pointer", &td);
+    }
+    return ERR_OK;
+}
+
+static enum err create_all(const struct vm_config *c, struct fault_text *fault)
+{
+    enum err e = vm_layout(fault);
+
+    if (e == ERR_OK)
+        e = create_td(c, fault);
+    if (e == ERR_OK)
+        e = add_vcpus(fault);
+    if (e != ERR_OK)
+        return e;
+    e = tdp_create(&vm.tdp, &vm.td, vm.memory_bytes, vm.level, vm.backing);
+    if (e != ERR_OK)
+        return fault_say(fault, e, "TD memory of 0x%llx bytes: %s", (unsigned long long)vm.memory_bytes, err_text(e));
+    e = vm_load(fault);
+    if (e != ERR_OK)
+        return e;
+    struct td_fault td = td_finalize(&vm.td);
+    if (td.err != ERR_OK)
+        return fault_td(fault, "finalizing the TD", &td);
+    return set_shared_ept(fault);
+}
+
+enum err vm_create(const struct vm_config *c, struct fault_text *fault)
+{
+    struct fault_text undo;
+    enum err e = check_config(c, fault);
+
+    if (e != ERR_OK)
+        return e;
+    memset(&vm, 0, sizeof(vm));
+    vm.memory_bytes = c->memory_bytes;
+    vm.level = c->level;
+    vm.backing = c->backing;
+    vm.vcpu_count = c->vcpus;
+    vm.free_bytes_before = page_free_bytes();
+    vm.state = VM_CREATED;
+    e = create_all(c, fault);
+    if (e != ERR_OK && vm_destroy(&undo) != ERR_OK)
+        log_msg(LOG_ERROR, "after the failed creation: %s", undo.text);
+    return e;
+}
+
+/* --- destruction --- */
+
+/* The key goes back in its order: merge, flush the vCPUs, free the KeyID. A second try goes on where the first one
+ * stopped. */
+static enum err release_key(struct fault_text *fault)
+{
+    if (vm.td.state == TD_NONE || vm.td.state == TD_KEY_FREED)
+        return ERR_OK;
+    if (vm.tdp != NULL && vm.td.state == TD_RUNNABLE) {
+        struct tdp_report r = tdp_prepare_destroy(vm.tdp);
+        if (r.err != ERR_OK)
+            log_msg(LOG_WARN, "td destroy: merging first failed (%s), torn down piecewise", err_text(r.err));
+    }
+    struct td_fault td = td_release_key(&vm.td);
+    if (td.err != ERR_OK)
+        return fault_td(fault, "releasing the TD's key", &td);
+    tdx_hkid_give(vm.td.hkid);
+    return ERR_OK;
+}
+
+static enum err destroy_all(struct fault_text *fault)
+{
+    enum err e = release_key(fault);
+
+    if (e != ERR_OK)
+        return e;
+    if (vm.tdp != NULL) {
+        struct tdp_report r = tdp_destroy(vm.tdp);
+        if (r.err != ERR_OK)
+            return fault_tdp(fault, "taking back the TD's memory", &r);
+        vm.tdp = NULL;
+    }
+    if (vm.td.state == TD_NONE)
+        return ERR_OK;
+    struct td_fault td = td_destroy(&vm.td, give_page, NULL);
+    return td.err == ERR_OK ? ERR_OK : fault_td(fault, "taking back the TD's control pages", &td);
+}
+
+enum err vm_destroy(struct fault_text *fault)
+{
+    if (vm.state == VM_NONE)
+        return fault_say(fault, ERR_STATE, "there is no TD");
+    enum err e = destroy_all(fault);
+    if (e != ERR_OK) {
+        vm.state = VM_DEAD;
+        return e;
+    }
+    vm.state = VM_NONE;
+    if (page_free_bytes() == vm.free_bytes_before)
+        return ERR_OK;
+    return fault_say(fault, ERR_STATE, "the TD is gone, but 0x%llx bytes are free where 0x%llx were before it",
+                     (unsigned long long)page_free_bytes(), (unsigned long long)vm.free_bytes_before);
+}
