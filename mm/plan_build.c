@@ -1,5 +1,5 @@
 /* Plans of merging, splitting and blocking: see mm/plan_build.h. Removing: plan_build_zap.c; mapping:
- * plan_build_map.c. */
+ * plan_build_map.c; scattered memory: plan_build_gather.c. */
 #include "mm/plan_build.h"
 
 #include <stdatomic.h>
@@ -119,39 +119,6 @@ static gpa_t first_obstacle(const struct mirror_table *table, gpa_t gpa, level_t
     return gpa;
 }
 
-/* A 2M region of scattered pages: all 512 mapped, by leaves that are not blocked. */
-static bool can_gather(struct tdp *t, const struct mirror_iter *it)
-{
-    const struct mirror_table *child = mirror_child(it->entry);
-
-    if (!level_is(it->level, LEVEL_2M) || child->used != TABLE_ENTRIES || is_full(child) ||
-        !slot_may_gather(tdp_slot(t, it->gpa, level_bytes(LEVEL_2M)), it->gpa))
-        return false;
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-        if (mirror_state(atomic_load(&child->entry[i])) != MIRROR_LEAF)
-            return false;
-    return true;
-}
-
-/* Pages that are not in their place go there, behind one TRACK; then the region is like any other. */
-static void add_gather(struct plan *p, const struct mirror_iter *it)
-{
-    const struct mirror_table *child = mirror_child(it->entry);
-
-    if (mirror_is_blocked(it->entry))
-        plan_add(p, PLAN_FIRST_ROUND, STEP_UNBLOCK, it->gpa, it->level);
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
-        if (is_home_leaf(atomic_load(&child->entry[i])))
-            continue;
-        plan_add(p, 2, STEP_BLOCK, gpa_add(it->gpa, i * PAGE_BYTES), LEVEL_4K);
-        plan_add(p, 1, STEP_RELOCATE, gpa_add(it->gpa, i * PAGE_BYTES), LEVEL_4K);
-    }
-    plan_add(p, 1, STEP_BLOCK, it->gpa, it->level);
-    plan_add(p, 0, STEP_PROMOTE, it->gpa, it->level);
-    p->gathers = true;
-    p->gathered = it->gpa;
-}
-
 struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
 {
     struct mirror_iter it;
@@ -166,8 +133,8 @@ struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
         return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
     if (!mirror_is_table(it.entry))
         return fault(ERR_BUSY, "another operation is at work on this entry", gpa);
-    if (can_gather(t, &it)) {
-        add_gather(p, &it);
+    if (plan_can_gather(t, &it)) {
+        plan_add_gather(p, &it);
         return fine(p, gpa);
     }
     const struct slot *s = tdp_slot(t, gpa, level_bytes(level));

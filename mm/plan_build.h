@@ -29,6 +29,8 @@ MUST_CHECK struct plan_fault plan_tables(struct tdp *t, struct plan *p, gpa_t gp
 
 /* One region into a leaf of `level`; `round`: how many TRACKs follow its PROMOTE. */
 MUST_CHECK struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level);
+/* Every 4K page of [gpa, gpa + bytes), scattered memory, that is mapped away from home goes there. */
+MUST_CHECK struct plan_fault plan_relocate(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes);
 /* All regions of [gpa, gpa + bytes) that can be merged, 2M and 1G, behind shared TRACKs. */
 void plan_merge_all(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes);
 
@@ -39,6 +41,10 @@ MUST_CHECK struct plan_fault plan_unblock(struct tdp *t, struct plan *p, gpa_t g
 /* Is the current entry a table whose region one PROMOTE, after PROMOTEs of its children, makes a leaf at home?
  * `tables`: of how many children. Acceptance is not known here: PROMOTE may refuse. */
 bool plan_can_merge(struct tdp *t, const struct mirror_iter *it, unsigned *tables);
+/* Is the current entry the table of a 2M region of scattered pages, all mapped, none blocked, some away from home?
+ * Files what brings those home and merges the region. */
+bool plan_can_gather(struct tdp *t, const struct mirror_iter *it);
+void plan_add_gather(struct plan *p, const struct mirror_iter *it);
 /* Files the merge of the current entry, its last PROMOTE in `round`. Needs up to two rounds above that. */
 void plan_add_merge(struct plan *p, const struct mirror_iter *it, unsigned round);
 

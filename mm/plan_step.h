@@ -64,8 +64,7 @@ struct plan {
     bool tracking;              /* false before finalisation: nothing needs BLOCK or TRACK, and none is filed */
     bool skip_refused_promotes; /* tear-down: what PROMOTE refuses stays as it is, blocked */
     bool from_shared;           /* the AUGs map what the TD has shared until now: see plan_begin() */
-    bool gathers;               /* RELOCATEs: the 2M region at `gathered` has to have a home */
-    gpa_t gathered;
+    bool gathers;               /* RELOCATEs: their 2M regions have to have a home first */
     enum err err; /* the first that a plan_add() met */
     u64 tables_needed;
     struct mirror_table *tables; /* in hand */

@@ -203,6 +203,15 @@ enum err slot_take_home(struct slot *s, gpa_t gpa)
     return hpa_is(*home, HPA_NONE) ? page_alloc(LEVEL_2M, home) : ERR_OK;
 }
 
+void slot_give_empty_home(struct slot *s, gpa_t gpa)
+{
+    u64 i = region_index(s, gpa, LEVEL_2M);
+    if (hpa_is(s->home[i], HPA_NONE) || s->at_home[i])
+        return;
+    page_free(s->home[i], LEVEL_2M);
+    s->home[i] = HPA_NONE;
+}
+
 void slot_move(struct slot *s, gpa_t gpa)
 {
     ASSERT(slot_may_gather(s, gpa) && !hpa_is(slot_page(s, gpa), slot_place(s, gpa)));

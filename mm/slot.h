@@ -46,10 +46,11 @@ hpa_t slot_page(const struct slot *s, gpa_t gpa);
 bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level);
 
 /* Scattered backing only. The place of a page in its 2M region's home, HPA_NONE while that has none; a home for a
- * region that lies inside the slot whole (ERR_NO_MEMORY: no free 2M block); and: the page at `gpa` is backed by its
- * place at home from now on, what backed it before is the caller's. */
+ * region that lies inside the slot whole (ERR_NO_MEMORY: no free 2M block), given back where no page has been moved
+ * there; and: the page at `gpa` is backed by its place at home from now on, what backed it before is the caller's. */
 hpa_t slot_place(const struct slot *s, gpa_t gpa);
 MUST_CHECK enum err slot_take_home(struct slot *s, gpa_t gpa);
+void slot_give_empty_home(struct slot *s, gpa_t gpa);
 void slot_move(struct slot *s, gpa_t gpa);
 /* May the pages of the 2M region around `gpa` be gathered in one place by relocating them? */
 bool slot_may_gather(const struct slot *s, gpa_t gpa);

@@ -45,6 +45,10 @@ MUST_CHECK struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_
  * keeps its content. May end early: [gpa, report.at) is converted, the rest is as it was.
  */
 MUST_CHECK struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry);
+/* Scattered memory: every 4K page of the range that is mapped goes to its place in its 2M region's home, content and
+ * all; what is not mapped stays where it is. ERR_EXISTS: there is nothing to move. ERR_NOT_FOUND: nothing is mapped.
+ * ERR_ATTR_MISMATCH: a part is shared. ERR_STATE: the memory has no home. ERR_NO_MEMORY: no free 2M block for one. */
+MUST_CHECK struct tdp_report tdp_relocate(struct tdp *t, gpa_t gpa, u64 bytes, struct plan *dry);
 /* A leaf of `level` (2M or 1G) into 512 of the next level. ERR_NOT_FOUND, ERR_EXISTS (split already), ERR_STATE. */
 MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
 /* A region into a leaf of `level`, what is at 4K below it first. ERR_STATE: not all of it is mapped, private, unblocked

@@ -59,19 +59,47 @@ enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *
     return ERR_OK;
 }
 
+static enum err take_home(struct slot *s, gpa_t region)
+{
+    return slot_take_home(s, region);
+}
+
+static enum err give_empty_home(struct slot *s, gpa_t region)
+{
+    slot_give_empty_home(s, region);
+    return ERR_OK;
+}
+
+/* `work` for each 2M region that the plan relocates pages in, until it fails. */
+static enum err each_gathered(struct tdp_op *op, enum err (*work)(struct slot *s, gpa_t region))
+{
+    struct plan_cursor c;
+    const struct plan_step *s;
+    enum err e = ERR_OK;
+
+    plan_begin(&c, op->plan);
+    while (e == ERR_OK && (s = plan_next(&c))) {
+        if (s->kind != STEP_RELOCATE)
+            continue;
+        gpa_t region = gpa_floor(s->gpa, LEVEL_2M), end = gpa_add(s->gpa, s->count * PAGE_BYTES);
+        for (; region.raw < end.raw && e == ERR_OK; region = gpa_add(region, level_bytes(LEVEL_2M)))
+            e = work(tdp_slot(op->t, region, level_bytes(LEVEL_2M)), region);
+    }
+    return e;
+}
+
 /* Every page that the plan needs is in hand before its first step. */
 static void take_pages(struct tdp_op *op)
 {
     struct tdp_report *r = &op->report;
-    const struct plan *p = op->plan;
 
     r->err = plan_take_tables(op->plan);
     if (r->err != ERR_OK) {
         r->what = "no memory for page tables";
-    } else if (p->gathers) {
-        r->err = slot_take_home(tdp_slot(op->t, p->gathered, level_bytes(LEVEL_2M)), p->gathered);
+    } else if (op->plan->gathers) {
+        r->err = each_gathered(op, take_home);
         if (r->err != ERR_OK)
-            r->what = "no free 2m block to gather the region's pages in";
+            r->what = "no free 2m block to gather a region's pages in";
     }
 }
 
@@ -83,6 +111,8 @@ void tdp_op_perform(struct tdp_op *op)
     take_pages(op);
     if (r->err == ERR_OK)
         perform(op->t, op->plan, r);
+    if (r->err != ERR_OK && op->plan->gathers)
+        (void)each_gathered(op, give_empty_home);
 }
 
 struct tdp_report tdp_op_end(struct tdp_op *op)

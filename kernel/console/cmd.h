@@ -14,7 +14,7 @@
     X(script)                                                                                                          \
     X(reboot)                                                                                                          \
     X(poweroff) X(trace_on) X(trace_off) X(trace_dump) X(trace_clear) X(tdx_init) X(tdx_info) X(td_create) X(td_run)   \
-        X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(walk) X(sept)    \
+        X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(relocate) X(walk) X(sept)    \
             X(plan) X(stats) X(probe_fill) X(probe_verify) X(probe_accept) X(probe_convert) X(probe_touch)             \
                 X(probe_spin)
 /* clang-format on */

@@ -1,5 +1,5 @@
 /*
- * Commands that change the TD's memory mappings: map convert split merge block unblock, and `plan` before each of them.
+ * Commands that change the TD's memory mappings: map convert split merge block unblock relocate, and `plan` before each of them.
  * All are one operation of mm/tdp.h; `convert` without `force` asks the payload, which then asks by MapGPA.
  */
 #include "kernel/console/cmd.h"
@@ -11,7 +11,7 @@
 
 #define PLAN_LINE_BYTES 96
 
-enum op_kind { OP_MAP, OP_CONVERT, OP_SPLIT, OP_MERGE, OP_BLOCK, OP_UNBLOCK };
+enum op_kind { OP_MAP, OP_CONVERT, OP_SPLIT, OP_MERGE, OP_BLOCK, OP_UNBLOCK, OP_RELOCATE };
 
 struct op {
     enum op_kind kind;
@@ -103,6 +103,8 @@ static bool parse_op(struct command_call *c, enum op_kind kind, unsigned n, stru
         return parse_map(c, n, op);
     case OP_CONVERT:
         return parse_convert(c, n, op);
+    case OP_RELOCATE:
+        return arg_range(c, n, &op->gpa, &op->bytes);
     default:
         return parse_leaf(c, n, op);
     }
@@ -121,6 +123,8 @@ static struct tdp_report perform(const struct op *op, struct plan *dry)
         return tdp_merge(vm.tdp, op->gpa, op->level, dry);
     case OP_BLOCK:
         return tdp_block(vm.tdp, op->gpa, op->level, dry);
+    case OP_RELOCATE:
+        return tdp_relocate(vm.tdp, op->gpa, op->bytes, dry);
     default:
         return tdp_unblock(vm.tdp, op->gpa, op->level, dry);
     }
@@ -194,6 +198,11 @@ void cmd_unblock(struct command_call *c)
     run_op(c, OP_UNBLOCK);
 }
 
+void cmd_relocate(struct command_call *c)
+{
+    run_op(c, OP_RELOCATE);
+}
+
 void cmd_convert(struct command_call *c)
 {
     struct op op;
@@ -210,7 +219,7 @@ void cmd_convert(struct command_call *c)
 
 static bool op_by_name(const char *name, enum op_kind *kind)
 {
-    static const char *const names[] = {"map", "convert", "split", "merge", "block", "unblock"};
+    static const char *const names[] = {"map", "convert", "split", "merge", "block", "unblock", "relocate"};
 
     for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
         if (strcmp(name, names[i]) != 0)
@@ -250,7 +259,7 @@ void cmd_plan(struct command_call *c)
     struct op op;
 
     if (!op_by_name(name, &kind)) {
-        reply_fail(c, "'%s' cannot be planned: map, convert, split, merge, block and unblock can", name);
+        reply_fail(c, "'%s' cannot be planned: map, convert, split, merge, block, unblock and relocate can", name);
         return;
     }
     if (!parse_op(c, kind, 1, &op) || !fits_td(c, &op))

@@ -177,6 +177,21 @@ def test_scattered_memory_is_gathered_by_a_merge(septum):
     assert septum.good("mem")["free_bytes"] == free
 
 
+def test_scattered_memory_is_relocated(septum):
+    septum.good("td create mem=64M backing=scatter")
+    septum.good("td run")
+    septum.good("probe accept 0 4M 2m")
+    septum.good("probe fill 0 4M seed=6")
+    planned = septum.good("plan relocate 0 4M")
+    done = septum.good("relocate 0 4M")
+    assert planned["seamcalls"] == done["seamcalls"] > 2 * 1000  # all but what the payload's start has merged
+    assert done["tracks"] == 1 and done["tsc"] > 0
+    assert septum.good("merge 200000 2m")["seamcalls"] == 3
+    assert "in its place" in septum.bad("relocate 0 4M")["error"]
+    assert septum.good("probe verify 0 4M seed=6")["bad_bytes"] == 0
+    septum.good("td destroy")
+
+
 def test_demo_script():
     done = subprocess.run([str(RUN), "--build", str(BUILD), "--timeout", "300", "--script", str(ROOT / "tools/demo.septum")],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=330)

@@ -161,6 +161,10 @@ static struct tdp_report gather(void)
 {
     return tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
 }
+static struct tdp_report relocate(void)
+{
+    return tdp_relocate(tb.tdp, at(0), TB_2M, NULL);
+}
 static struct tdp_report prepare_destroy(void)
 {
     return tdp_prepare_destroy(tb.tdp);
@@ -190,6 +194,7 @@ static const struct operation {
     {"block", have_2m, block_2m},
     {"unblock", have_blocked, unblock_2m},
     {"gather", have_scattered, gather},
+    {"relocate", have_scattered, relocate},
     {"prepare tear-down", have_4k, prepare_destroy},
 };
 

@@ -71,7 +71,7 @@ static void random_command(char *to, size_t bytes)
     u64 aligned = gpa & ~(sizes[level] - 1);
     u64 length = pick(3) == 0 ? 0x200000ull * (1 + pick(3)) : 0x1000ull * (1 + pick(600));
 
-    switch (pick(8)) {
+    switch (pick(9)) {
     case 0:
         snprintf(to, bytes, "map %llx 0x%llx %s", (unsigned long long)gpa, (unsigned long long)length, levels[level]);
         break;
@@ -89,6 +89,9 @@ static void random_command(char *to, size_t bytes)
         break;
     case 5:
         snprintf(to, bytes, "unblock %llx %s", (unsigned long long)aligned, levels[level]);
+        break;
+    case 6:
+        snprintf(to, bytes, "relocate %llx 0x%llx", (unsigned long long)gpa, (unsigned long long)length);
         break;
     default:
         if (pick(2))
@@ -116,13 +119,13 @@ static void check_round(const struct round *r, bool plan_ok, u64 planned)
         fail_msg("%s failed and changed %s to %s", r->line, r->before, answer);
 }
 
-static void test_random_commands(void **state)
+static void commands_at_random(const char *create, unsigned rounds)
 {
     u64 free_before = page_free_bytes();
     unsigned succeeded = 0;
 
-    assert_true(is_ok("td create mem=1200M"));
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    assert_true(is_ok(create));
+    for (unsigned i = 0; i < rounds; i++) {
         struct round r;
         random_command(r.line, sizeof(r.line));
         snprintf(r.plan, sizeof(r.plan), "plan %s", r.line);
@@ -136,9 +139,19 @@ static void test_random_commands(void **state)
             fail_msg("%s changed %s to %s", r.plan, r.before, answer);
         check_round(&r, plan_ok, planned);
     }
-    assert_in_range(succeeded, ROUNDS / 4, ROUNDS); /* or the test tests nothing */
+    assert_in_range(succeeded, rounds / 4, rounds); /* or the test tests nothing */
     assert_true(is_ok("td destroy"));
     assert_int_equal(page_free_bytes(), free_before);
+}
+
+static void test_random_commands(void **state)
+{
+    commands_at_random("td create mem=1200M", ROUNDS);
+}
+
+static void test_random_commands_on_scattered_memory(void **state)
+{
+    commands_at_random("td create mem=16M backing=scatter", ROUNDS / 3);
 }
 
 /* Words and numbers in any order: an answer each, and a TD as it was when nothing was `ok` but looking. */
@@ -206,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_commands),
+        cmocka_unit_test(test_random_commands_on_scattered_memory),
         cmocka_unit_test(test_random_nonsense),
     };
     return cmocka_run_group_tests(tests, machine, NULL);

@@ -233,6 +233,17 @@ static void step_block(uint64_t gpa, uint64_t bytes)
     TB_NEED(!is_blocked_somewhere(at.raw, TB_4K), at.raw);
 }
 
+/* Scattered pages that are mapped go home. */
+static void step_relocate(uint64_t gpa, uint64_t bytes)
+{
+    for (uint64_t at = gpa; at < gpa + bytes; at += TB_4K)
+        if (tb_is_shared(at))
+            return;
+    struct tdp_report r = tdp_relocate(tb.tdp, (gpa_t){gpa}, bytes, NULL);
+    if (r.err != ERR_NOT_FOUND)
+        went(r, ERR_EXISTS, ERR_OK);
+}
+
 static void step_use(uint64_t gpa, uint64_t bytes)
 {
     use(gpa, bytes);
@@ -286,6 +297,7 @@ static void step_nonsense(uint64_t gpa, uint64_t bytes)
         merge(bad_gpa, LEVEL_1G),
         tdp_block(tb.tdp, (gpa_t){bad_gpa}, level, NULL),
         tdp_unblock(tb.tdp, (gpa_t){bad_gpa}, level, NULL),
+        tdp_relocate(tb.tdp, (gpa_t){bad_gpa}, bytes, NULL),
         tdp_walk(tb.tdp, (gpa_t){work_base + WORK_BYTES + random_below(1ull << 62)}, &w),
     };
     for (unsigned i = 0; i < sizeof(r) / sizeof(r[0]); i++)
@@ -297,9 +309,9 @@ static const struct {
     void (*run)(uint64_t gpa, uint64_t bytes);
     unsigned weight;
 } steps[] = {
-    {"map", step_map, 3},     {"accept", step_accept, 4},     {"convert", step_convert, 8}, {"split", step_split, 3},
-    {"merge", step_merge, 5}, {"block", step_block, 4},       {"use", step_use, 3},         {"ripen", step_ripen, 3},
-    {"giant", step_giant, 1}, {"nonsense", step_nonsense, 1},
+    {"map", step_map, 3},     {"accept", step_accept, 4},     {"convert", step_convert, 8},   {"split", step_split, 3},
+    {"merge", step_merge, 5}, {"block", step_block, 4},       {"use", step_use, 3},           {"ripen", step_ripen, 3},
+    {"giant", step_giant, 1}, {"nonsense", step_nonsense, 1}, {"relocate", step_relocate, 2},
 };
 
 static void random_step(void)

@@ -48,14 +48,6 @@ static int make_4k(void **state)
     return 0;
 }
 
-static int make_scattered(void **state)
-{
-    tb.backing = TDP_SCATTER;
-    tb_create(8 * TB_2M, LEVEL_1G, false);
-    tb.backing = TDP_INPLACE;
-    return 0;
-}
-
 static int make_unfinished(void **state)
 {
     tb_create(MEMORY, LEVEL_1G, true);
@@ -292,90 +284,6 @@ static void test_events_tell_what_a_policy_waits_for(void **state)
     expect_event(4, POLICY_CONVERTED, 0x3000, 0);
     assert_int_equal(event_count, 5);
     tb.tdp->policy = &policy_none;
-}
-
-/* --- scattered backing -------------------------------------------------------------------------------------------- */
-
-static void test_scattered_memory_is_mapped_page_by_page(void **state)
-{
-    have(0, 2 * TB_2M);
-    tb_accept_range(0, 2 * TB_2M);
-    for (uint64_t gpa = 0; gpa < 2 * TB_2M; gpa += 13 * TB_4K)
-        tb_write_page(gpa);
-    expect(0, TDP_MAPPED, 0);
-    assert_int_not_equal(walk(0x1000).page.raw, walk(0).page.raw + TB_4K);
-    fine(tb_convert(0x3000, TB_2M, TDP_SHARED));
-    expect(0x3000, TDP_IS_SHARED, 0);
-    for (uint64_t gpa = 0x3000; gpa < TB_2M; gpa += 7 * TB_4K)
-        tb_write_page(gpa);
-    tb_verify_range(0, 2 * TB_2M);
-    fine(tb_convert(0, TB_2M, TDP_PRIVATE));
-    tb_accept_range(0, TB_2M);
-    tb_verify_range(0, 2 * TB_2M);
-    assert_int_equal(tb_accept(3 * TB_2M, 1) >> 32, 0xc0000b0b); /* no 2M page to be had */
-}
-
-/* Merging gathers the pages first: 2r + 4 calls, 2 TRACKs; what is gathered merges like any other region. */
-static void test_scattered_memory_is_gathered_to_be_merged(void **state)
-{
-    have(0, 2 * TB_2M);
-    tb_accept_range(0, 2 * TB_2M);
-    for (uint64_t gpa = 0; gpa < 2 * TB_2M; gpa += TB_4K)
-        tb_write_page(gpa);
-    uint64_t free = page_free_bytes();
-    tb_calls_reset();
-    struct tdp_report r = tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
-    fine(r);
-    assert_int_equal(r.seamcalls, 2 * 512 + 4);
-    assert_int_equal(r.tracks, 2);
-    assert_int_equal(tb_calls(), r.seamcalls);
-    assert_int_equal(page_free_bytes(), free + 3 * TB_4K); /* 512 pages for 512, and the table */
-    expect(0x5000, TDP_MAPPED, 1);
-    tb_verify_range(0, 2 * TB_2M);
-    fine(tb_convert(0x7000, 2 * TB_4K, TDP_SHARED));
-    fine(tb_convert(0x7000, 2 * TB_4K, TDP_PRIVATE));
-    tb_accept_range(0x7000, 2 * TB_4K);
-    r = tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
-    fine(r);
-    assert_int_equal(r.seamcalls, 3); /* at home already */
-    tb_verify_range(0, 2 * TB_2M);
-    fine(tb_convert(0, TB_2M, TDP_SHARED));
-    tb_write_page(0x3000);
-    fine(tb_convert(0, TB_2M, TDP_PRIVATE));
-    expect(0, TDP_PENDING, 1); /* one AUG of its home */
-}
-
-/* A plan says r; a fault on the way leaves some pages at home, and the next merge has fewer to relocate. */
-static void test_gathering_goes_on_where_it_failed(void **state)
-{
-    have(0, TB_2M);
-    tb_accept_range(0, TB_2M);
-    for (uint64_t gpa = 0; gpa < TB_2M; gpa += TB_4K)
-        tb_write_page(gpa);
-    struct plan *p = plan_new();
-    char line[64];
-    fine(tdp_merge(tb.tdp, at(0), LEVEL_2M, p));
-    assert_int_equal(plan_seamcalls(p), 2 * 512 + 4);
-    plan_line(p, 2, line, sizeof(line));
-    assert_string_equal(line, "RELOCATE 4K x 512 @0x0");
-    plan_free(p);
-    seamcall_host_inject(5, 100, 0xc000030000000008); /* PAGE_METADATA_INCORRECT at the 101st RELOCATE */
-    struct tdp_report r = tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
-    assert_int_equal(r.err, ERR_TDX);
-    assert_int_equal(r.at.raw, 100 * TB_4K);
-    tb_enter();
-    tb_check();
-    tb_verify_range(0, TB_2M);
-    r = tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
-    fine(r);
-    assert_int_equal(r.seamcalls, 2 * 412 + 4);
-    tb_verify_range(0, TB_2M);
-    fine(tb_convert(TB_2M, TB_4K, TDP_SHARED));
-    refused(tdp_merge(tb.tdp, at(TB_2M), LEVEL_2M, NULL), ERR_NOT_FOUND);
-    have(TB_2M + TB_4K, TB_2M - TB_4K);
-    r = tdp_merge(tb.tdp, at(TB_2M), LEVEL_2M, NULL);
-    refused(r, ERR_STATE);
-    assert_int_equal(r.at.raw, TB_2M);
 }
 
 /* --- data --------------------------------------------------------------------------------------------------------- */
@@ -655,9 +563,6 @@ int main(void)
         T(test_blocked_table_by_hand_parks_the_vcpu),
         T(test_touching_what_is_blocked_unblocks_it),
         T(test_events_tell_what_a_policy_waits_for),
-        T_WITH(make_scattered, test_scattered_memory_is_mapped_page_by_page),
-        T_WITH(make_scattered, test_scattered_memory_is_gathered_to_be_merged),
-        T_WITH(make_scattered, test_gathering_goes_on_where_it_failed),
         T(test_data_survives_split_and_merge),
         T(test_merge_of_mixed_pages_is_refused_and_undone),
         T(test_merge_names_the_obstacle),
