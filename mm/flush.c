@@ -4,11 +4,10 @@
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
+#include "tdx/abi_field.h"
 #include "tdx/count.h"
 #include "tdx/module.h"
 #include "tdx/retry.h"
-
-#define FEATURES0_CLFLUSH_BEFORE_ALLOC BIT(23)
 
 void flush_into_td(hpa_t page, u64 bytes)
 {

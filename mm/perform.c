@@ -14,7 +14,7 @@ struct performance {
     struct plan *plan;
     struct tdp_report *report;
     struct tlb_batch tlb;
-    unsigned tracks_left;
+    unsigned stops_left; /* TRACKs and DROP_SHARED to come */
 };
 
 /* One element of a step, on its way through the module. */
@@ -340,20 +340,18 @@ static enum err perform_run(struct performance *p, const struct plan_step *s)
     return err;
 }
 
-static enum err perform_track(struct performance *p)
+static enum err perform_stop(struct performance *p, enum step_kind kind)
 {
-    enum err err = tlb_track(&p->tlb);
-    if (err == ERR_OK && --p->tracks_left == 0)
+    enum err err = kind == STEP_TRACK ? tlb_track(&p->tlb) : tlb_drop_shared(&p->tlb);
+    if (err == ERR_OK && --p->stops_left == 0)
         tlb_end(&p->tlb);
     return err == ERR_TDX ? err_of(p->report->status) : err;
 }
 
 static enum err perform_step(struct performance *p, const struct plan_step *s)
 {
-    if (s->kind == STEP_TRACK)
-        return perform_track(p);
-    if (s->kind == STEP_DROP_SHARED)
-        return tlb_drop_shared(&p->tlb);
+    if (s->kind == STEP_TRACK || s->kind == STEP_DROP_SHARED)
+        return perform_stop(p, (enum step_kind)s->kind);
     return perform_run(p, s);
 }
 
@@ -434,10 +432,10 @@ static void fail(struct performance *p, const struct plan_step *s, enum err err)
 
 void perform(struct tdp *t, struct plan *plan, struct tdp_report *report)
 {
-    struct performance p = {.t = t, .plan = plan, .report = report, .tracks_left = plan_tracks(plan)};
+    struct performance p = {.t = t, .plan = plan, .report = report, .stops_left = plan_stops(plan)};
     struct plan_cursor c;
     const struct plan_step *s;
-    enum err err = tlb_begin(&p.tlb, t->td, report, p.tracks_left);
+    enum err err = tlb_begin(&p.tlb, t->td, report, p.stops_left);
 
     if (err != ERR_OK) {
         report->err = err;

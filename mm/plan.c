@@ -110,6 +110,7 @@ void plan_add(struct plan *p, unsigned round, enum step_kind kind, gpa_t gpa, le
     }
     list->calls += kinds[kind].calls;
     list->has_block |= kind == STEP_BLOCK;
+    list->has_aug |= kind == STEP_AUG;
     p->tables_needed += kinds[kind].tables;
 }
 
@@ -163,6 +164,25 @@ unsigned plan_tracks(const struct plan *p)
     return sum;
 }
 
+/* Does DROP_SHARED stand in front of `round`? Then this is the first with an AUG, and no TRACK comes before. */
+static bool drops_shared(const struct plan *p, unsigned round)
+{
+    if (!p->from_shared || !p->tracking || !p->round[round].has_aug)
+        return false;
+    while (++round < PLAN_ROUNDS)
+        if (p->round[round].has_aug || p->round[round].has_block)
+            return false;
+    return true;
+}
+
+unsigned plan_stops(const struct plan *p)
+{
+    unsigned sum = plan_tracks(p);
+    for (unsigned r = 0; r < PLAN_ROUNDS; r++)
+        sum += drops_shared(p, r);
+    return sum;
+}
+
 void plan_begin(struct plan_cursor *c, const struct plan *p)
 {
     *c = (struct plan_cursor){.plan = p, .round = PLAN_ROUNDS, .between = {.count = 1}};
@@ -177,7 +197,7 @@ static bool enter_round(struct plan_cursor *c)
     c->chunk = p->round[--c->round].first;
     c->index = 0;
     c->between.kind = track ? STEP_TRACK : STEP_DROP_SHARED;
-    return track || (c->round == 0 && p->from_shared && p->tracking && plan_tracks(p) == 0);
+    return track || drops_shared(p, c->round);
 }
 
 const struct plan_step *plan_next(struct plan_cursor *c)
@@ -204,17 +224,10 @@ u64 plan_seamcalls(const struct plan *p)
     return sum;
 }
 
-/* The vCPUs are held out from the first TRACK to the last: one round, however many TRACKs. */
+/* The vCPUs are held out from the first stop to the last: one round, however many stops. */
 u64 plan_kick_rounds(const struct plan *p)
 {
-    struct plan_cursor c;
-    const struct plan_step *s;
-
-    plan_begin(&c, p);
-    while ((s = plan_next(&c)))
-        if (s->kind == STEP_TRACK || s->kind == STEP_DROP_SHARED)
-            return 1;
-    return 0;
+    return plan_stops(p) > 0;
 }
 
 unsigned plan_lines(const struct plan *p)

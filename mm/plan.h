@@ -18,6 +18,7 @@ struct tdp_report {
     tdx_status_t status; /* when err is ERR_TDX */
     gpa_t at;            /* where it failed; how far a conversion came */
     u64 seamcalls, tracks, ipis, tsc;
+    u64 regions; /* merge of a range: how many became one page each */
 };
 
 MUST_CHECK struct plan *plan_new(void); /* NULL: no memory */

@@ -4,6 +4,9 @@
 
 #include <stdatomic.h>
 
+#include "tdx/abi_field.h"
+#include "tdx/module.h"
+
 static struct plan_fault fault(enum err err, const char *what, gpa_t at)
 {
     return (struct plan_fault){err, what, at};
@@ -147,6 +150,32 @@ struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
     return fine(p, gpa);
 }
 
+u64 plan_merge_range(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_t level)
+{
+    struct mirror_iter it;
+    unsigned tables;
+    u64 regions = 0;
+
+    mirror_begin(&it, &t->mirror, gpa, gpa_add(gpa, bytes));
+    while (mirror_valid(&it)) {
+        if (mirror_state(it.entry) == MIRROR_TABLE && it.level.raw > level.raw) {
+            mirror_down(&it);
+            continue;
+        }
+        bool may = level_is(it.level, level) && mirror_covered(&it) && mirror_is_table(it.entry) &&
+                   !(it.entry & MIRROR_BY_HAND);
+        if (may && plan_can_gather(t, &it)) {
+            plan_add_gather(p, &it);
+            regions++;
+        } else if (may && plan_can_merge(t, &it, &tables)) {
+            plan_add_merge(p, &it, 0);
+            regions++;
+        }
+        mirror_next(&it);
+    }
+    return regions;
+}
+
 void plan_merge_all(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes)
 {
     struct mirror_iter it;
@@ -167,6 +196,11 @@ void plan_merge_all(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes)
 
 /* --- splitting and blocking --------------------------------------------------------------------------------------- */
 
+bool plan_demotes_mapped(void)
+{
+    return tdx_module.features0 & FEATURES0_NON_BLOCKING_RESIZE;
+}
+
 struct plan_fault plan_split(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
 {
     struct mirror_iter it;
@@ -178,7 +212,7 @@ struct plan_fault plan_split(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
         return fault(ERR_EXISTS, "this region is split already", gpa);
     if (!mirror_is_leaf(it.entry))
         return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
-    if (mirror_state(it.entry) == MIRROR_LEAF)
+    if (mirror_state(it.entry) == MIRROR_LEAF && !plan_demotes_mapped())
         plan_add(p, 1, STEP_BLOCK, gpa, level);
     plan_add(p, 0, STEP_DEMOTE, gpa, level);
     return fine(p, gpa);

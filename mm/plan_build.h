@@ -7,6 +7,9 @@
 
 #include "mm/tdp_internal.h"
 
+/* Does DEMOTE take a page that is neither blocked nor tracked? The module says so with non-blocking resize. */
+bool plan_demotes_mapped(void);
+
 /* Why a plan cannot be: ERR_OK, or an error with what was wrong and where. */
 struct plan_fault {
     enum err err;
@@ -20,9 +23,9 @@ MUST_CHECK struct plan_fault plan_zap(struct tdp *t, struct plan *p, gpa_t gpa, 
 
 /*
  * Whatever [gpa, gpa + bytes) lacks is mapped to its home by pages of at most `max`; all of it is, or becomes,
- * private. `late`: every AUG in round 0, behind the TRACKs, for translations of the shared half go only then.
+ * private. In a plan from shared memory the AUGs are all in one round, in order of address.
  */
-MUST_CHECK struct plan_fault plan_map(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_t max, bool late);
+MUST_CHECK struct plan_fault plan_map(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_t max);
 
 /* The S-EPT tables for 4K entries of the range (PAGE.ADD fills them). */
 MUST_CHECK struct plan_fault plan_tables(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes);
@@ -31,6 +34,8 @@ MUST_CHECK struct plan_fault plan_tables(struct tdp *t, struct plan *p, gpa_t gp
 MUST_CHECK struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level);
 /* Every 4K page of [gpa, gpa + bytes), scattered memory, that is mapped away from home goes there. */
 MUST_CHECK struct plan_fault plan_relocate(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes);
+/* Those of [gpa, gpa + bytes) that can be one page of `level`, but for what is blocked by hand; how many. */
+MUST_CHECK u64 plan_merge_range(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_t level);
 /* All regions of [gpa, gpa + bytes) that can be merged, 2M and 1G, behind shared TRACKs. */
 void plan_merge_all(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes);
 

@@ -16,10 +16,12 @@ static bool covers(const struct zap *z, gpa_t gpa, level_t level)
 
 /*
  * TRACKs that follow the DEMOTE of a leaf which the range covers in part: one, for the BLOCKs of what is below; two,
- * where a 2M part below is covered in part again and has to be demoted in its turn.
+ * where a 2M part below is covered in part again, and has to be blocked to be demoted in its turn.
  */
 static unsigned rounds_after_demote(const struct zap *z, gpa_t gpa, level_t level)
 {
+    if (plan_demotes_mapped())
+        return 1;
     gpa_t first = {max_u64(gpa.raw, z->from.raw)};
     gpa_t last = {min_u64(gpa_add(gpa, level_bytes(level)).raw, z->end.raw)};
     level_t below = level_below(level);
@@ -37,7 +39,7 @@ static void zap_leaf(const struct zap *z, gpa_t gpa, level_t level, bool blocked
     }
     unsigned round = rounds_after_demote(z, gpa, level);
     level_t below = level_below(level);
-    if (!blocked)
+    if (!blocked && !plan_demotes_mapped())
         plan_add(z->p, round + 1, STEP_BLOCK, gpa, level);
     plan_add(z->p, round, STEP_DEMOTE, gpa, level);
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {

@@ -56,16 +56,16 @@ struct step_chunk;
 struct step_list {
     struct step_chunk *first, *last;
     u64 calls;
-    bool has_block;
+    bool has_block, has_aug;
 };
 
 struct plan {
     struct step_list round[PLAN_ROUNDS];
     bool tracking;              /* false before finalisation: nothing needs BLOCK or TRACK, and none is filed */
     bool skip_refused_promotes; /* tear-down: what PROMOTE refuses stays as it is, blocked */
-    bool from_shared;           /* the AUGs map what the TD has shared until now: see plan_begin() */
-    bool gathers;               /* RELOCATEs: their 2M regions have to have a home first */
-    enum err err; /* the first that a plan_add() met */
+    bool from_shared; /* the AUGs map what the TD has shared until now: see plan_begin(). Set before building */
+    bool gathers;     /* RELOCATEs: their 2M regions have to have a home first */
+    enum err err;     /* the first that a plan_add() met */
     u64 tables_needed;
     struct mirror_table *tables; /* in hand */
     u64 tables_in_hand;
@@ -84,9 +84,9 @@ struct mirror_table *plan_next_table(struct plan *p); /* the caller's from now o
 void plan_keep_table(struct plan *p, struct mirror_table *table);
 
 /*
- * The steps in the order of their performance, the TRACKs among them. In front of round 0 of a plan from shared
- * memory that has no TRACK stands DROP_SHARED: one way or the other no translation of the shared half is left when
- * the AUGs begin.
+ * The steps in the order of their performance, the TRACKs among them. In a plan from shared memory DROP_SHARED stands
+ * in front of the first round with an AUG, unless a TRACK comes before: one way or the other no translation of the
+ * shared half is left when the AUGs begin.
  */
 struct plan_cursor {
     const struct plan *plan;
@@ -99,5 +99,7 @@ void plan_begin(struct plan_cursor *c, const struct plan *p);
 /* NULL: the end. A step is valid until the next call. */
 const struct plan_step *plan_next(struct plan_cursor *c);
 unsigned plan_tracks(const struct plan *p);
+/* Steps that wait for the vCPUs: TRACKs and DROP_SHARED. With more than one the vCPUs are held out in between. */
+unsigned plan_stops(const struct plan *p);
 
 #endif

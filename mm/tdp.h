@@ -21,6 +21,19 @@ MUST_CHECK enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level
 /* Another private slot outside the first, such as the page of the reset vector; backed by 4K pages. */
 MUST_CHECK enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes);
 
+/*
+ * What operations may choose, from their next on. Where 4K pages are to stand in a whole free 2M region, TDP_CALLS takes
+ * AUG of 2M, BLOCK, TRACK and DEMOTE, the fewest SEAMCALLs; TDP_TIME 512 times AUG, which stop no vCPU. `back`: the
+ * largest page that a conversion to private maps at once, 4K or 2M (at first) where the TD may have it.
+ */
+enum tdp_goal { TDP_CALLS, TDP_TIME };
+struct tdp_choice {
+    enum tdp_goal goal;
+    level_t back;
+};
+struct tdp_choice tdp_choice(const struct tdp *t);
+void tdp_choose(struct tdp *t, struct tdp_choice choice);
+
 /* Before finalisation: tables and PAGE.ADD + MR.EXTEND of `bytes` (4K multiple) copied from VMM memory. */
 MUST_CHECK struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes);
 /* Marks a range shared for good before the TD runs, backed by the slot, mapped in the shared EPT, zeroed. */
@@ -54,6 +67,23 @@ MUST_CHECK struct tdp_report tdp_split(struct tdp *t, gpa_t gpa, level_t level, 
 /* A region into a leaf of `level`, what is at 4K below it first. ERR_STATE: not all of it is mapped, private, unblocked
  * and in place. ERR_TDX: PROMOTE refused, for not all of it is accepted; all is as before. */
 MUST_CHECK struct tdp_report tdp_merge(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);
+/* Each region of `level` inside the range that can be a leaf becomes one, all behind the same TRACKs; r.regions says how
+ * many did. Those that PROMOTE refuses are as before. ERR_STATE: there was none. */
+MUST_CHECK struct tdp_report tdp_merge_range(struct tdp *t, gpa_t gpa, u64 bytes, level_t level, struct plan *dry);
+
+/* Operations about different memory in one plan: their TRACKs are shared. `bytes` of conversions and relocations, `level`
+ * of splits and merges. A failure may leave conversions done in part, and others done or as they were. */
+#define TDP_PARTS_MAX 16u
+enum tdp_part_kind { TDP_SHARE, TDP_SPLIT, TDP_MERGE, TDP_RELOCATE };
+struct tdp_part {
+    enum tdp_part_kind kind;
+    gpa_t gpa;
+    u64 bytes;
+    level_t level;
+};
+MUST_CHECK struct tdp_report tdp_together(struct tdp *t, const struct tdp_part *parts, unsigned count,
+                                          struct plan *dry);
+
 /* By hand: BLOCK and TRACK of the entry of exactly `level`, leaf or table; and UNBLOCK. Conversions, splits and merges
  * of a blocked entry itself go on and take the block away. */
 MUST_CHECK struct tdp_report tdp_block(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);

@@ -94,15 +94,29 @@ static gpa_t first_with(const struct conversion *c, bool leaf)
     return c->end;
 }
 
+struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    const struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
+    if (each_run(&c, TDP_PRIVATE, c.end, prepare_run) != ERR_OK)
+        return tdp_error(ERR_NO_MEMORY, "no memory for the shared EPT", gpa);
+    return tdp_error(ERR_OK, NULL, gpa);
+}
+
+gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    const struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
+    gpa_t at = first_with(&c, true);
+    (void)each_run(&c, TDP_PRIVATE, at, share_run);
+    return at;
+}
+
 /* REMOVEs come last, in order of address: up to the first leaf that is left the range is converted, whatever
  * failed. */
 static void to_shared(struct tdp_op *op, const struct conversion *c)
 {
     build_zap(op, c, false);
-    if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_PRIVATE, c->end, prepare_run) != ERR_OK) {
-        op->report.err = ERR_NO_MEMORY;
-        op->report.what = "no memory for the shared EPT";
-    }
+    if (op->report.err == ERR_OK && !op->dry)
+        op->report = tdp_share_prepare(c->t, c->from, c->end.raw - c->from.raw);
     if (op->report.err != ERR_OK || op->dry)
         return;
     tdp_op_perform(op);
@@ -111,8 +125,7 @@ static void to_shared(struct tdp_op *op, const struct conversion *c)
         build_zap(op, c, true);
         tdp_op_perform(op);
     }
-    op->report.at = first_with(c, true);
-    (void)each_run(c, TDP_PRIVATE, op->report.at, share_run);
+    op->report.at = tdp_share_finish(c->t, c->from, c->end.raw - c->from.raw);
 }
 
 /* --- to private --------------------------------------------------------------------------------------------------- */
@@ -143,8 +156,9 @@ static enum err remap_run(const struct conversion *c, gpa_t gpa, u64 bytes)
  */
 static void to_private(struct tdp_op *op, const struct conversion *c)
 {
-    struct plan_fault f = plan_map(c->t, op->plan, c->from, c->end.raw - c->from.raw, c->t->max_level, true);
+    level_t max = {(u8)min_u64(c->t->max_level.raw, c->t->choice.back.raw)};
     op->plan->from_shared = true;
+    struct plan_fault f = plan_map(c->t, op->plan, c->from, c->end.raw - c->from.raw, max);
     op->report = tdp_error(f.err, f.what, c->from); /* `at` is how far the conversion came */
     if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_SHARED, c->end, prepare_run) != ERR_OK) {
         op->report.err = ERR_NO_MEMORY;

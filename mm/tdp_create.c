@@ -24,6 +24,7 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
         return ERR_NO_MEMORY;
     t->td = td;
     t->max_level = level;
+    t->choice.back = LEVEL_2M;
     t->policy = &policy_none;
     t->shared.root = HPA_NONE;
     enum err e = slot_create(&t->slots[0], (gpa_t){0}, bytes, level, backing);
@@ -53,6 +54,16 @@ enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
     if (e == ERR_OK)
         t->slot_count++;
     return e;
+}
+
+struct tdp_choice tdp_choice(const struct tdp *t)
+{
+    return t->choice;
+}
+
+void tdp_choose(struct tdp *t, struct tdp_choice choice)
+{
+    t->choice = choice;
 }
 
 u64 tdp_memory_bytes(const struct tdp *t)

@@ -45,7 +45,7 @@ static struct tdp_report plan_answer(const struct fault *f, struct plan *p, stru
     switch (mirror_state(it->entry)) {
     case MIRROR_NONE: {
         level_t level = level_for(f, it->level);
-        pf = plan_map(f->t, p, gpa_floor(f->gpa, level), level_bytes(level), level, true);
+        pf = plan_map(f->t, p, gpa_floor(f->gpa, level), level_bytes(level), level);
         break;
     }
     case MIRROR_BLOCKED_LEAF:

@@ -28,6 +28,7 @@ struct tdp_fault_history {
 struct tdp {
     struct td *td;
     level_t max_level;
+    struct tdp_choice choice; /* the console's CPU changes it; an operation that reads half of it is none the worse */
     struct slot slots[TDP_SLOTS_MAX];
     unsigned slot_count;
     struct mirror mirror;
@@ -49,6 +50,11 @@ u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level);
 MUST_CHECK struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes);
 
 struct tdp_report tdp_error(enum err err, const char *what, gpa_t at);
+
+/* The ends of a conversion to shared, whose private mappings a plan removes in between: room in the shared EPT is taken;
+ * what has no private mapping any more, up to the first page that has, is shared. How far that came. */
+MUST_CHECK struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes);
+gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes);
 
 /* Before MR.FINALIZE nothing needs BLOCK or TRACK. */
 bool tdp_tracking(const struct tdp *t);

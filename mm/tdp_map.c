@@ -24,7 +24,7 @@ struct tdp_report tdp_map(struct tdp *t, gpa_t gpa, u64 bytes, level_t max, stru
         return tdp_error(ERR_ARGUMENT, "pages are mapped at 4k or 2m; 1g comes by merging", gpa);
     if (tdp_op_begin(&op, t, gpa, dry) != ERR_OK)
         return op.report;
-    struct plan_fault f = plan_map(t, op.plan, gpa, bytes, max, false);
+    struct plan_fault f = plan_map(t, op.plan, gpa, bytes, max);
     op.report = tdp_error(f.err, f.what, f.err == ERR_OK ? gpa : f.at);
     if (f.err == ERR_OK && plan_is_empty(op.plan))
         op.report = tdp_error(ERR_EXISTS, "all of the range is mapped", gpa);

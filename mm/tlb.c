@@ -4,10 +4,10 @@
 #include "mm/hold.h"
 #include "tdx/retry.h"
 
-enum err tlb_begin(struct tlb_batch *b, struct td *td, struct tdp_report *report, unsigned tracks)
+enum err tlb_begin(struct tlb_batch *b, struct td *td, struct tdp_report *report, unsigned stops)
 {
     *b = (struct tlb_batch){.td = td, .report = report};
-    if (tracks < 2)
+    if (stops < 2)
         return ERR_OK;
     enum err e = hold_begin(td);
     b->held = e == ERR_OK;

@@ -24,8 +24,8 @@ struct tlb_batch {
     bool held;                 /* the vCPUs are out */
 };
 
-/* `tracks`: how many TRACKs are to come. */
-MUST_CHECK enum err tlb_begin(struct tlb_batch *b, struct td *td, struct tdp_report *report, unsigned tracks);
+/* `stops`: how many TRACKs and drops of shared translations are to come. */
+MUST_CHECK enum err tlb_begin(struct tlb_batch *b, struct td *td, struct tdp_report *report, unsigned stops);
 
 /* One TRACK, and every vCPU out of the previous epoch. ERR_TDX (the report's status says more), ERR_BUSY,
  * ERR_TIMEOUT. */

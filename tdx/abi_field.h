@@ -5,6 +5,8 @@
 #ifndef TDX_ABI_FIELD_H
 #define TDX_ABI_FIELD_H
 
+#include "lib/bits.h"
+
 /* TDH.SYS.RD */
 #define FIELD_SYS_VENDOR_ID             0x0800000200000000ull
 #define FIELD_SYS_MINOR_VERSION         0x0800000100000003ull
@@ -25,6 +27,12 @@
 #define FIELD_SYS_ATTRIBUTES_FIXED1     0x1900000300000001ull /* must be 1 */
 #define FIELD_SYS_XFAM_FIXED0           0x1900000300000002ull
 #define FIELD_SYS_XFAM_FIXED1           0x1900000300000003ull
+
+/* Bits of TDX_FEATURES0 that Septum goes by. */
+#define FEATURES0_CLFLUSH_BEFORE_ALLOC BIT(23) /* pages are to be flushed before they go into the TD */
+#define FEATURES0_NON_BLOCKING_RESIZE  BIT(35) /* DEMOTE takes what is neither blocked nor tracked */
+#define FEATURES0_ENHANCED_DEMOTE_INTERRUPTIBILITY                                                                     \
+    BIT(51) /* DEMOTE of a TD without L2 VMs does not look for interrupts */
 
 /* TDH.MNG.RD */
 #define FIELD_TD_MRTD(n) (0x1310000300000000ull + (n)) /* six elements of 8 bytes */

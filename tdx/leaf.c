@@ -4,6 +4,7 @@
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/trace.h"
+#include "tdx/abi_field.h"
 #include "tdx/abi_leaf.h"
 #include "tdx/abi_sept.h"
 #include "tdx/count.h"
@@ -244,9 +245,11 @@ struct tdx_answer tdh_mem_track(hpa_t tdr)
 
 struct tdx_entry_answer tdh_mem_page_demote(hpa_t tdr, gpa_t gpa, level_t level, hpa_t table)
 {
-    u64 irq = cpu_irq_save();
+    bool looks = !(tdx_module.features0 & FEATURES0_ENHANCED_DEMOTE_INTERRUPTIBILITY);
+    u64 irq = looks ? cpu_irq_save() : 0;
     struct tdx_entry_answer a = entry_call(TDH_MEM_PAGE_DEMOTE, gpa_operand(gpa, level), tdr, table.raw, 0);
-    cpu_irq_restore(irq);
+    if (looks)
+        cpu_irq_restore(irq);
     return a;
 }
 

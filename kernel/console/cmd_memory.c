@@ -2,6 +2,8 @@
  * Commands that change the TD's memory mappings: map convert split merge block unblock relocate, and `plan` before each of them.
  * All are one operation of mm/tdp.h; `convert` without `force` asks the payload, which then asks by MapGPA.
  */
+#include "kernel/console/cmd_memory.h"
+
 #include "kernel/console/cmd.h"
 #include "kernel/console/cmd_probe.h"
 #include "kernel/print.h"
@@ -20,7 +22,32 @@ struct op {
     level_t level;
     enum tdp_attr to;
     bool force;
+    struct tdp_choice choice; /* for this operation alone */
 };
+
+/* --- what operations may choose --- */
+
+const char *goal_name(enum tdp_goal goal)
+{
+    return goal == TDP_CALLS ? "calls" : "time";
+}
+
+bool arg_choice(struct command_call *c, struct tdp_choice *choice)
+{
+    const char *plan = arg_key(c, "plan"), *back = arg_key(c, "back");
+
+    if (plan != NULL && strcmp(plan, "calls") != 0 && strcmp(plan, "time") != 0) {
+        reply_fail(c, "plan=%s: calls or time is needed", plan);
+        return false;
+    }
+    if (back != NULL && (!parse_level(back, &choice->back) || level_is(choice->back, LEVEL_1G))) {
+        reply_fail(c, "back=%s: 4k or 2m is needed", back);
+        return false;
+    }
+    if (plan != NULL)
+        choice->goal = strcmp(plan, "time") == 0 ? TDP_TIME : TDP_CALLS;
+    return true;
+}
 
 static bool need_td(struct command_call *c)
 {
@@ -34,9 +61,12 @@ static bool need_td(struct command_call *c)
 }
 
 /* A larger page than the TD may have is refused here, in words that say why. */
-static bool fits_td(struct command_call *c, const struct op *op)
+static bool fits_td(struct command_call *c, struct op *op)
 {
     if (!need_td(c))
+        return false;
+    op->choice = tdp_choice(vm.tdp);
+    if (!arg_choice(c, &op->choice))
         return false;
     if (op->kind != OP_MERGE || op->level.raw <= vm.level.raw)
         return true;
@@ -80,7 +110,7 @@ static bool parse_convert(struct command_call *c, unsigned n, struct op *op)
     return true;
 }
 
-/* Split and merge have no 4K form. */
+/* Split and merge have no 4K form. Of a merge a length may follow: then it is about all regions of that range. */
 static bool parse_leaf(struct command_call *c, unsigned n, struct op *op)
 {
     if (!arg_gpa(c, n, &op->gpa) || !arg_level(c, n + 1, &op->level))
@@ -89,6 +119,8 @@ static bool parse_leaf(struct command_call *c, unsigned n, struct op *op)
         reply_fail(c, "4k is no level of a split or merge: 2m and 1g are");
         return false;
     }
+    if (op->kind == OP_MERGE && arg_word(c, n + 2) != NULL && !arg_length(c, n + 2, &op->bytes))
+        return false;
     if (gpa_is_aligned(op->gpa, op->level))
         return true;
     reply_fail(c, "address 0x%llx is not a multiple of %s", (unsigned long long)op->gpa.raw, level_name(op->level));
@@ -110,7 +142,7 @@ static bool parse_op(struct command_call *c, enum op_kind kind, unsigned n, stru
     }
 }
 
-static struct tdp_report perform(const struct op *op, struct plan *dry)
+static struct tdp_report perform_chosen(const struct op *op, struct plan *dry)
 {
     switch (op->kind) {
     case OP_MAP:
@@ -120,7 +152,8 @@ static struct tdp_report perform(const struct op *op, struct plan *dry)
     case OP_SPLIT:
         return tdp_split(vm.tdp, op->gpa, op->level, dry);
     case OP_MERGE:
-        return tdp_merge(vm.tdp, op->gpa, op->level, dry);
+        return op->bytes ? tdp_merge_range(vm.tdp, op->gpa, op->bytes, op->level, dry)
+                         : tdp_merge(vm.tdp, op->gpa, op->level, dry);
     case OP_BLOCK:
         return tdp_block(vm.tdp, op->gpa, op->level, dry);
     case OP_RELOCATE:
@@ -128,6 +161,16 @@ static struct tdp_report perform(const struct op *op, struct plan *dry)
     default:
         return tdp_unblock(vm.tdp, op->gpa, op->level, dry);
     }
+}
+
+static struct tdp_report perform(const struct op *op, struct plan *dry)
+{
+    struct tdp_choice before = tdp_choice(vm.tdp);
+
+    tdp_choose(vm.tdp, op->choice);
+    struct tdp_report r = perform_chosen(op, dry);
+    tdp_choose(vm.tdp, before);
+    return r;
 }
 
 /* --- answers --- */
@@ -162,7 +205,10 @@ static void do_op(struct command_call *c, const struct op *op)
     }
     print("done by %llu SEAMCALLs, %llu of them TRACK, in %llu TSC ticks\n", (unsigned long long)r.seamcalls,
           (unsigned long long)r.tracks, (unsigned long long)r.tsc);
-    add_cost(reply_ok(c), &r);
+    struct json *j = reply_ok(c);
+    add_cost(j, &r);
+    if (op->kind == OP_MERGE)
+        json_number(j, "regions", op->bytes ? r.regions : 1);
 }
 
 static void run_op(struct command_call *c, enum op_kind kind)
@@ -207,10 +253,12 @@ void cmd_convert(struct command_call *c)
 {
     struct op op;
 
-    if (!parse_op(c, OP_CONVERT, 0, &op) || !need_td(c))
+    if (!parse_op(c, OP_CONVERT, 0, &op) || !fits_td(c, &op))
         return;
     if (op.force)
         do_op(c, &op);
+    else if (arg_key(c, "plan") != NULL || arg_key(c, "back") != NULL)
+        reply_fail(c, "plan= and back= go with `force`; what the payload asks for follows those of `td create`");
     else
         probe_convert(c, op.gpa, op.bytes, op.to == TDP_SHARED);
 }

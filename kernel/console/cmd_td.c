@@ -1,5 +1,6 @@
 /* Commands about the TD's life: td create|run|stop|destroy|info. */
 #include "kernel/console/cmd.h"
+#include "kernel/console/cmd_memory.h"
 #include "kernel/console/cmd_probe.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
@@ -20,6 +21,8 @@ static void add_td(struct json *j)
     json_number(j, "mem", vm.memory_bytes);
     json_text(j, "level", level_name(vm.level));
     json_text(j, "backing", vm.backing == TDP_INPLACE ? "inplace" : "scatter");
+    json_text(j, "plan", goal_name(tdp_choice(vm.tdp).goal));
+    json_text(j, "back", level_name(tdp_choice(vm.tdp).back));
     json_hex(j, "payload", vm.payload.raw);
     json_hex(j, "mailboxes", vm.mailboxes.raw);
     json_array(j, "vcpu_states");
@@ -72,16 +75,18 @@ void cmd_td_create(struct command_call *c)
 {
     struct vm_config config = {.memory_bytes = MEMORY_DEFAULT, .level = LEVEL_1G};
     struct fault_text fault;
+    struct tdp_choice choice = {.back = LEVEL_2M};
     u64 vcpus = 1;
 
     if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 1, TD_VCPUS_MAX, &vcpus) ||
-        !arg_key_bool(c, "debug", &config.debug) || !read_words(c, &config))
+        !arg_key_bool(c, "debug", &config.debug) || !read_words(c, &config) || !arg_choice(c, &choice))
         return;
     config.vcpus = (unsigned)vcpus;
     if (vm_create(&config, &fault) != ERR_OK) {
         reply_fail(c, "%s", fault.text);
         return;
     }
+    tdp_choose(vm.tdp, choice);
     print_td();
     add_td(reply_ok(c));
 }

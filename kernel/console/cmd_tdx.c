@@ -6,6 +6,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mm/page.h"
+#include "tdx/abi_field.h"
 #include "tdx/count.h"
 #include "tdx/module.h"
 
@@ -35,6 +36,37 @@ static void print_ranges(const char *what, const struct phys_range *ranges, unsi
         print("  %s 0x%llx, %s\n", what, (unsigned long long)ranges[i].base.raw, print_size(size, ranges[i].bytes));
 }
 
+/* What the module may offer and Septum goes by. */
+static const struct {
+    u64 bit;
+    const char *name;
+} used_features[] = {
+    {FEATURES0_CLFLUSH_BEFORE_ALLOC, "clflush_before_alloc"},
+    {FEATURES0_NON_BLOCKING_RESIZE, "non_blocking_resize"},
+    {FEATURES0_ENHANCED_DEMOTE_INTERRUPTIBILITY, "enhanced_demote_interruptibility"},
+};
+
+static bool is_used(unsigned i)
+{
+    return tdx_module.features0 & used_features[i].bit;
+}
+
+static void print_features(void)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(used_features); i++)
+        if (is_used(i))
+            print("  feature used: %s\n", used_features[i].name);
+}
+
+static void add_features(struct json *j)
+{
+    json_array(j, "features_used");
+    for (unsigned i = 0; i < ARRAY_COUNT(used_features); i++)
+        if (is_used(i))
+            json_text(j, NULL, used_features[i].name);
+    json_end_array(j);
+}
+
 static void describe_module(struct command_call *c)
 {
     const struct tdx_module *m = &tdx_module;
@@ -45,11 +77,13 @@ static void describe_module(struct command_call *c)
           (unsigned long long)m->features0);
     print("  %u private KeyIDs, the first is %u; %u address bits, %u of them KeyID\n", m->hkid_count, m->hkid_first.raw,
           m->maxpa, m->keyid_bits);
+    print_features();
     print_ranges("CMR ", m->cmrs, m->cmr_count);
     print_ranges("TDMR", m->tdmrs, m->tdmr_count);
     struct json *j = reply_ok(c);
     json_text(j, "module_version", version);
     json_hex(j, "features0", m->features0);
+    add_features(j);
     json_number(j, "hkids", m->hkid_count);
     json_number(j, "cmrs", m->cmr_count);
     json_number(j, "tdmrs", m->tdmr_count);

@@ -93,7 +93,7 @@ bool arg_gpa(struct command_call *c, unsigned n, gpa_t *gpa)
 }
 
 /* Not 0, a multiple of 4K. */
-static bool arg_length(struct command_call *c, unsigned n, u64 *bytes)
+bool arg_length(struct command_call *c, unsigned n, u64 *bytes)
 {
     const char *word = arg_word(c, n);
 

@@ -50,7 +50,8 @@ const char *arg_key(const struct command_call *c, const char *key); /* NULL: not
 /* Each of these answers with reply_fail() and returns false where the word is missing or wrong. */
 bool arg_gpa(struct command_call *c, unsigned n, gpa_t *gpa);
 bool arg_range(struct command_call *c, unsigned n, gpa_t *gpa,
-               u64 *bytes); /* words n and n+1: 4K multiples, no overflow */
+               u64 *bytes);                                      /* words n and n+1: 4K multiples, no overflow */
+bool arg_length(struct command_call *c, unsigned n, u64 *bytes); /* a 4K multiple above 0 */
 bool arg_level(struct command_call *c, unsigned n, level_t *level);
 /* *value stays where the key is not given. */
 bool arg_key_size(struct command_call *c, const char *key, u64 *value);

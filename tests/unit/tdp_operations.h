@@ -95,6 +95,18 @@ static void have_scattered(void)
     need(tdp_map(tb.tdp, at(0), TB_2M, LEVEL_4K, NULL)); /* pending, all of it: that merges too */
 }
 
+static void have_4k_twice(void)
+{
+    have_4k();
+    need(tdp_split(tb.tdp, at(BASE + TB_2M), LEVEL_2M, NULL));
+}
+
+static void have_empty_table_for_4k(void)
+{
+    have_empty_table();
+    tdp_choose(tb.tdp, (struct tdp_choice){TDP_CALLS, LEVEL_4K});
+}
+
 static void have_blocked(void)
 {
     have_2m();
@@ -157,6 +169,18 @@ static struct tdp_report unblock_2m(void)
 {
     return tdp_unblock(tb.tdp, at(BASE), LEVEL_2M, NULL);
 }
+static struct tdp_report merge_both(void)
+{
+    return tdp_merge_range(tb.tdp, at(BASE), 2 * TB_2M, LEVEL_2M, NULL);
+}
+static struct tdp_report split_and_merge(void)
+{
+    const struct tdp_part parts[] = {
+        {.kind = TDP_SPLIT, .gpa = at(BASE + 2 * TB_2M), .level = LEVEL_2M},
+        {.kind = TDP_MERGE, .gpa = at(BASE), .level = LEVEL_2M},
+    };
+    return tdp_together(tb.tdp, parts, 2, NULL);
+}
 static struct tdp_report gather(void)
 {
     return tdp_merge(tb.tdp, at(0), LEVEL_2M, NULL);
@@ -193,6 +217,9 @@ static const struct operation {
     {"merge 1g", have_1g_in_parts, merge_1g},
     {"block", have_2m, block_2m},
     {"unblock", have_blocked, unblock_2m},
+    {"merge a range", have_4k_twice, merge_both},
+    {"split one and merge another", have_4k, split_and_merge},
+    {"own a region as 4k over an empty table", have_empty_table_for_4k, own_2m},
     {"gather", have_scattered, gather},
     {"relocate", have_scattered, relocate},
     {"prepare tear-down", have_4k, prepare_destroy},

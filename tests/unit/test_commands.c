@@ -82,7 +82,10 @@ static void random_command(char *to, size_t bytes)
         snprintf(to, bytes, "split %llx %s", (unsigned long long)aligned, levels[level]);
         break;
     case 3:
-        snprintf(to, bytes, "merge %llx %s", (unsigned long long)aligned, levels[level]);
+        if (pick(3) == 0)
+            snprintf(to, bytes, "merge %llx 2m 0x%llx", (unsigned long long)gpa, (unsigned long long)length);
+        else
+            snprintf(to, bytes, "merge %llx %s", (unsigned long long)aligned, levels[level]);
         break;
     case 4:
         snprintf(to, bytes, "block %llx %s", (unsigned long long)aligned, levels[level]);
