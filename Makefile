@@ -43,7 +43,7 @@ VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw
 MODULE_SRC := $(wildcard sim/module/*.c)
 CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/machine/*.c sim/machine/td/*.c sim/machine/hw/*.c)
 CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
-MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c) \
+MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c lock.c shoot.c) \
                 $(wildcard sim/machine/td/*.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
@@ -203,7 +203,8 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a %/libmachine.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe: $(B)/host/libprobe.a
 $(B)/unit/test_sim_insn $(B)/unit/test_sim_ept $(B)/unit/test_sim_tlb $(B)/unit/test_sim_config \
-$(B)/unit/test_sim_movdir $(B)/unit/test_sim_guard $(B)/unit/test_sim_memory $(B)/unit/test_sim_td: $(B)/host/libmachine.a
+$(B)/unit/test_sim_movdir $(B)/unit/test_sim_guard $(B)/unit/test_sim_memory $(B)/unit/test_sim_td \
+$(B)/unit/test_sim_shoot: $(B)/host/libmachine.a
 unit-binaries: $(UNIT_BIN)
 unit: unit-binaries
 	@tests/run --build $(B) unit

@@ -1,8 +1,9 @@
 /*
  * x2APIC MSRs over the memory-mapped APIC, or passed on where the APIC is in x2APIC mode already. Left out: the xAPIC page stays
- * accessible to the VMM in x2APIC mode; INIT and start-up IPIs are reported and not sent.
+ * accessible to the VMM in x2APIC mode, and INIT or start-up IPIs sent through it are not seen.
  */
 #include "sim/machine/apic.h"
+#include "sim/machine/ap.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/log.h"
 
@@ -36,10 +37,22 @@ enum {
     REG_SELF_IPI = 0x3f,
 };
 
-#define ICR_MODE(low) ((low) >> 8 & 7)
-#define ICR_MODE_INIT 5
-#define ICR_MODE_SIPI 6
-#define ICR_SELF      0x00040000u
+#define LVT_MASKED         0x00010000u
+#define SVR_AT_RESET       0xffu
+#define ICR_MODE(low)      ((low) >> 8 & 7)
+#define ICR_MODE_NMI       4
+#define ICR_MODE_INIT      5
+#define ICR_MODE_SIPI      6
+#define ICR_LOGICAL        0x00000800u
+#define ICR_PENDING        0x00001000u
+#define ICR_ASSERT         0x00004000u
+#define ICR_LEVEL          0x00008000u
+#define ICR_SHORTHAND(low) ((low) >> 18 & 3)
+#define ICR_SELF           0x00040000u
+#define ALL_CPUS           0xffffffffu
+#define ICR_POLLS_MAX      1000000
+
+enum shorthand { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 
 static u64 page_at(unsigned reg)
 {
@@ -59,11 +72,35 @@ static u32 apic_read(struct cpu *cpu, unsigned reg)
     return cpu->x2apic_native ? (u32)cpu_rdmsr(MSR_X2APIC_FIRST + reg) : page_read(reg);
 }
 
+static void apic_write(struct cpu *cpu, unsigned reg, u32 value)
+{
+    if (cpu->x2apic_native)
+        cpu_wrmsr(MSR_X2APIC_FIRST + reg, value);
+    else
+        page_write(reg, value);
+}
+
 void apic_init(struct cpu *cpu)
 {
     cpu->x2apic_native = cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD;
     cpu->x2apic = cpu->x2apic_native;
-    cpu->apic_id = cpu->x2apic_native ? apic_read(cpu, REG_ID) : page_read(REG_ID) >> 24;
+}
+
+u32 apic_own_id(void)
+{
+    if (cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD)
+        return (u32)cpu_rdmsr(MSR_X2APIC_FIRST + REG_ID);
+    return page_read(REG_ID) >> 24;
+}
+
+/* What INIT does to an APIC: the mode stays, everything else as at reset. SDM vol. 3, "x2APIC states". */
+void apic_reset(struct cpu *cpu)
+{
+    for (unsigned reg = REG_LVT_TIMER; reg <= REG_LVT_ERROR; reg++)
+        apic_write(cpu, reg, LVT_MASKED);
+    apic_write(cpu, REG_TIMER_INITIAL, 0);
+    apic_write(cpu, REG_TPR, 0);
+    apic_write(cpu, REG_SVR, SVR_AT_RESET);
 }
 
 u64 apic_base_read(struct cpu *cpu)
@@ -113,20 +150,76 @@ bool apic_read_msr(struct cpu *cpu, u32 msr, u64 *value)
     return true;
 }
 
+static void send(struct cpu *cpu, u32 low, u32 dest)
+{
+    if (cpu->x2apic_native) {
+        cpu_wrmsr(MSR_X2APIC_FIRST + REG_ICR, low | (u64)dest << 32);
+        return;
+    }
+    for (unsigned i = 0; i < ICR_POLLS_MAX && page_read(REG_ICR) & ICR_PENDING; i++)
+        ;
+    page_write(REG_ICR_HIGH, (dest > 0xff ? 0xff : dest) << 24);
+    page_write(REG_ICR, low);
+}
+
+void apic_send_nmi(struct cpu *cpu, u32 dest)
+{
+    send(cpu, ICR_MODE_NMI << 8 | ICR_ASSERT, dest);
+}
+
+void apic_send_init(struct cpu *cpu, u32 dest)
+{
+    send(cpu, ICR_MODE_INIT << 8 | ICR_ASSERT | ICR_LEVEL, dest);
+    send(cpu, ICR_MODE_INIT << 8 | ICR_LEVEL, dest);
+}
+
+void apic_send_startup(struct cpu *cpu, u32 dest, u8 vector)
+{
+    send(cpu, ICR_MODE_SIPI << 8 | ICR_ASSERT | vector, dest);
+}
+
+/* Does an IPI of the VMM go to this CPU? Logical x2APIC IDs: cluster above, one bit for each of its 16 CPUs below. */
+static bool is_meant(const struct cpu *from, const struct cpu *to, u32 low, u32 dest)
+{
+    switch (ICR_SHORTHAND(low)) {
+    case TO_SELF:
+        return to == from;
+    case TO_ALL:
+        return true;
+    case TO_OTHERS:
+        return to != from;
+    default:
+        break;
+    }
+    if (dest == ALL_CPUS)
+        return true;
+    return low & ICR_LOGICAL ? to->apic_id >> 4 == dest >> 16 && (dest >> (to->apic_id & 15) & 1) : to->apic_id == dest;
+}
+
+/* INIT, start-up and NMI are the platform's to deliver, one CPU after the other. Level-deasserted INIT does nothing. */
+static void deliver(struct cpu *from, u32 low, u32 dest)
+{
+    bool is_deassert = low & ICR_LEVEL && !(low & ICR_ASSERT);
+    for (unsigned i = 0; i < cpu_count() && !is_deassert; i++) {
+        struct cpu *to = cpu_at(i);
+        if (!is_meant(from, to, low, dest))
+            continue;
+        if (ICR_MODE(low) == ICR_MODE_INIT)
+            ap_init_ipi(from, to);
+        else if (ICR_MODE(low) == ICR_MODE_SIPI)
+            ap_startup_ipi(from, to, (u8)low);
+        else
+            ap_nmi_ipi(from, to);
+    }
+}
+
 static void send_ipi(struct cpu *cpu, u64 icr)
 {
     u32 low = (u32)icr, dest = (u32)(icr >> 32);
-    if (ICR_MODE(low) == ICR_MODE_INIT || ICR_MODE(low) == ICR_MODE_SIPI) {
-        sim_log("%s IPI to APIC %x not sent: the platform runs one CPU",
-                ICR_MODE(low) == ICR_MODE_INIT ? "INIT" : "start-up", dest);
-        return;
-    }
-    if (cpu->x2apic_native) {
-        cpu_wrmsr(MSR_X2APIC_FIRST + REG_ICR, icr);
-        return;
-    }
-    page_write(REG_ICR_HIGH, (dest > 0xff ? 0xff : dest) << 24);
-    page_write(REG_ICR, low);
+    if (ICR_MODE(low) >= ICR_MODE_NMI)
+        deliver(cpu, low, dest);
+    else
+        send(cpu, low, dest);
 }
 
 static bool is_read_only(unsigned reg)

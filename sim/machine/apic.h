@@ -7,8 +7,13 @@
 #define MSR_X2APIC_FIRST 0x800
 #define MSR_X2APIC_LAST  0x83f
 
-/* This CPU's APIC ID, and which mode the firmware left the APIC in. */
+/* The ID of the CPU that executes this. */
+u32 apic_own_id(void);
+
+/* On its own CPU: which mode the APIC was left in. */
 void apic_init(struct cpu *cpu);
+/* As INIT does. */
+void apic_reset(struct cpu *cpu);
 
 /* RDMSR and WRMSR of 800h to 83Fh; false where the architecture raises #GP. */
 bool apic_read_msr(struct cpu *cpu, u32 msr, u64 *value);
@@ -17,6 +22,11 @@ bool apic_write_msr(struct cpu *cpu, u32 msr, u64 value);
 /* IA32_APIC_BASE as the VMM sees it. */
 u64 apic_base_read(struct cpu *cpu);
 bool apic_base_write(struct cpu *cpu, u64 value);
+
+/* The platform's own IPIs, by the real APIC of this CPU. */
+void apic_send_nmi(struct cpu *cpu, u32 dest);
+void apic_send_init(struct cpu *cpu, u32 dest);
+void apic_send_startup(struct cpu *cpu, u32 dest, u8 vector);
 
 /* An interrupt waits in the APIC that its priorities would let through. */
 bool apic_has_deliverable(struct cpu *cpu);

@@ -6,7 +6,7 @@
 #define NUMBERS_MAX 3
 
 static struct sim_config config = {
-    .cpus = 1,
+    .packages = 1,
     .hkids = 32,
     .module_present = true,
     .tlb_4k = 1 << 14,
@@ -31,7 +31,7 @@ struct key {
 
 /* clang-format off */
 static const struct key keys[] = {
-    {"cpus",           NUMBER, &config.cpus,           1, 1, {0}},
+    {"packages",       NUMBER, &config.packages,       1, 2, {0}},
     {"hkids",          NUMBER, &config.hkids,          2, 63, {0}},
     {"module",         FLAG,   &config.module_present, 0, 1, {"absent", "present"}},
     {"strict",         FLAG,   &config.strict,         0, 1, {"0", "1"}},
@@ -46,6 +46,8 @@ static const struct key keys[] = {
     {"module_minor",   NUMBER, &config.module_minor,   5, 5, {0}},
     {"module_update",  NUMBER, &config.module_update,  0, 999, {0}},
     {"interrupt_every", NUMBER, &config.interrupt_every, 0, 1 << 30, {0}},
+    {"cpu_dead",       NUMBER, &config.cpu_dead,       1, 63, {0}},
+    {"kick_lost",      NUMBER, &config.kick_lost,      1, 63, {0}},
     {"cmr_hole",       LIST,   &config.cmr_holes,      4096, 2, {"base", "bytes"}},
     {"latency",        LIST,   &config.latencies,      1, 2, {"leaf", "cycles"}},
     {"fault",          LIST,   &config.faults,         1, 3, {"leaf", "n", "status"}},

@@ -12,8 +12,8 @@ struct config_list {
 };
 
 struct sim_config {
-    u32 cpus;  /* CPUs shown to the VMM: only 1 works today */
-    u32 hkids; /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
+    u32 packages; /* that the CPUs are shown in */
+    u32 hkids;    /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
     bool module_present;
     bool strict; /* stop at the first access to memory that is not the VMM's */
     /* Entries of a TD vCPU's software TLB per page size; at least what one instruction needs. */
@@ -26,6 +26,8 @@ struct sim_config {
 
     /* Conditions that a VMM meets on a server and has to be ready for. */
     u32 interrupt_every; /* each n-th time that the module looks for a waiting interrupt it finds one; 0: only real ones */
+    u32 cpu_dead;        /* this CPU does not start; 0: all do */
+    u32 kick_lost;       /* interrupts do not take a TD out on this CPU; 0: everywhere they do */
     struct config_list cmr_holes; /* base, bytes: no convertible memory there */
     struct config_list latencies; /* leaf, cycles: how much longer each SEAMCALL of this leaf takes */
     struct config_list faults; /* leaf, n, status: the nth SEAMCALL of this leaf, from 1, answers so and does nothing */

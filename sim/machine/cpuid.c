@@ -31,7 +31,28 @@ static void features_1(const struct cpu *cpu, u32 out[4])
     out[ECX] &= ~(BIT(17) | BIT(24) | BIT(27) | BIT(15)); /* PCID, TSC deadline, OSXSAVE, PDCM */
     if (cpu->vmm->cr4 & CR4_OSXSAVE)
         out[ECX] |= BIT(27);
-    out[EBX] = (out[EBX] & 0x00ffffff) | cpu->apic_id << 24;
+    u32 in_package = 1u << cpu_package_shift();
+    out[EBX] = (out[EBX] & 0xffff) | in_package << 16 | cpu->apic_id << 24;
+    out[EDX] = (out[EDX] & ~BIT(28)) | (in_package > 1 ? BIT(28) : 0); /* HTT: the field above counts */
+}
+
+/* Caches: the last level is a package's, the others one core's; a core has one thread. */
+static void caches(u32 out[4])
+{
+    u32 in_package = 1u << cpu_package_shift(), level = out[EAX] >> 5 & 7;
+    if (!(out[EAX] & 0x1f))
+        return;
+    out[EAX] = (out[EAX] & 0x3fff) | (level >= 3 ? in_package - 1 : 0) << 14 | (in_package - 1) << 26;
+}
+
+/* SDM vol. 2, CPUID leaf 1FH: one thread a core, the rest of the x2APIC ID below the shift numbers a package's cores. */
+static void topology(const struct cpu *cpu, u32 subleaf, u32 out[4])
+{
+    set(out, 0, 0, subleaf, cpu->apic_id);
+    if (subleaf == 0)
+        set(out, 0, 1, 1u << 8, cpu->apic_id);
+    else if (subleaf == 1)
+        set(out, cpu_package_shift(), cpu_package_size(cpu->lp.package), 1 | 2u << 8, cpu->apic_id);
 }
 
 static void features_7(const struct cpu *cpu, u32 subleaf, u32 out[4])
@@ -103,10 +124,12 @@ static void basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         break;
     case 0x0b:
     case 0x1f:
-        cpu_raw_cpuid(0x0b, subleaf, out);
+        topology(cpu, subleaf, out);
+        break;
+    case 4:
+        caches(out);
         break;
     case 2:
-    case 4:
     case 5:
     case 6:
     case 0x0d:

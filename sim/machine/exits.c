@@ -1,5 +1,6 @@
 /* Exits of the VMM, and the upkeep around them. */
 #include "sim/machine/exits.h"
+#include "sim/machine/ap.h"
 #include "sim/machine/cpuid.h"
 #include "sim/machine/guard.h"
 #include "sim/machine/guest.h"
@@ -12,6 +13,7 @@
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/selftest.h"
+#include "sim/machine/shoot.h"
 #include "sim/machine/vmx.h"
 
 #define ASID_VMM           1
@@ -28,8 +30,8 @@
 #define OPCODE_MOV_TO_CR   0x22
 #define HYPERVISOR_LEAF    0x40000000
 
-static u64 image_base, image_bytes;
-static void *msr_map, *io_map;
+static u64 image_base, image_bytes; /* of the core's image; no bytes once it is hidden */
+static void *msr_map, *io_map;      /* for all CPUs; constant after start */
 
 void exits_set_image(u64 base, u64 bytes)
 {
@@ -48,7 +50,8 @@ void exits_init(struct cpu *cpu)
     if (selftest_quirks()->cr_reads_are_cr0s)
         v->intercept_cr_read |= VMCB_CR(0);
     v->intercept_exceptions = 1u << VECTOR_UD;
-    v->intercept_1 = SVM_INTERCEPT_CPUID | SVM_INTERCEPT_MSR | SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_SHUTDOWN;
+    v->intercept_1 =
+        SVM_INTERCEPT_NMI | SVM_INTERCEPT_CPUID | SVM_INTERCEPT_MSR | SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_SHUTDOWN;
     v->intercept_2 = SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL | SVM_INTERCEPT_VMLOAD | SVM_INTERCEPT_VMSAVE |
                      SVM_INTERCEPT_STGI | SVM_INTERCEPT_CLGI | SVM_INTERCEPT_SKINIT;
     v->iopm = (u64)io_map;
@@ -156,11 +159,12 @@ static void nested_fault(struct cpu *cpu)
 /* The first look at the hypervisor's name from outside the core's image shows that nobody will return into it any more. */
 static void hide_image(const struct cpu *cpu)
 {
-    bool inside = cpu->vmm->rip - image_base < image_bytes;
-    if (!image_bytes || inside || (u32)cpu->vmm->rax != HYPERVISOR_LEAF)
+    u64 bytes = __atomic_load_n(&image_bytes, __ATOMIC_RELAXED);
+    bool inside = cpu->vmm->rip - image_base < bytes;
+    if (!bytes || inside || (u32)cpu->vmm->rax != HYPERVISOR_LEAF)
         return;
-    guard_hide(image_base, image_bytes);
-    image_bytes = 0;
+    if (__atomic_exchange_n(&image_bytes, 0, __ATOMIC_RELAXED))
+        guard_hide(image_base, bytes);
 }
 
 _Noreturn static void shut_down(struct cpu *cpu)
@@ -182,6 +186,16 @@ static void refused(struct cpu *cpu)
     guest_inject_error(cpu, VECTOR_GP, 0);
 }
 
+/* Taken by the core's own handler; it goes on to the VMM unless a shootdown or an INIT sent it. */
+static void nmi(struct cpu *cpu)
+{
+    svm_take_nmi();
+    if (shoot_take_nmi(cpu))
+        cpu->vmm->event_injection = VMCB_EVENT_VALID | VMCB_EVENT_NMI | VECTOR_NMI;
+    else
+        deliver_again(cpu->vmm);
+}
+
 static void answer(struct cpu *cpu)
 {
     struct vmcb *v = cpu->vmm;
@@ -191,6 +205,9 @@ static void answer(struct cpu *cpu)
         break;
     case VMEXIT_NPF:
         nested_fault(cpu);
+        break;
+    case VMEXIT_NMI:
+        nmi(cpu);
         break;
     case VMEXIT_CPUID:
         hide_image(cpu);
@@ -229,17 +246,27 @@ static void answer(struct cpu *cpu)
     }
 }
 
-_Noreturn void exits_loop(struct cpu *cpu)
+/* QEMU flushes at every VMRUN; a real CPU is told. */
+static void run_vmm(struct cpu *cpu)
 {
     struct vmcb *v = cpu->vmm;
+    v->tlb_control = shoot_enter(cpu, SHOOT_VMM);
+    exits_follow_control_registers(v);
+    svm_run(v, cpu->lp.vmm);
+    shoot_leave(cpu, SHOOT_VMM);
+    cpu->exits++;
+    v->event_injection = 0;
+}
+
+_Noreturn void exits_loop(struct cpu *cpu)
+{
     for (;;) {
-        v->tlb_control = npt_was_changed();
-        exits_follow_control_registers(v);
-        svm_run(v, cpu->lp.vmm);
-        cpu->exits++;
-        v->event_injection = 0;
-        v->int_state = 0; /* an instruction that is skipped ends the shadow of the one before it */
+        run_vmm(cpu);
+        if (vmcb_exit(cpu->vmm) != VMEXIT_NMI)
+            cpu->vmm->int_state = 0; /* an instruction that is skipped ends the shadow of the one before it */
         guard_exit(cpu);
         answer(cpu);
+        if (ap_init_is_due(cpu))
+            ap_wait_for_startup(cpu);
     }
 }

@@ -9,41 +9,53 @@
 #include "sim/machine/guard.h"
 #include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
+#include "sim/machine/lock.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
-#include "sim/machine/td/td.h"
+#include "sim/machine/shoot.h"
 #include "sim/module/platform.h"
 
 #define PAGE       4096ull
 #define STAND_INS  4 /* one instruction touches at most this many data pages */
 #define LOGGED_MAX 200
 
-/* Changed only by the CPU that executes the SEAMCALL or takes the fault; one byte a page, so no lock is needed for others. */
+/*
+ * One byte a page. Changed under `lock`, which is also held while the nested page table follows; read without it, for a page in
+ * use by a TD or the module does not change its state meanwhile.
+ */
 enum page_state { PLAIN, OWNED, SPOILT, HIDDEN };
 
+static struct lock lock; /* of all below that changes after guard_init() */
 static u8 *states;
 static u64 page_count;
 static bool any_spoilt;
 static u64 noise_key;
 static unsigned logged;
+static bool alias_used[1u << PLATFORM_KEYID_BITS]; /* a page is mapped under this shared KeyID */
 
 struct stand_in {
     u64 gpa;
     void *page;
 };
-static struct stand_in stand_ins[STAND_INS];
-static unsigned stand_in_next;
-static u64 last_rip;
+
+/* Of one CPU. */
+struct stand_ins {
+    struct stand_in of[STAND_INS];
+    unsigned next;
+    u64 last_rip;
+};
+static struct stand_ins stand_ins[MACHINE_CPUS_MAX];
 
 void guard_init(u64 top)
 {
     page_count = top / PAGE;
     states = pool_take((page_count + PAGE - 1) / PAGE);
-    for (unsigned i = 0; i < STAND_INS; i++)
-        stand_ins[i].page = pool_take(1);
+    for (unsigned cpu = 0; cpu < cpu_count(); cpu++)
+        for (unsigned i = 0; i < STAND_INS; i++)
+            stand_ins[cpu].of[i].page = pool_take(1);
     if (!cpu_rdrand(&noise_key))
         noise_key = cpu_rdtsc();
 }
@@ -59,10 +71,21 @@ static void set_states(u64 base, u64 bytes, enum page_state state)
         states[page] = state;
 }
 
+/* Under KeyID 0 and under each shared one that the VMM has used. */
+static void hide_all(u64 hpa, u64 bytes)
+{
+    npt_hide(hpa, bytes);
+    for (u64 key = 1; key < sizeof(alias_used); key++)
+        if (alias_used[key])
+            npt_hide(hpa | key << PLATFORM_KEYID_SHIFT, bytes);
+}
+
 void guard_hide(u64 base, u64 bytes)
 {
+    lock_take(&lock);
     set_states(base, bytes, HIDDEN);
-    npt_hide(base, bytes);
+    hide_all(base, bytes);
+    lock_give(&lock);
 }
 
 static bool is_owned_whole(u64 hpa, u64 bytes)
@@ -75,10 +98,12 @@ static bool is_owned_whole(u64 hpa, u64 bytes)
 
 void guard_own(u64 hpa, u64 bytes)
 {
-    if (is_owned_whole(hpa, bytes))
-        return;
-    set_states(hpa, bytes, OWNED);
-    npt_hide(hpa, bytes);
+    lock_take(&lock);
+    if (!is_owned_whole(hpa, bytes)) {
+        set_states(hpa, bytes, OWNED);
+        hide_all(hpa, bytes);
+    }
+    lock_give(&lock);
 }
 
 bool guard_has_poisoned(void)
@@ -138,13 +163,14 @@ static void release(u64 hpa)
 
 static void map_stand_in(struct cpu *cpu, u64 gpa, bool writable)
 {
-    struct stand_in *s = &stand_ins[stand_in_next++ % STAND_INS];
+    struct stand_ins *own = &stand_ins[cpu->index];
+    struct stand_in *s = &own->of[own->next++ % STAND_INS];
     if (s->gpa)
         npt_hide(s->gpa, PAGE);
     s->gpa = gpa;
     fill_with_noise(s->page, gpa);
     npt_map(gpa, (u64)s->page, writable);
-    last_rip = cpu->vmm->rip;
+    own->last_rip = cpu->vmm->rip;
 }
 
 static const char *owner_name(u64 hpa)
@@ -174,41 +200,60 @@ static void violation(struct cpu *cpu, u64 gpa, u64 info)
     if (info & NPF_WRITE && guard_is_owned(hpa)) {
         states[hpa / PAGE] = SPOILT;
         any_spoilt = true;
-        td_tlb_invept(cpu, TD_INVEPT_ALL); /* a TD's next access has to notice */
+        shoot_down(SHOOT_TD); /* a TD's next access has to notice */
     }
     map_stand_in(cpu, gpa & ~(PAGE - 1), info & NPF_WRITE);
 }
 
-bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
+/* An address with a KeyID; false: a device that the firmware put up there, or no RAM. */
+static bool keyed_fault(struct cpu *cpu, u64 gpa, u64 info)
 {
     u64 page = gpa & ~(PAGE - 1), hpa = platform_strip_key(page);
-    enum page_state state = state_of(hpa);
-    if (hpa != page) {
-        if (!memory_is_ram(hpa) || !platform_is_keyed(page))
-            return false;
-        if (platform_is_private_key(page) || state != PLAIN)
-            violation(cpu, gpa, info);
-        else
-            npt_map(page, hpa, true);
+    if (!memory_is_ram(hpa) || !platform_is_keyed(page))
+        return false;
+    if (platform_is_private_key(page) || state_of(hpa) != PLAIN) {
+        violation(cpu, gpa, info);
         return true;
     }
+    alias_used[page >> PLATFORM_KEYID_SHIFT] = true;
+    npt_map(page, hpa, true);
+    return true;
+}
+
+static bool fault(struct cpu *cpu, u64 gpa, u64 info)
+{
+    u64 page = gpa & ~(PAGE - 1);
+    if (platform_strip_key(page) != page)
+        return keyed_fault(cpu, gpa, info);
+    enum page_state state = state_of(page);
     if (state == PLAIN)
         return false;
-    if (state != HIDDEN && !module_uses_page(hpa))
-        release(hpa);
+    if (state != HIDDEN && !module_uses_page(page))
+        release(page);
     else
         violation(cpu, gpa, info);
     return true;
 }
 
+bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
+{
+    lock_take(&lock);
+    bool is_ours = fault(cpu, gpa, info);
+    lock_give(&lock);
+    return is_ours;
+}
+
 void guard_exit(struct cpu *cpu)
 {
-    if (!stand_in_next || (vmcb_exit(cpu->vmm) == VMEXIT_NPF && cpu->vmm->rip == last_rip))
+    struct stand_ins *own = &stand_ins[cpu->index];
+    if (!own->next || (vmcb_exit(cpu->vmm) == VMEXIT_NPF && cpu->vmm->rip == own->last_rip))
         return;
+    lock_take(&lock);
     for (unsigned i = 0; i < STAND_INS; i++)
-        if (stand_ins[i].gpa) {
-            npt_hide(stand_ins[i].gpa, PAGE);
-            stand_ins[i].gpa = 0;
+        if (own->of[i].gpa) {
+            npt_hide(own->of[i].gpa, PAGE);
+            own->of[i].gpa = 0;
         }
-    stand_in_next = 0;
+    own->next = 0;
+    lock_give(&lock);
 }

@@ -5,9 +5,10 @@
 #include "sim/machine/cpu.h"
 #include "sim/machine/insn.h"
 
-#define VECTOR_DB 1
-#define VECTOR_UD 6
-#define VECTOR_GP 13
+#define VECTOR_DB  1
+#define VECTOR_NMI 2
+#define VECTOR_UD  6
+#define VECTOR_GP  13
 
 static inline u64 *guest_gpr(struct cpu *cpu, unsigned number)
 {

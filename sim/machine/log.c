@@ -2,6 +2,7 @@
 #include "sim/machine/log.h"
 #include "sim/machine/cpu.h"
 #include "sim/machine/hw/cpu.h"
+#include "sim/machine/lock.h"
 #include "sim/format.h"
 
 #define COM1           0x3f8
@@ -9,7 +10,8 @@
 #define TRANSMIT_EMPTY 0x20
 #define WAIT_MAX       100000
 
-static bool guest_runs;
+static struct lock line_lock; /* a line is whole, whatever other CPUs have to say */
+static bool guest_runs;       /* set once, at start */
 
 void sim_log_guest_runs(void)
 {
@@ -33,9 +35,11 @@ static void put_line(const char *format, va_list args)
 {
     char line[256];
     sim_vformat(line, sizeof(line), format, args);
+    lock_take(&line_lock);
     put_text(guest_runs ? "\r\nsimtdx: " : "simtdx: ");
     put_text(line);
     put_text("\r\n");
+    lock_give(&line_lock);
 }
 
 void sim_log(const char *format, ...)

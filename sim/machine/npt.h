@@ -1,6 +1,6 @@
 /*
  * The VMM's nested page table: identity, in the largest pages that what is hidden allows. APM vol. 2, section 15.25. One table
- * for all CPUs.
+ * for all CPUs. A change is there for all of them when the call returns (shoot.h).
  */
 #ifndef SIM_MACHINE_NPT_H
 #define SIM_MACHINE_NPT_H
@@ -17,8 +17,5 @@ void npt_hide(u64 gpa, u64 bytes);
 
 /* One 4K page at `gpa`: `hpa`, writable or not. */
 void npt_map(u64 gpa, u64 hpa, bool writable);
-
-/* Changed since the last call: the next VMRUN has to flush. */
-bool npt_was_changed(void);
 
 #endif

@@ -27,10 +27,13 @@
 #define TSC_HZ_MIN            100000000
 #define TSC_HZ_UNKNOWN        1000000000
 
+/* Constant after start. */
 static struct plat_info info;
 static struct plat_range device_windows[DEVICE_WINDOWS_MAX];
 static unsigned device_window_count;
-static unsigned cache_block;
+
+/* One package's, by its number: how far the WBINVD has come that some CPU of it is at. */
+static unsigned cache_blocks[MACHINE_PACKAGES_MAX];
 
 /* TSC and counter of the timer at one moment, as near as one of a few tries came. */
 struct moment {
@@ -84,8 +87,8 @@ void platform_init(void)
         .keyid_shift = PLATFORM_KEYID_SHIFT,
         .keyid_bits = PLATFORM_KEYID_BITS,
         .first_private_hkid = (u16)((1u << PLATFORM_KEYID_BITS) - config->hkids),
-        .lp_count = config->cpus,
-        .package_count = 1,
+        .lp_count = cpu_count(),
+        .package_count = config->packages,
         .tsc_hz = measure_tsc_hz(),
         .ept_levels_max = config->ept_levels,
         .features0 = config->features0,
@@ -177,8 +180,8 @@ void plat_invept(struct seam_lp *lp, u64 eptp)
 
 bool plat_flush_cache_block(struct seam_lp *lp)
 {
-    cache_block = (cache_block + 1) % CACHE_BLOCKS;
-    if (cache_block)
+    unsigned done = __atomic_add_fetch(&cache_blocks[lp->package], 1, __ATOMIC_RELAXED);
+    if (done % CACHE_BLOCKS)
         return true;
     cpu_wbinvd();
     return false;

@@ -1,9 +1,11 @@
 /* The core's reserve: handed out from the bottom, single pages recycled through a list. */
 #include "sim/machine/pool.h"
+#include "sim/machine/lock.h"
 #include "sim/machine/log.h"
 
 #define PAGE 4096ull
 
+static struct lock lock; /* of `next` and the list; base and end are constant after start */
 static u64 base, end, next;
 static u64 *free_list; /* the first eight bytes of a free page point to the next one */
 
@@ -21,32 +23,47 @@ static void clear(void *page, u64 count)
         at[i] = 0;
 }
 
+/* NULL: there is not so much left. */
+static void *take(u64 count)
+{
+    lock_take(&lock);
+    void *taken = (end - next) / PAGE < count ? NULL : (void *)next;
+    if (taken)
+        next += count * PAGE;
+    lock_give(&lock);
+    return taken;
+}
+
 void *pool_take(u64 count)
 {
-    if ((end - next) / PAGE < count)
+    void *taken = take(count);
+    if (!taken)
         sim_stop("the platform's reserve of %lu MiB is used up: give the machine more memory",
                  (unsigned long)((end - base) >> 20));
-    void *taken = (void *)next;
-    next += count * PAGE;
     clear(taken, count);
     return taken;
 }
 
 void *pool_page(void)
 {
+    lock_take(&lock);
     u64 *page = free_list;
-    if (page) {
+    if (page)
         free_list = (u64 *)*page;
+    lock_give(&lock);
+    if (!page)
+        page = take(1);
+    if (page)
         clear(page, 1);
-        return page;
-    }
-    return next < end ? pool_take(1) : NULL;
+    return page;
 }
 
 void pool_give(void *page)
 {
+    lock_take(&lock);
     *(u64 **)page = free_list;
     free_list = page;
+    lock_give(&lock);
 }
 
 u64 pool_base(void)

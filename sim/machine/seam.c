@@ -15,14 +15,16 @@
 #define XSTATE_BV_AT  512
 #define AMX_TILES     (3ull << 17) /* would not fit into the page, and are not shown */
 
-/* Everything that the CPU can save; the VMM may have enabled less. */
+/* Everything that the CPU can save; the VMM may have enabled less. The same on all CPUs: found once. */
 static u64 extended_all(void)
 {
-    static u64 all;
+    static u64 found;
+    u64 all = __atomic_load_n(&found, __ATOMIC_RELAXED);
     u32 r[4];
     if (!all) {
         cpu_raw_cpuid(0xd, 0, r);
         all = (r[0] | (u64)r[3] << 32) & ~AMX_TILES;
+        __atomic_store_n(&found, all, __ATOMIC_RELAXED);
     }
     return all;
 }
@@ -79,7 +81,7 @@ static bool planned_fault(u64 leaf, u64 *status)
     const struct config_list *faults = &sim_config()->faults;
     bool hit = false;
     for (unsigned i = 0; i < faults->count; i++)
-        if (faults->lines[i][0] == leaf && ++calls[i] == faults->lines[i][1]) {
+        if (faults->lines[i][0] == leaf && __atomic_add_fetch(&calls[i], 1, __ATOMIC_RELAXED) == faults->lines[i][1]) {
             *status = faults->lines[i][2];
             hit = true;
         }

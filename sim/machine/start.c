@@ -5,9 +5,10 @@
  */
 #include <efi.h>
 
+#include "sim/machine/ap.h"
 #include "sim/machine/apic.h"
 #include "sim/machine/config.h"
-#include "sim/machine/cpu.h"
+#include "sim/machine/cpus.h"
 #include "sim/machine/exits.h"
 #include "sim/machine/guard.h"
 #include "sim/machine/log.h"
@@ -22,21 +23,12 @@
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/tables.h"
 
-#define PAGE         4096ull
-#define GIB          (1ull << 30)
-#define SEAMRR_UNIT  (32ull << 20) /* granularity of IA32_SEAMRR_PHYS_BASE and _MASK */
-#define STACK_PAGES  16
-#define MSR_EFER     0xc0000080
-#define MSR_HSAVE_PA 0xc0010117
-#define EFER_NXE     (1ull << 11)
-#define MAP_SLACK    8 /* descriptors that the allocation of the map itself may add */
-
-static struct cpu cpus[MACHINE_CPUS_MAX];
-
-struct cpu *cpu_this(void)
-{
-    return &cpus[0];
-}
+#define PAGE        4096ull
+#define GIB         (1ull << 30)
+#define SEAMRR_UNIT (32ull << 20) /* granularity of IA32_SEAMRR_PHYS_BASE and _MASK */
+#define STACK_PAGES 16
+#define MSR_EFER    0xc0000080
+#define MAP_SLACK   8 /* descriptors that the allocation of the map itself may add */
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
@@ -153,6 +145,59 @@ static EFI_STATUS learn_memory(EFI_BOOT_SERVICES *boot)
     return ok ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
 }
 
+/* --- CPUs ------------------------------------------------------------------------------------------------------------- */
+
+#define TRAMPOLINE_BELOW  0x9ffffull /* the end of conventional memory */
+#define PROCESSOR_ENABLED 2u
+
+/* UEFI PI specification, volume 2, "MP services protocol"; the first two of its functions. */
+struct mp_services {
+    EFI_STATUS(EFIAPI *count)(struct mp_services *this, UINTN *all, UINTN *enabled);
+    EFI_STATUS(EFIAPI *info)(struct mp_services *this, UINTN number, void *info);
+};
+struct mp_info {
+    UINT64 apic_id;
+    UINT32 flags;
+    UINT32 location[16]; /* three are filled in, newer firmware may fill in more */
+};
+
+/* APIC IDs of the other CPUs behind the own one; what has no such protocol has one CPU. */
+static unsigned list_cpus(EFI_BOOT_SERVICES *boot, u32 *apic_ids)
+{
+    EFI_GUID guid = {0x3fdda605, 0xa76e, 0x4f46, {0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08}};
+    struct mp_services *mp;
+    struct mp_info info;
+    UINTN all = 0, enabled;
+    unsigned count = 1;
+    if (EFI_ERROR(boot->LocateProtocol(&guid, NULL, (void **)&mp)) || EFI_ERROR(mp->count(mp, &all, &enabled)))
+        return 1;
+    for (UINTN i = 0; i < all; i++) {
+        if (EFI_ERROR(mp->info(mp, i, &info)) || !(info.flags & PROCESSOR_ENABLED) || info.apic_id == apic_ids[0])
+            continue;
+        if (count < MACHINE_CPUS_MAX)
+            apic_ids[count] = (u32)info.apic_id;
+        count++;
+    }
+    return count;
+}
+
+static EFI_STATUS learn_cpus(EFI_BOOT_SERVICES *boot, u64 *trampoline)
+{
+    u32 apic_ids[MACHINE_CPUS_MAX] = {apic_own_id()};
+    unsigned count = list_cpus(boot, apic_ids);
+    EFI_PHYSICAL_ADDRESS page = TRAMPOLINE_BELOW;
+    EFI_STATUS status = boot->AllocatePages(AllocateMaxAddress, EfiReservedMemoryType, 1, &page);
+    if (EFI_ERROR(status)) {
+        sim_log("the firmware has no page below 1 MiB for the start of other CPUs");
+        return status;
+    }
+    if (count > MACHINE_CPUS_MAX)
+        sim_log("%u CPUs: %u of them are used, which is all that the platform can", count, MACHINE_CPUS_MAX);
+    cpus_init(apic_ids, count < MACHINE_CPUS_MAX ? count : MACHINE_CPUS_MAX, sim_config()->packages);
+    *trampoline = page;
+    return EFI_SUCCESS;
+}
+
 /* --- the machine ------------------------------------------------------------------------------------------------------- */
 
 /* The core's own view: all of RAM and the devices below 4 GiB, identity, 1G pages. */
@@ -207,24 +252,23 @@ static void copy_state(struct cpu *cpu)
     svm_vmsave(v);
 }
 
-static void init_cpu(struct cpu *cpu, u32 index)
+/* What a CPU needs of memory; the rest it does itself when it comes up. */
+static void init_cpu(struct cpu *cpu)
 {
-    cpu->index = cpu->lp.index = index;
     cpu->vmm = pool_take(1);
-    cpu->host_save = pool_take(1);
     cpu->fpu = pool_take(1);
     cpu->stack_top = (u8 *)pool_take(STACK_PAGES) + STACK_PAGES * PAGE;
-    cpu_wrmsr(MSR_HSAVE_PA, (u64)cpu->host_save);
-    apic_init(cpu);
+    exits_init(cpu);
+    td_init(cpu);
 }
 
-static u64 core_root;
+static u64 core_root; /* constant after start */
 
 _Noreturn static void run(void)
 {
-    struct cpu *cpu = cpu_this();
+    struct cpu *cpu = cpu_at(0);
     cpu_set_cr3(core_root);
-    traps_load();
+    traps_load(cpu->gdt);
     exits_loop(cpu);
 }
 
@@ -234,20 +278,21 @@ static void describe(void)
     u64 bytes = 0;
     for (unsigned i = 0; i < info->cmr_count; i++)
         bytes += info->cmrs[i].bytes;
-    sim_log("TDX platform: %u CPU, %u private KeyIDs from %u, %lu MiB convertible in %u ranges, module %u.%u.%02u%s, "
+    sim_log("TDX platform: %u CPU%s in %u package%s, %u private KeyIDs from %u, %lu MiB convertible in %u ranges, "
+            "module %u.%u.%02u%s, "
             "SEAMRR %lx + %lu MiB, TSC %lu MHz",
-            info->lp_count, sim_config()->hkids, info->first_private_hkid, (unsigned long)(bytes >> 20),
-            info->cmr_count, info->module_major, info->module_minor, info->module_update,
-            sim_config()->module_present ? "" : " absent", (unsigned long)pool_base(),
-            (unsigned long)(pool_bytes() >> 20), (unsigned long)(info->tsc_hz / 1000000));
+            info->lp_count, info->lp_count == 1 ? "" : "s", info->package_count, info->package_count == 1 ? "" : "s",
+            sim_config()->hkids, info->first_private_hkid, (unsigned long)(bytes >> 20), info->cmr_count,
+            info->module_major, info->module_minor, info->module_update, sim_config()->module_present ? "" : " absent",
+            (unsigned long)pool_base(), (unsigned long)(pool_bytes() >> 20), (unsigned long)(info->tsc_hz / 1000000));
 }
 
 /* Everything that can still be refused. */
 static const char *prepare(const EFI_LOADED_IMAGE *loaded)
 {
-    struct cpu *cpu = cpu_this();
+    struct cpu *cpu = cpu_at(0);
     traps_init();
-    init_cpu(cpu, 0);
+    apic_init(cpu);
     const char *wrong = selftest_run();
     if (wrong)
         return wrong;
@@ -255,19 +300,20 @@ static const char *prepare(const EFI_LOADED_IMAGE *loaded)
     pci_find_high_windows();
     npt_init(1ull << PLATFORM_KEYID_SHIFT);
     guard_init(memory_top());
-    exits_init(cpu);
+    for (unsigned i = 0; i < cpu_count(); i++)
+        init_cpu(cpu_at(i));
     exits_set_image((u64)loaded->ImageBase, loaded->ImageSize);
-    td_init(cpu);
     module_reset();
     core_root = make_page_tables();
     return NULL;
 }
 
-static EFI_STATUS take_over(const EFI_LOADED_IMAGE *loaded)
+static EFI_STATUS take_over(const EFI_LOADED_IMAGE *loaded, u64 trampoline)
 {
-    struct cpu *cpu = cpu_this();
-    cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_SVME | EFER_NXE);
-    svm_clgi();
+    struct cpu *cpu = cpu_at(0);
+    for (unsigned i = 0; i < cpu_count(); i++)
+        cpu_at(i)->host_save = pool_take(1);
+    svm_enable(cpu->host_save);
     const char *wrong = prepare(loaded);
     if (wrong) {
         svm_stgi();
@@ -277,6 +323,8 @@ static EFI_STATUS take_over(const EFI_LOADED_IMAGE *loaded)
     }
     describe();
     guard_hide(pool_base(), pool_bytes());
+    ap_setup(trampoline, core_root);
+    guard_hide(trampoline, PAGE);
     copy_state(cpu);
     sim_log_guest_runs();
     svm_become_guest(&cpu->vmm->rip, &cpu->vmm->rsp, &cpu->vmm->rflags, cpu->stack_top, run);
@@ -298,9 +346,14 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     }
     if (!config_parse("simtdx.cfg", loaded->LoadOptions, loaded->LoadOptionsSize))
         return EFI_INVALID_PARAMETER;
-    status = learn_memory(boot);
+    u64 trampoline = 0;
+    status = learn_cpus(boot, &trampoline);
     if (!EFI_ERROR(status))
-        status = take_over(loaded);
+        status = learn_memory(boot);
+    if (!EFI_ERROR(status))
+        status = take_over(loaded, trampoline);
+    if (EFI_ERROR(status) && trampoline)
+        boot->FreePages(trampoline, 1);
     if (EFI_ERROR(status) && pool_bytes())
         boot->FreePages(pool_base(), pool_bytes() / PAGE);
     return status;

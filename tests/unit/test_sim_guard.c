@@ -22,6 +22,7 @@
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/td/td.h"
+#include "tests/unit/one_cpu.h"
 
 #define PAGE      4096ull
 #define RAM       0x10000000ull
@@ -30,7 +31,6 @@
 #define LIMIT     (1ull << 30)
 #define STEPS     100000
 
-static struct cpu cpu;
 static struct vmcb vmcb;
 static unsigned reports;
 static bool stopped;

@@ -24,6 +24,7 @@
 #include "sim/machine/pool.h"
 #include "sim/machine/selftest.h"
 #include "sim/machine/td/td.h"
+#include "tests/unit/one_cpu.h"
 #include "sim/module/platform.h"
 
 #define PAGE      4096ull
@@ -37,7 +38,7 @@
 
 /* --- the machine around the TD side ------------------------------------------------------------------------------------ */
 
-static struct cpu cpu;
+
 static struct vmcb vmm_vmcb;
 static struct td_vmcs *v;
 static u64 next_page, poisoned, closed, tsc;

@@ -22,6 +22,9 @@ void svm_vmsave(struct vmcb *vmcb);
  */
 void svm_become_guest(u64 *rip, u64 *rsp, u64 *rflags, void *stack_top, void (*entry)(void));
 
+/* SVM and no-execute on for this CPU; `host_save` is where VMRUN keeps the core's state. */
+void svm_enable(void *host_save);
+
 void svm_clgi(void);
 void svm_stgi(void);
 

@@ -9,9 +9,8 @@ void tables_load(const struct table_register *gdt, const struct table_register *
 extern const char traps_stubs[];
 void traps_report(const u64 frame[7]);
 
-u64 traps_nmi_count;
-static u64 gdt[3] = {0, 0x00af9b000000ffffull, 0x00cf93000000ffffull};
-static u64 idt[VECTORS][2];
+u64 traps_nmi_count;        /* of all CPUs; counted with a lock prefix */
+static u64 idt[VECTORS][2]; /* constant after traps_init() */
 
 void traps_init(void)
 {
@@ -23,10 +22,20 @@ void traps_init(void)
     }
 }
 
-void traps_load(void)
+void traps_load(u64 gdt[3])
 {
-    struct table_register g = {sizeof(gdt) - 1, (u64)gdt}, i = {sizeof(idt) - 1, (u64)idt};
+    struct table_register g = {3 * sizeof(u64) - 1, (u64)gdt}, i = {sizeof(idt) - 1, (u64)idt};
+    gdt[0] = 0;
+    gdt[1] = 0x00af9b000000ffffull; /* 64-bit code */
+    gdt[2] = 0x00cf93000000ffffull; /* data */
     tables_load(&g, &i);
+}
+
+u64 tables_gdt(void)
+{
+    struct table_register g;
+    __asm__ volatile("sgdt %0" : "=m"(g));
+    return g.base;
 }
 
 void traps_report(const u64 frame[7])

@@ -9,9 +9,11 @@ struct table_register {
     u64 base;
 } __attribute__((packed));
 
-/* Builds the tables once; each CPU then loads them. An exception of the core stops the machine with a report. */
+/* Builds the IDT once; each CPU then loads it and a GDT of its own. An exception of the core stops the machine with a report. */
 void traps_init(void);
-void traps_load(void);
+void traps_load(u64 gdt[3]);
+/* Where GDTR points to now. */
+u64 tables_gdt(void);
 
 /* What the firmware uses: GDT, IDT, and the selectors ES, CS, SS, DS. */
 void tables_store(struct table_register *gdt, struct table_register *idt, u16 selectors[4]);

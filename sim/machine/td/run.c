@@ -11,6 +11,7 @@
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
 #include "sim/machine/pool.h"
+#include "sim/machine/shoot.h"
 #include "sim/machine/td/td.h"
 #include "sim/machine/td/internal.h"
 
@@ -20,7 +21,7 @@
 void td_init(struct cpu *cpu)
 {
     cpu->td_state = pool_take((sizeof(struct td_cpu) + 4095) / 4096);
-    cpu->td_state->tables_left = (u32)(pool_bytes() / 4096 / TABLES_SHARE);
+    cpu->td_state->tables_left = (u32)(pool_bytes() / 4096 / TABLES_SHARE / cpu_count());
     td_vmcb_init(cpu);
 }
 
@@ -96,9 +97,14 @@ static enum td_next exception(struct cpu *cpu, unsigned vector)
     return td_leave_exception(cpu, vector, qualification, pushes_error_code(vector), (u32)cpu->td->exit_info_1);
 }
 
+/* A shootdown's alone is none of the TD's business. */
 static enum td_next nmi(struct cpu *cpu)
 {
     svm_take_nmi();
+    if (!shoot_take_nmi(cpu)) {
+        td_event_repeat(cpu);
+        return TD_RESUME;
+    }
     td_leave(cpu, REASON_EXCEPTION_NMI, 0);
     td_vmcs(cpu)->exit_intr_info = INTR_VALID | INTR_TYPE(INTR_NMI) | VECTOR_NMI;
     return TD_LEAVE;
@@ -215,10 +221,16 @@ static void flush_if_needed(struct cpu *cpu)
 
 static void run_once(struct cpu *cpu)
 {
+    if (shoot_enter(cpu, SHOOT_TD))
+        td_tlb_invept(cpu, TD_INVEPT_ALL);
     flush_if_needed(cpu);
     cpu->td->exit_int_info = 0;
     exits_follow_control_registers(cpu->td);
-    svm_run_interruptible(cpu->td, td_vmcs(cpu)->gpr);
+    if (sim_config()->kick_lost == cpu->index && cpu->index)
+        svm_run(cpu->td, td_vmcs(cpu)->gpr);
+    else
+        svm_run_interruptible(cpu->td, td_vmcs(cpu)->gpr);
+    shoot_leave(cpu, SHOOT_TD);
     cpu->td->event_injection = 0; /* what was not delivered is in exit_int_info now */
 }
 

@@ -1,0 +1,64 @@
+/* Shootdowns: see shoot.h. */
+#include "sim/machine/shoot.h"
+#include "sim/machine/apic.h"
+#include "sim/machine/log.h"
+
+#define WAITS_MAX 2000000000u /* turns: seconds on any machine */
+
+/* Counts up, never down. */
+static u64 generation[SHOOT_CHANNELS];
+
+/* `inside` first, then the look at the generation; shoot_down() does it the other way round, so one of the two sees the other. */
+bool shoot_enter(struct cpu *cpu, enum shoot_channel channel)
+{
+    struct shoot_state *state = &cpu->shoot[channel];
+    __atomic_store_n(&state->inside, true, __ATOMIC_SEQ_CST);
+    u64 now = __atomic_load_n(&generation[channel], __ATOMIC_SEQ_CST);
+    bool changed = state->seen != now;
+    __atomic_store_n(&state->seen, now, __ATOMIC_SEQ_CST);
+    return changed;
+}
+
+void shoot_leave(struct cpu *cpu, enum shoot_channel channel)
+{
+    __atomic_store_n(&cpu->shoot[channel].inside, false, __ATOMIC_SEQ_CST);
+}
+
+static bool runs_the_old(struct cpu *cpu, enum shoot_channel channel, u64 now)
+{
+    return __atomic_load_n(&cpu->shoot[channel].inside, __ATOMIC_SEQ_CST) &&
+           __atomic_load_n(&cpu->shoot[channel].seen, __ATOMIC_SEQ_CST) < now;
+}
+
+static void wait_for(struct cpu *cpu, enum shoot_channel channel, u64 now)
+{
+    for (u32 waits = 0; runs_the_old(cpu, channel, now); waits++) {
+        if (waits == WAITS_MAX)
+            sim_stop("broken: CPU %u does not leave its guest", cpu->index);
+        __builtin_ia32_pause();
+    }
+}
+
+void shoot_down(enum shoot_channel channel)
+{
+    struct cpu *self = cpu_this();
+    u64 now = __atomic_add_fetch(&generation[channel], 1, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        struct cpu *cpu = cpu_at(i);
+        if (cpu == self || !runs_the_old(cpu, channel, now))
+            continue;
+        __atomic_store_n(&cpu->shot, true, __ATOMIC_SEQ_CST);
+        apic_send_nmi(self, cpu->apic_id);
+    }
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_at(i) != self)
+            wait_for(cpu_at(i), channel, now);
+}
+
+/* NMIs collapse into one while one waits: the VMM's own is remembered beside it. */
+bool shoot_take_nmi(struct cpu *cpu)
+{
+    bool shot = __atomic_exchange_n(&cpu->shot, false, __ATOMIC_SEQ_CST);
+    bool sent = __atomic_exchange_n(&cpu->nmi_sent, false, __ATOMIC_SEQ_CST);
+    return sent || !shot;
+}

@@ -1,0 +1,144 @@
+/*
+ * Shootdowns with real threads as CPUs: each runs a guest that goes on using what it saw at its entry, as a TLB would, until an NMI
+ * takes it out. No guest may use a value that a shootdown has withdrawn once the shootdown has returned.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "sim/machine/apic.h"
+#include "sim/machine/log.h"
+#include "sim/machine/shoot.h"
+
+#define CPUS    4u
+#define CHANGES 2000u /* a shooting CPU makes so many */
+
+static struct cpu cpus[CPUS];
+static __thread unsigned self;
+static u32 nmis[CPUS];       /* pending, one at most */
+static u64 value, withdrawn; /* what translations lead to now; the last one that nobody may use any more */
+static u32 violations, done;
+
+struct cpu *cpu_this(void)
+{
+    return &cpus[self];
+}
+struct cpu *cpu_at(unsigned index)
+{
+    return &cpus[index];
+}
+unsigned cpu_count(void)
+{
+    return CPUS;
+}
+void apic_send_nmi(struct cpu *from, u32 dest)
+{
+    __atomic_store_n(&nmis[dest], 1, __ATOMIC_SEQ_CST);
+}
+void sim_log(const char *format, ...) {}
+_Noreturn void sim_stop(const char *format, ...)
+{
+    fprintf(stderr, "%s\n", format);
+    abort();
+}
+
+/* One stay in the guest: until an NMI, or for a while. */
+static void run_guest(struct cpu *cpu)
+{
+    (void)shoot_enter(cpu, SHOOT_VMM);
+    u64 cached = __atomic_load_n(&value, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < 200 && !__atomic_load_n(&nmis[cpu->index], __ATOMIC_SEQ_CST); i++) {
+        if (cached <= __atomic_load_n(&withdrawn, __ATOMIC_SEQ_CST))
+            __atomic_add_fetch(&violations, 1, __ATOMIC_RELAXED);
+        if (i % 16 == 0)
+            sched_yield();
+    }
+    shoot_leave(cpu, SHOOT_VMM);
+    if (__atomic_exchange_n(&nmis[cpu->index], 0, __ATOMIC_SEQ_CST))
+        (void)shoot_take_nmi(cpu);
+}
+
+static void *guest(void *arg)
+{
+    self = *(unsigned *)arg;
+    while (__atomic_load_n(&done, __ATOMIC_SEQ_CST) < 2)
+        run_guest(&cpus[self]);
+    return NULL;
+}
+
+/* Two of these at once: each in the core while it shoots, in a guest in between. */
+static void *shooter(void *arg)
+{
+    self = *(unsigned *)arg;
+    for (unsigned i = 0; i < CHANGES; i++) {
+        u64 old = __atomic_fetch_add(&value, 1, __ATOMIC_SEQ_CST);
+        shoot_down(SHOOT_VMM);
+        u64 seen = __atomic_load_n(&withdrawn, __ATOMIC_SEQ_CST);
+        while (seen < old &&
+               !__atomic_compare_exchange_n(&withdrawn, &seen, old, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            ;
+        run_guest(&cpus[self]);
+    }
+    __atomic_add_fetch(&done, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&done, __ATOMIC_SEQ_CST) < 2)
+        run_guest(&cpus[self]);
+    return NULL;
+}
+
+static void test_no_guest_uses_what_is_withdrawn(void **state)
+{
+    pthread_t threads[CPUS];
+    unsigned indexes[CPUS];
+
+    value = 1;
+    for (unsigned i = 0; i < CPUS; i++) {
+        cpus[i].index = cpus[i].apic_id = indexes[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? shooter : guest, &indexes[i]), 0);
+    }
+    for (unsigned i = 0; i < CPUS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(violations, 0);
+    assert_int_equal(withdrawn, 2 * CHANGES);
+}
+
+static void test_own_entry_sees_the_change(void **state)
+{
+    self = 0;
+    (void)shoot_enter(&cpus[0], SHOOT_TD);
+    shoot_leave(&cpus[0], SHOOT_TD);
+    assert_false(shoot_enter(&cpus[0], SHOOT_TD));
+    shoot_leave(&cpus[0], SHOOT_TD);
+    shoot_down(SHOOT_TD);
+    assert_true(shoot_enter(&cpus[0], SHOOT_TD));
+    shoot_leave(&cpus[0], SHOOT_TD);
+    assert_false(shoot_enter(&cpus[0], SHOOT_VMM)); /* channels are apart */
+    shoot_leave(&cpus[0], SHOOT_VMM);
+}
+
+static void test_whose_nmi(void **state)
+{
+    struct cpu *cpu = &cpus[1];
+
+    assert_true(shoot_take_nmi(cpu)); /* from a device: nobody here sent it */
+    cpu->shot = true;
+    assert_false(shoot_take_nmi(cpu));
+    cpu->shot = cpu->nmi_sent = true; /* two in one */
+    assert_true(shoot_take_nmi(cpu));
+    assert_false(cpu->shot || cpu->nmi_sent);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_guest_uses_what_is_withdrawn),
+        cmocka_unit_test(test_own_entry_sees_the_change),
+        cmocka_unit_test(test_whose_nmi),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
