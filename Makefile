@@ -66,8 +66,8 @@ BENCH_OBJ  := $(filter-out %/console/commands.o,$(VMM_OBJ)) $(call obj,vmm,$(BEN
 BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.c) tests/bench/model.c)
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
-# In a host process tests/host/ has log.c for the first two and hold.c for the third.
-HOST_REPLACED := kernel/log.c kernel/panic.c kernel/vm/kick.c
+# In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
+HOST_REPLACED := kernel/log.c kernel/panic.c kernel/cpus.c kernel/vm/kick.c
 HOSTVMM_OBJ := $(call obj,host,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC))
 HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
 HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))

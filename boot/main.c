@@ -64,14 +64,26 @@ static void find_rsdp(struct boot_env *env)
     }
 }
 
-/* A guard page, the stack, and pages for page tables, in one piece. NULL: no memory. */
+#define LOW_MEMORY_END 0x9ffffull    /* of conventional memory: where a CPU can start */
+#define TABLES_END     0xffffffffull /* CR3 of a CPU that starts has 32 bits */
+
+static bool take_below(struct boot_env *env, u64 end, u64 pages, u64 *at)
+{
+    *at = end;
+    return env->boot->AllocatePages(AllocateMaxAddress, EfiLoaderData, pages, at) == EFI_SUCCESS;
+}
+
+/* The trampoline's page; and a guard page, the stack, and pages for page tables, in one piece. NULL: no memory. */
 static void *take_pages(struct boot_env *env)
 {
     u64 at;
 
+    if (!take_below(env, LOW_MEMORY_END, 1, &at))
+        return NULL;
+    info.trampoline = (hpa_t){at};
     info.pool_pages = boot_pool_pages(env);
     u64 pages = 1 + STACK_PAGES + info.pool_pages;
-    if (info.pool_pages == 0 || env->boot->AllocatePages(AllocateAnyPages, EfiLoaderData, pages, &at) != EFI_SUCCESS)
+    if (info.pool_pages == 0 || !take_below(env, TABLES_END, pages, &at))
         return NULL;
     info.guard = (hpa_t){at};
     info.pool = (hpa_t){at + (1 + STACK_PAGES) * PAGE_BYTES};

@@ -4,6 +4,7 @@
 #include "drivers/hw/io.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
+#include "lib/log.h"
 
 #define MSR_APIC_BASE          0x1b
 #define APIC_BASE_ENABLE       BIT(11)
@@ -15,6 +16,8 @@
 #define REG_TPR           0x80
 #define REG_EOI           0xb0
 #define REG_SVR           0xf0
+#define REG_ICR           0x300
+#define REG_ICR_HIGH      0x310
 #define REG_LVT_TIMER     0x320
 #define REG_LVT_LINT0     0x350
 #define REG_LVT_LINT1     0x360
@@ -27,6 +30,15 @@
 #define LVT_PERIODIC BIT(17)
 #define LVT_NMI      (4u << 8)
 #define DIVIDE_16    3
+
+#define ICR_FIXED      0u
+#define ICR_NMI        (4u << 8)
+#define ICR_INIT       (5u << 8)
+#define ICR_STARTUP    (6u << 8)
+#define ICR_PENDING    BIT(12)
+#define ICR_ASSERT     BIT(14)
+#define ICR_OTHERS     (3u << 18)
+#define ICR_WAIT_READS 1000000u
 
 #define CPUID_1_EDX_APIC   BIT(9)
 #define CPUID_1_ECX_X2APIC BIT(21)
@@ -82,6 +94,42 @@ u32 apic_id(void)
 void apic_eoi(void)
 {
     reg_write(REG_EOI, 0);
+}
+
+/* The memory APIC holds one IPI until it is accepted; x2APIC has no such state. */
+static void send(u32 to, u32 command)
+{
+    u64 irq = cpu_irq_save();
+
+    if (x2 && !cpu_write_msr(MSR_X2APIC + REG_ICR / 16, (u64)to << 32 | command))
+        panic("the APIC refuses an IPI: to 0x%x, command 0x%x", to, command);
+    for (unsigned i = 0; !x2 && i < ICR_WAIT_READS && reg_read(REG_ICR) & ICR_PENDING; i++)
+        cpu_relax();
+    if (!x2) {
+        reg_write(REG_ICR_HIGH, to << 24);
+        reg_write(REG_ICR, command);
+    }
+    cpu_irq_restore(irq);
+}
+
+void apic_send_ipi(u32 to)
+{
+    send(to, ICR_FIXED | ICR_ASSERT | APIC_VECTOR_CALL);
+}
+
+void apic_send_init(u32 to)
+{
+    send(to, ICR_INIT | ICR_ASSERT);
+}
+
+void apic_send_startup(u32 to, hpa_t start)
+{
+    send(to, ICR_STARTUP | ICR_ASSERT | (u32)(start.raw >> PAGE_SHIFT));
+}
+
+void apic_send_nmi_to_others(void)
+{
+    send(0, ICR_OTHERS | ICR_NMI | ICR_ASSERT);
 }
 
 u32 apic_timer_measure(void (*wait)(u64 us), u64 us)

@@ -1,6 +1,6 @@
 /*
  * The local APIC of this CPU, in x2APIC mode where the CPU has it, else through its page in memory: the periodic
- * timer, end of interrupt. SDM vol. 3, chapter 11. Interrupts between CPUs come with SMP.
+ * timer, end of interrupt, interrupts to other CPUs. SDM vol. 3, chapter 11.
  */
 #ifndef DRIVERS_APIC_H
 #define DRIVERS_APIC_H
@@ -9,13 +9,21 @@
 #include "lib/err.h"
 
 #define APIC_VECTOR_TIMER    0x40
+#define APIC_VECTOR_CALL     0xf0
 #define APIC_VECTOR_SPURIOUS 0xff
 
-/* Enables the local APIC with the timer masked. ERR_PLATFORM: none. */
+/* Enables the local APIC of this CPU with the timer masked. ERR_PLATFORM: none. All CPUs get the same mode. */
 MUST_CHECK enum err apic_init(void);
 
 u32 apic_id(void);
 void apic_eoi(void);
+
+/* To the CPU with this APIC ID: APIC_VECTOR_CALL; INIT; SIPI with its vector the page at `start`, below 1 MiB. */
+void apic_send_ipi(u32 to);
+void apic_send_init(u32 to);
+void apic_send_startup(u32 to, hpa_t start);
+/* An NMI to all other CPUs. */
+void apic_send_nmi_to_others(void);
 
 /* Ticks of the timer (divided by 16) that pass while `wait(us)` waits; for calibration. */
 u32 apic_timer_measure(void (*wait)(u64 us), u64 us);

@@ -14,16 +14,17 @@ struct boot_info {
     const char *tdx_missing;                   /* what the platform lacks, NULL: nothing */
     struct phys_range memory[BOOT_RANGES_MAX]; /* free after boot services: sorted, page aligned, above 1 MiB */
     unsigned memory_count;
-    u64 memory_top; /* end of all memory, for the page tables */
-    hpa_t guard;    /* the page below the stack */
-    hpa_t pool;     /* pages for the page tables */
+    u64 memory_top;   /* end of all memory, for the page tables */
+    hpa_t trampoline; /* a page below 1 MiB, where other CPUs start */
+    hpa_t guard;      /* the page below the stack */
+    hpa_t pool;       /* pages for the page tables */
     u64 pool_pages;
     struct script_file *files;
     unsigned file_count;
 };
 
 /* Adds free memory to the list, which stays sorted and joined. What lies below 1 MiB is left alone: real-mode
- * structures of the firmware, and room for the trampoline of more CPUs. Ranges do not overlap. A range that finds no
+ * structures of the firmware. Ranges do not overlap. A range that finds no
  * room is lost memory, not an error. */
 void boot_info_add_memory(struct boot_info *info, hpa_t base, u64 bytes);
 

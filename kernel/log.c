@@ -21,8 +21,10 @@ void log_msg(enum log_level level, const char *fmt, ...)
     format_v(text, sizeof(text), fmt, args);
     va_end(args);
     u64 ms = time_us() / 1000;
+    print_begin();
     print("[%5llu.%03llu] %s: ", (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000),
           log_level_name(level));
     print_bytes(text, strlen(text));
     print_bytes("\n", 1);
+    print_end();
 }

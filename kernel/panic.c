@@ -7,7 +7,10 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 
+#include "drivers/apic.h"
+#include "kernel/cpus.h"
 #include "kernel/print.h"
+#include "kernel/time.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
 #include "lib/hw/cpu.h"
@@ -18,7 +21,10 @@
 #define PANIC_TEXT_BYTES    256
 #define LINE_BYTES          200
 
+#define STOP_WAIT_US 100000
+
 static _Atomic unsigned entered;
+static _Atomic u64 stopped_at[CPU_COUNT_MAX]; /* where the other CPUs were; 0: still under way */
 
 static void print_registers(const struct trap_frame *f)
 {
@@ -61,17 +67,52 @@ static void print_record(const struct trace_entry *e, void *arg)
     print("  %llu %s\n", (unsigned long long)e->tsc, line);
 }
 
+void panic_join(const struct trap_frame *frame)
+{
+    if (!entered)
+        return;
+    stopped_at[cpu_index()] = frame->rip;
+    cpu_halt();
+}
+
+static bool others_stopped(void)
+{
+    for (unsigned i = 0; i < cpus_count(); i++)
+        if (i != cpu_index() && cpus_state(i) != CPU_FAILED && !stopped_at[i])
+            return false;
+    return true;
+}
+
+/* One CPU panics; it stops the others, and one that panics meanwhile joins them. */
 static void guard(const char *what)
 {
     irq_disable();
-    if (atomic_fetch_add(&entered, 1) == 0)
-        return;
-    print("\npanic inside a panic: %s\n", what);
-    cpu_halt();
+    if (atomic_fetch_add(&entered, 1) != 0) {
+        print_break_lock();
+        print("\npanic inside a panic: %s\n", what);
+        cpu_halt();
+    }
+    if (cpus_count() > 1)
+        apic_send_nmi_to_others();
+    for (u64 from = time_us(); !others_stopped() && time_us() - from < STOP_WAIT_US;)
+        cpu_relax();
+    print_break_lock();
+}
+
+static void print_others(void)
+{
+    for (unsigned i = 0; i < cpus_count(); i++) {
+        if (i == cpu_index() || cpus_state(i) == CPU_FAILED)
+            continue;
+        print("CPU %u %s\n", i, stopped_at[i] ? "was at" : "does not stop");
+        if (stopped_at[i])
+            print_address(stopped_at[i]);
+    }
 }
 
 static _Noreturn void finish(void)
 {
+    print_others();
     print("newest trace records:\n");
     trace_enable(false);
     (void)trace_each(cpu_index(), PANIC_TRACE_RECORDS, print_record, NULL);

@@ -6,4 +6,7 @@
 
 _Noreturn void panic_trap(const struct trap_frame *frame, const char *what);
 
+/* By the NMI handler: where another CPU panics this one stops, and says where it was. */
+void panic_join(const struct trap_frame *frame);
+
 #endif

@@ -5,14 +5,50 @@
 
 #include "drivers/serial.h"
 #include "lib/format.h"
+#include "lib/hw/cpu.h"
+#include "lib/lock.h"
 #include "lib/string.h"
 
 #define PRINT_BYTES_MAX 512
+
+#define NOBODY 0u
+
+/* Who prints: a CPU's index and one. It may print in several pieces, and a handler of its own in between. */
+static struct spin lock;
+static _Atomic unsigned owner;
+static unsigned depth;
+
+void print_begin(void)
+{
+    unsigned self = cpu_index() + 1;
+
+    if (owner != self) {
+        spin_lock(&lock);
+        owner = self;
+    }
+    depth++;
+}
+
+void print_end(void)
+{
+    if (--depth)
+        return;
+    owner = NOBODY;
+    spin_unlock(&lock);
+}
+
+void print_break_lock(void)
+{
+    depth = 0;
+    owner = NOBODY;
+    lock = (struct spin){0};
+}
 
 void print_bytes(const char *text, size_t bytes)
 {
     size_t from = 0;
 
+    print_begin();
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] != '\n')
             continue;
@@ -21,6 +57,7 @@ void print_bytes(const char *text, size_t bytes)
         from = i + 1;
     }
     serial_write(text + from, bytes - from);
+    print_end();
 }
 
 void print(const char *fmt, ...)

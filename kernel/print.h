@@ -10,6 +10,12 @@
 void print(const char *fmt, ...) PRINTF_LIKE(1, 2); /* cut at 511 bytes */
 void print_bytes(const char *text, size_t bytes);
 
+/* What this CPU prints between the two is not interrupted by others. May nest. */
+void print_begin(void);
+void print_end(void);
+/* In a panic: whoever printed will not go on. */
+void print_break_lock(void);
+
 /* "1200 MiB", "4 KiB", "12 B": the largest unit that divides `bytes`. Returns `to`. */
 #define PRINT_SIZE_BYTES 24
 const char *print_size(char to[PRINT_SIZE_BYTES], u64 bytes);

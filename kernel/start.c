@@ -8,6 +8,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/console/command.h"
 #include "kernel/console/console.h"
+#include "kernel/cpus.h"
 #include "kernel/hw/paging.h"
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
@@ -21,15 +22,8 @@
 #include "lib/string.h"
 #include "mm/page.h"
 
-static struct cpu_local locals[1]; /* of the boot processor; more come with SMP */
 static const struct boot_info *boot;
-
-static void start_cpu(void)
-{
-    traps_init();
-    locals[0].index = 0;
-    cpu_set_local(&locals[0]);
-}
+static struct traps_tables first_tables; /* of CPU 0 */
 
 static void start_memory(void)
 {
@@ -39,6 +33,7 @@ static void start_memory(void)
         .pool_pages = boot->pool_pages,
         .uncached = acpi.lapic.raw != 0 ? acpi.lapic : HPA_NONE,
         .guard = boot->guard,
+        .trampoline = boot->trampoline,
     };
     enum err e = paging_init(&config);
 
@@ -53,25 +48,39 @@ static void start_interrupts(void)
 {
     enum err e = apic_init();
 
-    if (e == ERR_OK) {
-        locals[0].apic_id = apic_id();
+    if (e == ERR_OK)
         e = timer_init();
-    }
     if (e != ERR_OK)
         panic("no usable local APIC or timer: %s", err_text(e));
     irq_enable();
+}
+
+static enum err call_each(void (*work)(void *arg), void *arg)
+{
+    unsigned late;
+    enum err e = cpus_call_each(work, arg, &late);
+
+    if (e != ERR_OK)
+        log_msg(LOG_ERROR, "CPU %u (APIC id %u) does not answer", late, cpus_apic_id(late));
+    return e;
+}
+
+static void start_cpus(void)
+{
+    static const struct tdx_cpus cpus = {.each = call_each, .share = cpus_share, .count = cpus_count};
+
+    cpus_start();
+    tdx_set_cpus(&cpus);
 }
 
 static void banner(void)
 {
     char signature[HYPERVISOR_BYTES], size[PRINT_SIZE_BYTES];
 
-    print("\nSeptum " SEPTUM_VERSION ", a VMM for Intel TDX: %s free, %u CPU%s listed, TSC %llu kHz\n",
-          print_size(size, page_free_bytes()), acpi.cpu_count, acpi.cpu_count == 1 ? "" : "s",
+    print("\nSeptum " SEPTUM_VERSION ", a VMM for Intel TDX: %s free, %u of %u CPU%s, TSC %llu kHz\n",
+          print_size(size, page_free_bytes()), cpus_online(), cpus_count(), cpus_count() == 1 ? "" : "s",
           (unsigned long long)time_tsc_khz());
     print("hypervisor signature (CPUID 0x40000000): %s\n", hypervisor_signature(signature));
-    if (acpi.cpu_count > 1)
-        log_msg(LOG_WARN, "one of %u CPUs is used; the others wait for SMP support", acpi.cpu_count);
     if (boot->tdx_missing != NULL)
         log_msg(LOG_WARN, "no TDX here: %s", boot->tdx_missing);
 }
@@ -99,7 +108,7 @@ void kernel_start(void *boot_info)
 {
     boot = boot_info;
     boot_info_set(boot);
-    start_cpu();
+    traps_init(&first_tables);
     serial_init(SERIAL_COM1);
     log_set_level(boot->options.log);
     enum err e = acpi_init(boot->rsdp);
@@ -108,6 +117,7 @@ void kernel_start(void *boot_info)
         log_msg(LOG_WARN, "acpi: no usable tables (%s): no power-off, no list of CPUs", err_text(e));
     start_memory();
     start_interrupts();
+    start_cpus();
     if (trace_init() != ERR_OK)
         log_msg(LOG_WARN, "trace: no memory for the ring, nothing will be recorded");
     script_set_files(boot->files, boot->file_count);

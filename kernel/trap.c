@@ -4,6 +4,7 @@
 #include "drivers/apic.h"
 #include "drivers/serial.h"
 #include "kernel/console/console.h"
+#include "kernel/cpus.h"
 #include "kernel/panic.h"
 #include "lib/format.h"
 #include "lib/hw/fixup.h"
@@ -44,6 +45,10 @@ static void interrupt(struct trap_frame *frame)
         serial_poll();
         apic_eoi();
         return;
+    case APIC_VECTOR_CALL:
+        apic_eoi();
+        cpus_answer();
+        return;
     case APIC_VECTOR_SPURIOUS: /* has no EOI */
         return;
     default:
@@ -66,6 +71,7 @@ void trap_handle(struct trap_frame *frame)
     if (fix_up(frame))
         return;
     if (frame->vector == VECTOR_NMI) {
+        panic_join(frame);
         trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
         return;
     }

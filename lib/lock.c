@@ -20,6 +20,11 @@ void spin_lock(struct spin *s)
     }
 }
 
+bool spin_try(struct spin *s)
+{
+    return !atomic_exchange_explicit(&s->taken, 1, memory_order_acquire);
+}
+
 void spin_unlock(struct spin *s)
 {
     ASSERT(atomic_load_explicit(&s->taken, memory_order_relaxed));

@@ -14,6 +14,7 @@ struct rw_held { struct rwlock *lock; bool exclusive; };
 /* clang-format on */
 
 void spin_lock(struct spin *s);
+MUST_CHECK bool spin_try(struct spin *s); /* false: somebody has it */
 void spin_unlock(struct spin *s);
 
 MUST_CHECK struct rw_held rw_lock_shared(struct rwlock *l);

@@ -33,8 +33,7 @@ static void write_back(const struct td *td, hpa_t page)
         log_msg(LOG_ERROR, "PHYMEM.PAGE.WBINVD of %llx: %s", (unsigned long long)page.raw, tdx_status_name(a.status));
 }
 
-/* One call a 4K page. For a 1G page one WBINVD costs less than 262144 calls; it reaches this CPU's caches, and as
- * long as Septum runs TDs on one CPU no other cache holds lines of a TD. */
+/* One call a 4K page. For a 1G page a WBINVD on each CPU costs less than 262144 calls. */
 void flush_from_td(const struct td *td, hpa_t page, level_t level)
 {
     if (level_is(level, LEVEL_1G)) {

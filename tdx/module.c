@@ -49,17 +49,25 @@ static struct tdx_init_fault refused(enum tdx_leaf leaf, tdx_status_t status, co
 
 /* --- every CPU --------------------------------------------------------------------------------------------------- */
 
-static void (*each_cpu)(void (*work)(void *arg), void *arg);
+static const struct tdx_cpus *cpus; /* NULL: there is one */
 
-void tdx_set_each_cpu(void (*each)(void (*work)(void *arg), void *arg))
+void tdx_set_cpus(const struct tdx_cpus *all)
 {
-    each_cpu = each;
+    cpus = all;
 }
 
-void tdx_on_each_cpu(void (*work)(void *arg), void *arg)
+enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg)
 {
-    if (each_cpu)
-        each_cpu(work, arg);
+    if (cpus)
+        return cpus->each(work, arg);
+    work(arg);
+    return ERR_OK;
+}
+
+static void share(void (*work)(void *arg), void *arg)
+{
+    if (cpus)
+        cpus->share(work, arg);
     else
         work(arg);
 }
@@ -67,17 +75,23 @@ void tdx_on_each_cpu(void (*work)(void *arg), void *arg)
 /* Work that may fail on any CPU: the first fault is kept. `done` counts the CPUs where the call did something. */
 struct cpu_work {
     struct spin lock;
-    hpa_t (*take)(u64 bytes, u64 align);
     unsigned done;
     struct tdx_init_fault fault;
 };
 
 static void keep_fault(struct cpu_work *w, struct tdx_init_fault fault)
 {
+    fault.cpu = cpu_index();
     spin_lock(&w->lock);
     if (w->fault.err == ERR_OK)
         w->fault = fault;
     spin_unlock(&w->lock);
+}
+
+static struct tdx_init_fault on_each_cpu(void (*work)(void *arg), struct cpu_work *w)
+{
+    enum err e = tdx_on_each_cpu(work, w);
+    return e == ERR_OK || w->fault.err != ERR_OK ? w->fault : failed(e, "a CPU does not answer");
 }
 
 /* --- VMX operation ----------------------------------------------------------------------------------------------- */
@@ -114,25 +128,22 @@ static void vmxon_here(void *arg)
 {
     struct cpu_work *w = arg;
     unsigned cpu = cpu_index();
-    if (vmx_is_on[cpu])
-        return;
-    if (!regions[cpu]) {
-        hpa_t page = cpu == 0 ? HPA_NONE : w->take(PAGE_BYTES, PAGE_BYTES);
-        if (cpu != 0 && hpa_is(page, HPA_NONE)) {
-            keep_fault(w, failed(ERR_NO_MEMORY, "no memory for a VMXON region"));
-            return;
-        }
-        regions[cpu] = cpu == 0 ? (void *)first_region : phys_ptr(page);
-    }
-    if (!vmx_on_with(regions[cpu]))
+    if (!vmx_is_on[cpu] && !vmx_on_with(regions[cpu]))
         keep_fault(w, failed(ERR_PLATFORM, "VMXON fails on a CPU"));
 }
 
 static struct tdx_init_fault step_vmxon(const struct setup *s)
 {
-    struct cpu_work w = {.take = s->take, .fault = fine};
-    tdx_on_each_cpu(vmxon_here, &w);
-    return w.fault;
+    struct cpu_work w = {.fault = fine};
+    regions[0] = first_region;
+    for (unsigned cpu = 1; cpus && cpu < cpus->count(); cpu++) {
+        hpa_t page = regions[cpu] ? HPA_NONE : s->take(PAGE_BYTES, PAGE_BYTES);
+        if (!regions[cpu] && hpa_is(page, HPA_NONE))
+            return failed(ERR_NO_MEMORY, "no memory for a VMXON region");
+        if (!regions[cpu])
+            regions[cpu] = phys_ptr(page);
+    }
+    return on_each_cpu(vmxon_here, &w);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------------------- */
@@ -178,8 +189,7 @@ static void lp_init_here(void *arg)
 static struct tdx_init_fault step_lp_init(const struct setup *s)
 {
     struct cpu_work w = {.fault = fine};
-    tdx_on_each_cpu(lp_init_here, &w);
-    return w.fault;
+    return on_each_cpu(lp_init_here, &w);
 }
 
 static struct tdx_init_fault read_field(u64 field, u64 *value)
@@ -316,7 +326,9 @@ static hpa_t write_tdmr_list(void)
 /* No cache may hold a modified line of memory that the module takes with another KeyID: WBINVD everywhere. */
 static struct tdx_init_fault step_config(const struct setup *s)
 {
-    tdx_on_each_cpu(flush_here, NULL);
+    enum err e = tdx_on_each_cpu(flush_here, NULL);
+    if (e != ERR_OK)
+        return failed(e, "a CPU does not answer");
     hpa_t list = write_tdmr_list();
     struct tdx_retry again = tdx_retry(TDH_SYS_CONFIG, list.raw);
     struct tdx_answer a;
@@ -344,28 +356,48 @@ static void key_config_here(void *arg)
     do
         a = tdh_sys_key_config();
     while (tdx_again(&again, a.status));
-    spin_lock(&w->lock);
-    w->done += tdx_is(a.status, TDX_SUCCESS);
-    bool all_done = w->done && tdx_is(a.status, TDX_SYS_KEY_CONFIG_NOT_PENDING);
-    spin_unlock(&w->lock);
-    if (!tdx_ok(a.status) && !all_done)
+    __atomic_fetch_add(&w->done, tdx_is(a.status, TDX_SUCCESS), __ATOMIC_RELAXED);
+    if (!tdx_ok(a.status))
         keep_fault(w, refused(TDH_SYS_KEY_CONFIG, a.status, "the module's own key cannot be set up"));
 }
 
+/* Judged when all CPUs are through: the one that came last may have found nothing left to do. */
 static struct tdx_init_fault step_key_config(const struct setup *s)
 {
     struct cpu_work w = {.fault = fine};
-    tdx_on_each_cpu(key_config_here, &w);
-    return w.fault;
+    struct tdx_init_fault f = on_each_cpu(key_config_here, &w);
+    return w.done && tdx_is(f.status, TDX_SYS_KEY_CONFIG_NOT_PENDING) ? fine : f;
+}
+
+/* --- TDMRs ------------------------------------------------------------------------------------------------------- */
+
+#define PROGRESS_BYTES (64 * GIB) /* a line each time so much is done */
+
+/* A CPU takes the next TDMR that nobody is at: the module works on several at once, on each for one CPU. */
+struct tdmr_work {
+    struct cpu_work work;
+    unsigned next;
+    u64 bytes, done, told; /* of all TDMRs; done so far; of which the log has told */
+};
+
+static void show_progress(struct tdmr_work *w, u64 bytes)
+{
+    u64 done = __atomic_add_fetch(&w->done, bytes, __ATOMIC_RELAXED);
+    u64 told = __atomic_load_n(&w->told, __ATOMIC_RELAXED);
+    if (done - told >= PROGRESS_BYTES && done < w->bytes &&
+        __atomic_compare_exchange_n(&w->told, &told, done, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        log_msg(LOG_INFO, "TDX memory: %llu of %llu GiB initialised", (unsigned long long)(done / GIB),
+                (unsigned long long)(w->bytes / GIB));
 }
 
 /* A GiB is usable as soon as it is done; nothing here needs one early. */
-static struct tdx_init_fault init_tdmr(const struct phys_range *tdmr)
+static struct tdx_init_fault init_tdmr(struct tdmr_work *w, const struct phys_range *tdmr)
 {
     u64 end = tdmr->base.raw + tdmr->bytes;
     u64 calls = tdmr->bytes / GIB * TDMR_INIT_CALLS_PER_GIB;
     struct tdx_tdmr_init_answer a = {.next = tdmr->base};
     while (a.next.raw < end && calls--) {
+        u64 before = a.next.raw;
         struct tdx_retry again = tdx_retry(TDH_SYS_TDMR_INIT, tdmr->base.raw);
         do
             a = tdh_sys_tdmr_init(tdmr->base);
@@ -374,16 +406,31 @@ static struct tdx_init_fault init_tdmr(const struct phys_range *tdmr)
             return fine;
         if (!tdx_ok(a.status))
             return refused(TDH_SYS_TDMR_INIT, a.status, "a TDMR cannot be initialised");
+        show_progress(w, a.next.raw - before);
     }
     return a.next.raw >= end ? fine : failed(ERR_TIMEOUT, "TDH.SYS.TDMR.INIT does not come to an end");
 }
 
+static void init_tdmrs_here(void *arg)
+{
+    struct tdmr_work *w = arg;
+    for (;;) {
+        unsigned i = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED);
+        if (i >= tdx_module.tdmr_count)
+            return;
+        struct tdx_init_fault f = init_tdmr(w, &tdx_module.tdmrs[i]);
+        if (f.err != ERR_OK)
+            keep_fault(&w->work, f);
+    }
+}
+
 static struct tdx_init_fault step_tdmr_init(const struct setup *s)
 {
-    struct tdx_init_fault f = fine;
-    for (unsigned i = 0; f.err == ERR_OK && i < tdx_module.tdmr_count; i++)
-        f = init_tdmr(&tdx_module.tdmrs[i]);
-    return f;
+    struct tdmr_work w = {.work = {.fault = fine}};
+    for (unsigned i = 0; i < tdx_module.tdmr_count; i++)
+        w.bytes += tdx_module.tdmrs[i].bytes;
+    share(init_tdmrs_here, &w);
+    return w.work.fault;
 }
 
 static struct tdx_init_fault (*const steps[])(const struct setup *s) = {
@@ -412,7 +459,7 @@ void tdx_module_forget(void)
     tdx_module = (struct tdx_module){0};
     scratch = HPA_NONE;
     steps_done = 0;
-    each_cpu = NULL;
+    cpus = NULL;
     memset(regions, 0, sizeof(regions));
     memset(vmx_is_on, 0, sizeof(vmx_is_on));
     tdx_hkids_forget();

@@ -47,16 +47,25 @@ keyed_hpa_t tdx_keyed(hpa_t page, hkid_t hkid);
 MUST_CHECK enum err tdx_detect(const char **missing);
 
 /*
- * How work gets to every CPU: the kernel's function, set once before tdx_module_init(); without it the VMM has one
- * CPU. `each` runs `work` on every CPU, one after another or at once, and returns when it has ended everywhere.
+ * How work gets to other CPUs: the kernel's functions, set once before tdx_module_init(); without them the VMM has one
+ * CPU.
  */
-void tdx_set_each_cpu(void (*each)(void (*work)(void *arg), void *arg));
+struct tdx_cpus {
+    unsigned (*count)(void); /* indexes that a CPU may have */
+    /* Runs short `work` on every CPU, one after another or at once, interrupts off; returns when it has ended
+     * everywhere. ERR_TIMEOUT: a CPU did not answer. */
+    enum err (*each)(void (*work)(void *arg), void *arg);
+    /* Runs long `work` on this CPU and those that have nothing else to do, at once; returns when all are through. */
+    void (*share)(void (*work)(void *arg), void *arg);
+};
+void tdx_set_cpus(const struct tdx_cpus *cpus);
 
 struct tdx_init_fault {
     enum err err;
     const char *what;
     const char *leaf;
     tdx_status_t status;
+    unsigned cpu; /* where a leaf that each CPU runs failed */
 };
 
 /*

@@ -20,8 +20,8 @@ void *tdx_module_scratch(void);
 void tdx_module_forget(void);
 void tdx_hkids_forget(void);
 
-/* Runs `work` on every CPU and waits for all of them. */
-void tdx_on_each_cpu(void (*work)(void *arg), void *arg);
+/* Runs `work` on every CPU, interrupts off, and waits for all of them. ERR_TIMEOUT: one did not answer. */
+MUST_CHECK enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg);
 
 /* What the TDMR layout is computed from, and what it comes to. */
 struct tdmr_limits {

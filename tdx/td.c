@@ -108,7 +108,8 @@ struct key_work {
     struct td *td;
     struct spin lock;
     unsigned done;
-    tdx_status_t bad;
+    tdx_status_t bad; /* of a CPU that failed; found_done: of one that had nothing left to do */
+    tdx_status_t found_done;
 };
 
 static void key_config_here(void *arg)
@@ -118,8 +119,9 @@ static void key_config_here(void *arg)
     REPEATED(status, TDH_MNG_KEY_CONFIG, w->td->tdr.raw, tdh_mng_key_config(w->td->tdr));
     spin_lock(&w->lock);
     w->done += tdx_is(status, TDX_SUCCESS);
-    bool all_done = w->done && tdx_is(status, TDX_LIFECYCLE_STATE_INCORRECT);
-    if (!tdx_ok(status) && !all_done)
+    if (tdx_is(status, TDX_LIFECYCLE_STATE_INCORRECT))
+        w->found_done = status;
+    else if (!tdx_ok(status))
         w->bad = status;
     spin_unlock(&w->lock);
 }
@@ -127,8 +129,11 @@ static void key_config_here(void *arg)
 static struct td_fault configure_key(struct td *td)
 {
     struct key_work w = {.td = td};
-    tdx_on_each_cpu(key_config_here, &w);
-    struct td_fault f = outcome(td, TDH_MNG_KEY_CONFIG, w.bad);
+    enum err e = tdx_on_each_cpu(key_config_here, &w);
+    if (e != ERR_OK)
+        return failed(e);
+    /* Judged when all are through: the last one to ask may have found nothing left to do. */
+    struct td_fault f = outcome(td, TDH_MNG_KEY_CONFIG, w.bad.raw || w.done ? w.bad : w.found_done);
     if (f.err == ERR_OK)
         td->state = TD_KEYED;
     return f;
@@ -334,7 +339,9 @@ static void flush_vcpus_here(void *arg)
 static struct td_fault flush_vcpus(struct td *td)
 {
     struct flush_work w = {.td = td};
-    tdx_on_each_cpu(flush_vcpus_here, &w);
+    enum err e = tdx_on_each_cpu(flush_vcpus_here, &w);
+    if (e != ERR_OK)
+        return failed(e);
     if (w.bad.raw)
         return outcome(td, w.leaf, w.bad);
     tdx_status_t status;
@@ -368,7 +375,9 @@ struct td_fault td_release_key(struct td *td)
     if (f.err != ERR_OK)
         return f;
     struct flush_work w = {.td = td};
-    tdx_on_each_cpu(write_back_here, &w);
+    enum err e = tdx_on_each_cpu(write_back_here, &w);
+    if (e != ERR_OK)
+        return failed(e);
     if (w.bad.raw)
         return outcome(td, w.leaf, w.bad);
     tdx_status_t status;

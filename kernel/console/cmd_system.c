@@ -1,9 +1,8 @@
 /* Commands about the machine and the console itself: help version mem cpus log script reboot poweroff. */
-#include "drivers/acpi.h"
-#include "drivers/apic.h"
 #include "drivers/power.h"
 #include "drivers/serial.h"
 #include "kernel/console/cmd.h"
+#include "kernel/cpus.h"
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
 #include "kernel/log_level.h"
@@ -83,22 +82,25 @@ void cmd_mem(struct command_call *c)
     json_end_object(j);
 }
 
+static const char *cpu_state_text(unsigned cpu)
+{
+    static const char *const names[] = {"starting", "idle", "working", "failed"};
+    return cpu == 0 ? "console" : names[cpus_state(cpu)];
+}
+
 void cmd_cpus(struct command_call *c)
 {
-    u32 self = apic_id();
-
-    for (unsigned i = 0; i < acpi.cpu_count; i++) {
-        const struct acpi_cpu *cpu = &acpi.cpus[i];
-        print("  APIC id %-4u %s%s\n", cpu->apic_id, cpu->enabled ? "enabled" : "not enabled",
-              cpu->apic_id == self ? ", in use" : "");
-    }
-    if (acpi.cpu_count > 1)
-        print("one CPU is in use; the others wait for SMP support\n");
+    for (unsigned i = 0; i < cpus_count(); i++)
+        print("  CPU %-3u APIC id %-4u %s\n", i, cpus_apic_id(i), cpu_state_text(i));
     struct json *j = reply_ok(c);
-    json_number(j, "used", 1);
+    json_number(j, "used", cpus_online());
     json_array(j, "apic_ids");
-    for (unsigned i = 0; i < acpi.cpu_count; i++)
-        json_number(j, NULL, acpi.cpus[i].apic_id);
+    for (unsigned i = 0; i < cpus_count(); i++)
+        json_number(j, NULL, cpus_apic_id(i));
+    json_end_array(j);
+    json_array(j, "states");
+    for (unsigned i = 0; i < cpus_count(); i++)
+        json_text(j, NULL, cpu_state_text(i));
     json_end_array(j);
 }
 

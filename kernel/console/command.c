@@ -17,6 +17,7 @@ static struct json *reply_begin(struct command_call *c, const char *name, bool o
     c->answered = true;
     c->failed = !ok;
     c->json = (struct json){.put = print_bytes};
+    print_begin(); /* one line, whatever other CPUs have to say: until reply_end() */
     print("@");
     json_object(&c->json, NULL);
     json_text(&c->json, "cmd", name);
@@ -36,6 +37,7 @@ static void reply_end(struct command_call *c)
 {
     json_end_object(&c->json);
     print("\n");
+    print_end();
 }
 
 struct json *reply_ok(struct command_call *c)

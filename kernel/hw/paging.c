@@ -4,6 +4,7 @@
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
+#include "mm/page.h"
 
 #define PTE_PRESENT       BIT(0)
 #define PTE_WRITE         BIT(1)
@@ -13,10 +14,11 @@
 #define PTE_NX            BIT(63)
 #define PTE_ADDRESS_MASK  BITS_MASK(12, 40)
 
-#define FLAGS_DATA      (PTE_PRESENT | PTE_WRITE | PTE_NX)
-#define FLAGS_TEXT      PTE_PRESENT
-#define FLAGS_REGISTERS (FLAGS_DATA | PTE_UNCACHED | PTE_WRITE_THROUGH)
-#define FLAGS_NONE      0
+#define FLAGS_DATA       (PTE_PRESENT | PTE_WRITE | PTE_NX)
+#define FLAGS_TEXT       PTE_PRESENT
+#define FLAGS_REGISTERS  (FLAGS_DATA | PTE_UNCACHED | PTE_WRITE_THROUGH)
+#define FLAGS_NONE       0
+#define FLAGS_TRAMPOLINE (PTE_PRESENT | PTE_WRITE)
 
 #define CPUID_EXT_EDX_1G BIT(26)
 #define MSR_EFER         0xc0000080
@@ -32,14 +34,19 @@ extern const char _etext[] __attribute__((visibility("hidden")));
 struct builder {
     u64 *root;
     hpa_t next;
-    u64 left;
+    u64 left;       /* pages of the pool */
+    bool may_alloc; /* behind it tables come from mm/page.h */
     bool has_1g;
 };
 
+static struct builder built; /* what the CPUs run on */
+
 static u64 *table_new(struct builder *b)
 {
+    hpa_t page;
+
     if (b->left == 0)
-        return NULL;
+        return b->may_alloc && page_alloc_zeroed(&page) == ERR_OK ? phys_ptr(page) : NULL;
     u64 *t = phys_ptr(b->next);
     memset(t, 0, PAGE_BYTES);
     b->next = hpa_add(b->next, PAGE_BYTES);
@@ -105,6 +112,7 @@ static enum err build(struct builder *b, const struct paging_config *c)
         {0, PAGE_BYTES, FLAGS_NONE},
         {(u64)_text, align_up((u64)_etext - (u64)_text, PAGE_BYTES), FLAGS_TEXT},
         {c->guard.raw, PAGE_BYTES, FLAGS_NONE},
+        {c->trampoline.raw, PAGE_BYTES, FLAGS_TRAMPOLINE},
         {c->uncached.raw, hpa_is(c->uncached, HPA_NONE) ? 0 : PAGE_BYTES, FLAGS_REGISTERS},
     };
 
@@ -144,5 +152,16 @@ enum err paging_init(const struct paging_config *c)
     __asm__ volatile("mov %0, %%cr3" ::"r"(phys_of(root).raw) : "memory");
     __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
     __asm__ volatile("mov %0, %%cr0" ::"r"(cr0 | CR0_WP) : "memory");
+    built = b;
+    built.may_alloc = true;
     return ERR_OK;
+}
+
+enum err paging_unmap(hpa_t page)
+{
+    enum err e = map_range(&built, page.raw, page.raw + PAGE_BYTES, FLAGS_NONE);
+
+    if (e == ERR_OK)
+        __asm__ volatile("invlpg (%0)" ::"r"(page.raw) : "memory");
+    return e;
 }

@@ -13,11 +13,16 @@ struct paging_config {
     u64 top;    /* everything below is mapped, at least 4 GiB */
     hpa_t pool; /* pages for tables: the VMM's for ever */
     u64 pool_pages;
-    hpa_t uncached; /* one page of registers (the local APIC), HPA_NONE: none */
-    hpa_t guard;    /* one page that must not be mapped */
+    hpa_t uncached;   /* one page of registers (the local APIC), HPA_NONE: none */
+    hpa_t guard;      /* one page that must not be mapped */
+    hpa_t trampoline; /* one page that other CPUs start in: writable, and no text of the image, but executable */
 };
 
 /* Builds the tables and switches to them. ERR_NO_MEMORY: the pool is too small, nothing is changed. */
 MUST_CHECK enum err paging_init(const struct paging_config *config);
+
+/* Takes one page of memory out of the tables, for good: a stack's guard. Only while no other CPU runs on them, or has
+ * touched the page. ERR_NO_MEMORY: no page for a table. */
+MUST_CHECK enum err paging_unmap(hpa_t page);
 
 #endif

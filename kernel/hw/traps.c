@@ -17,7 +17,6 @@
 #define IST_NMI           2
 #define IST_MACHINE_CHECK 3
 #define IST_PAGE_FAULT    4 /* the guard page: there is no stack left to push on */
-#define IST_STACK_BYTES   8192
 
 #define VECTOR_NMI           2
 #define VECTOR_DOUBLE_FAULT  8
@@ -54,6 +53,7 @@ struct __attribute__((packed)) tss {
     u16 zero3, io_map;
 };
 _Static_assert(sizeof(struct tss) == 104, "SDM vol. 3, figure 8-11");
+_Static_assert(sizeof(struct tss) == sizeof(((struct traps_tables *)0)->tss), "has room there");
 
 extern const u8 trap_stubs[VECTORS * STUB_BYTES];
 extern const char ImageBase[] __attribute__((visibility("hidden")));
@@ -61,9 +61,7 @@ extern const char _edata[] __attribute__((visibility("hidden")));
 void traps_load_gdt(const struct descriptor_pointer *gdtr, u16 code, u16 data, u16 tss);
 
 static struct gate idt[VECTORS] __attribute__((aligned(16)));
-static u64 gdt[5]; /* null, code, data, TSS in two */
-static struct tss tss;
-static u8 ist_stacks[4][IST_STACK_BYTES] __attribute__((aligned(16)));
+static bool is_built;
 
 static void gate_set(unsigned vector, u16 selector, u8 ist)
 {
@@ -77,13 +75,17 @@ static void gate_set(unsigned vector, u16 selector, u8 ist)
                                 .offset_high = (u32)(at >> 32)};
 }
 
-static void idt_load(u16 selector)
+static void idt_load(void)
 {
     struct descriptor_pointer p = {sizeof(idt) - 1, (u64)idt};
 
+    __asm__ volatile("lidt %0" ::"m"(p) : "memory");
+}
+
+static void idt_build(u16 selector)
+{
     for (unsigned v = 0; v < VECTORS; v++)
         gate_set(v, selector, 0);
-    __asm__ volatile("lidt %0" ::"m"(p) : "memory");
 }
 
 void traps_borrow(struct traps_saved *saved)
@@ -92,7 +94,8 @@ void traps_borrow(struct traps_saved *saved)
 
     __asm__ volatile("sidt %0" : "=m"(*saved));
     __asm__ volatile("mov %%cs, %0" : "=r"(cs));
-    idt_load(cs);
+    idt_build(cs);
+    idt_load();
 }
 
 void traps_give_back(const struct traps_saved *saved)
@@ -100,17 +103,18 @@ void traps_give_back(const struct traps_saved *saved)
     __asm__ volatile("lidt %0" ::"m"(*saved) : "memory");
 }
 
-static void gdt_build(void)
+static void gdt_build(struct traps_tables *t)
 {
-    u64 at = (u64)&tss;
+    struct tss *tss = (struct tss *)t->tss;
+    u64 at = (u64)tss, *gdt = t->gdt;
 
     gdt[1] = 0x00af9b000000ffff; /* 64-bit code, accessed */
     gdt[2] = 0x00cf93000000ffff; /* data, writable, accessed */
-    gdt[3] = (sizeof(tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
+    gdt[3] = (sizeof(*tss) - 1) | (at & 0xffffff) << 16 | 0x89ull << 40 | (at >> 24 & 0xff) << 56;
     gdt[4] = at >> 32;
-    for (unsigned i = 0; i < ARRAY_COUNT(ist_stacks); i++)
-        tss.ist[i] = (u64)(ist_stacks[i] + IST_STACK_BYTES);
-    tss.io_map = sizeof(tss);
+    for (unsigned i = 0; i < TRAPS_IST_COUNT; i++)
+        tss->ist[i] = (u64)(t->stacks[i] + TRAPS_IST_BYTES);
+    tss->io_map = sizeof(*tss);
 }
 
 /* Without CR4.MCE a machine check is a shutdown that says nothing. */
@@ -124,19 +128,28 @@ static void enable_machine_checks(void)
     __asm__ volatile("mov %0, %%cr4" ::"r"(cr4 | CR4_MCE) : "memory");
 }
 
-void traps_init(void)
+/* By the first CPU only: the others find it done. */
+static void build_shared(void)
 {
-    gdt_build();
-    struct descriptor_pointer p = {sizeof(gdt) - 1, (u64)gdt};
-    traps_load_gdt(&p, SELECTOR_CODE, SELECTOR_DATA, SELECTOR_TSS);
-    idt_load(SELECTOR_CODE);
+    idt_build(SELECTOR_CODE);
     gate_set(VECTOR_DOUBLE_FAULT, SELECTOR_CODE, IST_DOUBLE_FAULT);
     gate_set(VECTOR_NMI, SELECTOR_CODE, IST_NMI);
     gate_set(VECTOR_PAGE_FAULT, SELECTOR_CODE, IST_PAGE_FAULT);
     gate_set(VECTOR_MACHINE_CHECK, SELECTOR_CODE, IST_MACHINE_CHECK);
-    enable_machine_checks();
     io_out8(PORT_PIC1_DATA, PIC_MASK_ALL);
     io_out8(PORT_PIC2_DATA, PIC_MASK_ALL);
+    is_built = true;
+}
+
+void traps_init(struct traps_tables *tables)
+{
+    gdt_build(tables);
+    struct descriptor_pointer p = {sizeof(tables->gdt) - 1, (u64)tables->gdt};
+    traps_load_gdt(&p, SELECTOR_CODE, SELECTOR_DATA, SELECTOR_TSS);
+    if (!is_built)
+        build_shared();
+    idt_load();
+    enable_machine_checks();
 }
 
 void irq_enable(void)

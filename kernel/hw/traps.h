@@ -14,6 +14,16 @@ struct trap_frame {
     u64 rip, cs, rflags, rsp, ss;
 };
 
+#define TRAPS_IST_COUNT 4
+#define TRAPS_IST_BYTES 8192
+
+/* What each CPU needs of its own. */
+struct traps_tables {
+    u8 stacks[TRAPS_IST_COUNT][TRAPS_IST_BYTES] __attribute__((aligned(16)));
+    u64 gdt[5];  /* null, code, data, TSS in two */
+    u32 tss[26]; /* struct tss in traps.c */
+};
+
 struct traps_saved {
     u8 idtr[10];
 };
@@ -23,9 +33,9 @@ struct traps_saved {
 void traps_borrow(struct traps_saved *saved);
 void traps_give_back(const struct traps_saved *saved);
 
-/* For good: GDT, TSS with stacks of their own for #DF, #PF, NMI and #MC, IDT, both 8259 masked. Loads GS with zero:
- * the per-CPU area (cpu_set_local) comes after it. */
-void traps_init(void);
+/* For good, on each CPU with tables of its own: GDT, TSS with stacks for #DF, #PF, NMI and #MC, the IDT, which all
+ * share; both 8259 masked. Loads GS with zero: the per-CPU area (cpu_set_local) comes after it. */
+void traps_init(struct traps_tables *tables);
 
 void irq_enable(void);
 void irq_disable(void);

@@ -109,13 +109,26 @@ static void pages_back(const hpa_t *pages, unsigned count)
 static const struct phys_range memory[] = {{{M1}, G1 - M1}, {{4 * G1}, 4 * G1}};
 static unsigned cpus;
 
-static void on_each_cpu(void (*work)(void *arg), void *arg)
+static unsigned count_cpus(void)
+{
+    return cpus;
+}
+
+static void share(void (*work)(void *arg), void *arg)
 {
     for (unsigned i = cpus; i-- > 0;) {
         cpu_host_use(i);
         work(arg);
     }
 }
+
+static enum err on_each_cpu(void (*work)(void *arg), void *arg)
+{
+    share(work, arg);
+    return ERR_OK;
+}
+
+static const struct tdx_cpus all_cpus = {count_cpus, on_each_cpu, share};
 
 static void start_machine(unsigned lp_count, unsigned packages)
 {
@@ -129,7 +142,7 @@ static void start_machine(unsigned lp_count, unsigned packages)
     tdx_module_forget();
     tdx_counts_reset();
     if (lp_count > 1)
-        tdx_set_each_cpu(on_each_cpu);
+        tdx_set_cpus(&all_cpus);
     memset(&pool, 0, sizeof(pool));
     pool.next_page = 6 * G1;
     pool.next_block = G1 / 2;
@@ -285,7 +298,7 @@ static void module_starts_on_all_cpus(void **state)
 static void idle_cpu_is_named(void **state)
 {
     start_machine(2, 1);
-    tdx_set_each_cpu(NULL);
+    tdx_set_cpus(NULL);
     struct tdx_init_fault f = init_module();
     assert_int_equal(f.err, ERR_TDX);
     assert_string_equal(f.leaf, "TDH.SYS.CONFIG");
