@@ -124,7 +124,7 @@ static void clear_host_mark(struct performance *p, const struct element *e)
 /* Bounded repetition was not enough: with no vCPU inside nobody else can hold the entry. */
 static tdx_status_t call_held(struct performance *p, const struct element *e, tdx_status_t status)
 {
-    bool held = hold_begin(p->t->td) == ERR_OK;
+    bool held = hold_begin(p->t->td, &p->report->ipis) == ERR_OK;
     if (held)
         status = call_repeatedly(p, e);
     if (tdx_verdict(status) == TDX_REPEAT)
@@ -398,6 +398,7 @@ static void undo(struct performance *p)
     enum err err = undo_blocks(p);
     keep.seamcalls = p->report->seamcalls;
     keep.tracks = p->report->tracks;
+    keep.ipis = p->report->ipis;
     if (err != ERR_OK) {
         log_msg(LOG_ERROR, "a failed plan could not be undone: %s (%s); the TD is given up", err_text(err),
                 tdx_status_name(p->report->status));
@@ -435,7 +436,7 @@ void perform(struct tdp *t, struct plan *plan, struct tdp_report *report)
     struct performance p = {.t = t, .plan = plan, .report = report, .stops_left = plan_stops(plan)};
     struct plan_cursor c;
     const struct plan_step *s;
-    enum err err = tlb_begin(&p.tlb, t->td, report, p.stops_left);
+    enum err err = tlb_begin(&p.tlb, t->td, &t->tlb, report, p.stops_left);
 
     if (err != ERR_OK) {
         report->err = err;

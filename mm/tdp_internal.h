@@ -9,6 +9,7 @@
 #include "mm/shared_ept.h"
 #include "mm/slot.h"
 #include "mm/tdp.h"
+#include "mm/tlb.h"
 
 #define TDP_SLOTS_MAX 4u
 
@@ -35,6 +36,7 @@ struct tdp {
     struct shared_ept shared;
     const struct policy *policy;
     struct rwlock ops, tree;
+    struct tlb tlb;
     u64 operations; /* performed so far, faults left out */
     bool dead;      /* the TD is, or an undo failed: only destruction is left */
     struct tdp_fault_history faults[TD_VCPUS_MAX];
@@ -69,7 +71,7 @@ struct tdp_op {
     struct plan *dry;
     struct rw_held held;
     struct tdp_report report;
-    u64 ipis, tsc; /* at the start */
+    u64 tsc; /* at the start */
 };
 /* `gpa`: what the report says until something else is known. */
 MUST_CHECK enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry);

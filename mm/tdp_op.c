@@ -2,7 +2,6 @@
 #include "mm/perform.h"
 
 #include "lib/hw/cpu.h"
-#include "tdx/count.h"
 
 struct tdp_report tdp_error(enum err err, const char *what, gpa_t at)
 {
@@ -54,7 +53,6 @@ enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *
     plan_reset(op->plan, tdp_tracking(t));
     op->held = rw_lock_exclusive(&t->ops);
     t->operations += !dry;
-    op->ipis = tdx_counts.ipis;
     op->tsc = cpu_tsc();
     return ERR_OK;
 }
@@ -118,7 +116,6 @@ void tdp_op_perform(struct tdp_op *op)
 struct tdp_report tdp_op_end(struct tdp_op *op)
 {
     struct tdp_report *r = &op->report;
-    r->ipis = tdx_counts.ipis - op->ipis;
     r->tsc = cpu_tsc() - op->tsc;
     if (r->err != ERR_TDX && r->err != ERR_TD_DEAD && r->err != ERR_BUSY)
         r->status = (tdx_status_t){0};

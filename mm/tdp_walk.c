@@ -82,7 +82,7 @@ static enum err look_begin(struct look *l, struct tdp *t, gpa_t gpa)
 {
     *l = (struct look){.t = t, .report = tdp_error(ERR_OK, NULL, gpa), .tsc = cpu_tsc()};
     l->ops = rw_lock_shared(&t->ops);
-    l->report.err = hold_begin(t->td);
+    l->report.err = hold_begin(t->td, &l->report.ipis);
     if (l->report.err == ERR_OK)
         return ERR_OK;
     l->report.what = "holding the vCPUs out";

@@ -7,6 +7,7 @@
 
 #include "lib/addr.h"
 #include "lib/err.h"
+#include "lib/hw/cpu.h"
 #include "tdx/hw/seamcall.h"
 #include "tdx/leaf.h"
 
@@ -26,6 +27,8 @@ struct vcpu {
     bool dead;
     int cpu;                   /* where it is associated, -1: nowhere */
     _Atomic u32 inside;        /* set around VP.ENTER with interrupts off: 'out' is this flag, never an IPI's answer */
+    _Atomic u64 exits;         /* VP.ENTERs that have returned; changes before `inside` is cleared */
+    _Atomic u64 epoch;         /* td->epoch at the last entry */
     struct seamcall_regs regs; /* what goes into the next VP.ENTER, what came out of the last */
 };
 
@@ -36,9 +39,12 @@ struct td {
     unsigned tdcx_count;
     hkid_t hkid;
     u64 attributes;
-    u64 eptp;            /* of the Secure EPT, as TDH.MNG.RD gives it: what INVEPT takes */
-    unsigned shared_bit; /* GPA bit that says 'shared': 47 or 51 */
-    _Atomic u32 held;    /* holds that are on (mm/hold.h): while it is not 0 vcpu_enter() does not enter */
+    u64 eptp;                   /* of the Secure EPT, as TDH.MNG.RD gives it: what INVEPT takes */
+    unsigned shared_bit;        /* GPA bit that says 'shared': 47 or 51 */
+    _Atomic u32 held;           /* holds that are on (mm/hold.h): while it is not 0 vcpu_enter() does not enter */
+    _Atomic u64 epoch;          /* TRACKs and `drops` so far: what entered with less has to leave once (mm/hold.h) */
+    _Atomic u64 drops;          /* how often mm/tlb.c had all translations of the shared half dropped */
+    u64 dropped[CPU_COUNT_MAX]; /* by CPU, which alone changes it: `drops` at its last INVEPT of eptp */
     unsigned vcpu_count;
     struct vcpu vcpus[TD_VCPUS_MAX];
     u8 mrtd[48];

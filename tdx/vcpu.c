@@ -155,6 +155,17 @@ static bool may_enter(const struct vcpu *v, struct vcpu_exit *why_not)
     return v->td->state == TD_RUNNABLE && !v->dead;
 }
 
+/* The shared half's translations that this CPU may have from before mm/tlb.c dropped them go now: nobody but a vCPU
+ * that enters here can use them. `inside` is set already, so that whoever drops later sees a vCPU to kick. */
+static void drop_shared(struct td *td)
+{
+    u64 drops = td->drops, *seen = &td->dropped[cpu_index()];
+    if (*seen == drops)
+        return;
+    seam_invept(td->eptp);
+    *seen = drops;
+}
+
 /*
  * One VP.ENTER. `inside` is set first and `held` read after, both sequentially consistent, as a holder writes `held`
  * first and reads `inside` after: one of the two sees the other. False: held out.
@@ -164,13 +175,16 @@ static bool enter_once(struct vcpu *v, tdx_status_t *status)
     u64 irq = cpu_irq_save();
     struct host_state *host = &host_state[cpu_index()];
     save_host(host);
+    v->epoch = v->td->epoch;
     v->inside = 1;
     bool held = v->td->held;
     if (!held) {
+        drop_shared(v->td);
         *status = tdh_vp_enter(v->tdvpr, &v->regs);
         restore_host(host);
         if (is_exit(*status))
             v->cpu = (int)cpu_index();
+        v->exits++;
     }
     v->inside = 0;
     cpu_irq_restore(irq);

@@ -157,7 +157,7 @@ void plat_invept(struct seam_lp *lp, u64 eptp)
 {
     (void)lp;
     (void)eptp;
-    platform_host_counts.invepts++;
+    __atomic_fetch_add(&platform_host_counts.invepts, 1, __ATOMIC_RELAXED);
 }
 
 bool plat_flush_cache_block(struct seam_lp *lp)

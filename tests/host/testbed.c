@@ -60,7 +60,7 @@ struct cached {
 static struct {
     struct cached entry[CACHE_MAX];
     unsigned count;
-    u64 tracks, invepts;           /* all so far */
+    u64 tracks;                    /* all so far */
     u64 tracks_seen, invepts_seen; /* at the last entry */
     bool changed;                  /* tables may have changed since the last entry */
 } cache;
@@ -70,10 +70,10 @@ static u64 page_bytes(unsigned level)
     return TB_4K << (9 * level);
 }
 
-/* The TD's entries are gone at its next entry: a TRACK was done, or an INVEPT, since it was last inside. */
+/* The TD's entries are gone at its next entry: a TRACK was done since it was last inside, or INVEPT comes first. */
 static bool will_be_flushed(void)
 {
-    return cache.tracks != cache.tracks_seen || platform_host_counts.invepts != cache.invepts_seen;
+    return cache.tracks != cache.tracks_seen || tb.td.drops != tb.td.dropped[0];
 }
 
 /* A page that goes to the module must not be reachable through an entry that survives. */
@@ -152,11 +152,13 @@ static bool translate(u64 gpa, bool shared, struct cached *out)
     return shared ? translate_shared(gpa, out) : translate_private(gpa, out);
 }
 
-/* At an entry: flushed by the rules, or every entry must still be what the tables say. */
+/* After an entry: flushed by the rules, or every entry must still be what the tables say. */
 static void cache_at_entry(void)
 {
-    if (will_be_flushed())
+    if (cache.tracks != cache.tracks_seen || platform_host_counts.invepts != cache.invepts_seen)
         cache.count = 0;
+    cache.tracks_seen = cache.tracks;
+    cache.invepts_seen = platform_host_counts.invepts;
     for (unsigned i = 0; cache.changed && i < cache.count; i++) {
         struct cached now;
         const struct cached *c = &cache.entry[i];
@@ -280,10 +282,8 @@ void tb_destroy(void)
 
 static struct vcpu_exit enter(void)
 {
-    cache_at_entry();
-    cache.tracks_seen = cache.tracks;
     struct vcpu_exit e = vcpu_enter(&tb.td.vcpus[0]);
-    cache.invepts_seen = platform_host_counts.invepts;
+    cache_at_entry();
     return e;
 }
 
