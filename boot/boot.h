@@ -37,7 +37,7 @@ void boot_read_scripts(struct boot_env *env, struct boot_info *info);
 /* How many pages the page tables may take; 0: the memory map cannot be read. */
 u64 boot_pool_pages(struct boot_env *env);
 bool boot_memory_map_reserve(struct boot_env *env);
-/* Reads the map and fills info->memory and info->memory_top. Allocates nothing. */
+/* Reads the map and fills info->memory, info->described and info->memory_top. Allocates nothing. */
 EFI_STATUS boot_memory_map(struct boot_env *env, struct boot_info *info, UINTN *key);
 
 #endif

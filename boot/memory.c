@@ -24,6 +24,12 @@ static bool is_memory(UINT32 type)
     return type != EfiReservedMemoryType && type != EfiMemoryMappedIO && type != EfiMemoryMappedIOPortSpace;
 }
 
+/* Firmware keeps tables in reserved memory too. */
+static bool is_readable(UINT32 type)
+{
+    return type != EfiUnusableMemory && type != EfiMemoryMappedIO && type != EfiMemoryMappedIOPortSpace;
+}
+
 static bool is_free(UINT32 type)
 {
     return type == EfiConventionalMemory || type == EfiBootServicesCode || type == EfiBootServicesData;
@@ -37,13 +43,15 @@ EFI_STATUS boot_memory_map(struct boot_env *env, struct boot_info *info, UINTN *
 
     if (s != EFI_SUCCESS)
         return s;
-    info->memory_count = 0;
+    info->memory_count = info->described_count = 0;
     info->memory_top = 0;
     for (UINTN at = 0; at + step <= bytes; at += step) {
         const EFI_MEMORY_DESCRIPTOR *d = (const void *)((const u8 *)env->map + at);
         u64 size = d->NumberOfPages * PAGE_BYTES;
         if (is_memory(d->Type))
             info->memory_top = max_u64(info->memory_top, d->PhysicalStart + size);
+        if (is_readable(d->Type))
+            boot_info_add_described(info, (hpa_t){d->PhysicalStart}, size);
         if (is_free(d->Type))
             boot_info_add_memory(info, (hpa_t){d->PhysicalStart}, size);
     }

@@ -22,10 +22,26 @@
 
 #define MADT_LAPIC_ADDRESS 36
 #define MADT_ENTRIES       44
-#define MADT_LAPIC         0
-#define MADT_X2APIC        9
+
+enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_64 = 5, MADT_X2APIC = 9, MADT_KINDS };
+
+#define LAPIC_ID_NONE  0xffu /* broadcasts, not CPUs */
+#define X2APIC_ID_NONE 0xffffffffu
+
+#define OVERRIDE_BUS_ISA       0
+#define OVERRIDE_POLARITY_MASK 0x3u
+#define OVERRIDE_ACTIVE_LOW    0x3u
+#define OVERRIDE_TRIGGER_MASK  0xcu
+#define OVERRIDE_LEVEL         0xcu
+
+#define RSDP_V1_BYTES  20u
+#define RSDP_V2_BYTES  36u
+#define RSDP_BYTES_MAX 4096u
+#define RSDP_BIOS_FROM 0xe0000ull /* where an RSDP may be that the memory map does not describe: ACPI 6.5, 5.2.5.1 */
+#define RSDP_BIOS_TO   0x100000ull
 
 struct acpi_info acpi;
+static bool (*is_memory)(hpa_t at, u64 bytes); /* of acpi_init()'s caller */
 
 static u32 read32(const u8 *at)
 {
@@ -50,14 +66,20 @@ static bool sum_is_zero(const u8 *at, u32 bytes)
     return sum == 0;
 }
 
-/* The table at `at` when its length is sane and its checksum right, else NULL. */
+/* The table at `at` when it lies in memory, its length is sane and its checksum right, else NULL. */
 static const u8 *table_at(u64 at, u32 *bytes)
 {
     if (at == 0)
         return NULL;
+    if (!is_memory((hpa_t){at}, HEADER_BYTES)) {
+        log_msg(LOG_WARN, "acpi: a table at 0x%llx, where the firmware's map has no memory, not used",
+                (unsigned long long)at);
+        return NULL;
+    }
     const u8 *t = phys_ptr((hpa_t){at});
     *bytes = read32(t + 4);
-    if (*bytes < HEADER_BYTES || *bytes > TABLE_BYTES_MAX || !sum_is_zero(t, *bytes)) {
+    if (*bytes < HEADER_BYTES || *bytes > TABLE_BYTES_MAX || !is_memory((hpa_t){at}, *bytes) ||
+        !sum_is_zero(t, *bytes)) {
         log_msg(LOG_WARN, "acpi: table %c%c%c%c at 0x%llx has a bad length or checksum, not used", t[0], t[1], t[2],
                 t[3], (unsigned long long)at);
         return NULL;
@@ -65,29 +87,87 @@ static const u8 *table_at(u64 at, u32 *bytes)
     return t;
 }
 
+/* Firmware may list a CPU twice, as local APIC and as x2APIC; either entry may be the one that is enabled. */
 static void add_cpu(u32 apic_id, u32 uid, u32 flags)
 {
+    unsigned i = 0;
+
     /* Neither enabled nor able to be: firmware pads the table with such entries. */
-    if ((flags & 3) == 0 || acpi.cpu_count == ACPI_CPUS_MAX)
+    if ((flags & 3) == 0)
         return;
-    acpi.cpus[acpi.cpu_count++] =
-        (struct acpi_cpu){.apic_id = apic_id, .uid = uid, .enabled = flags & 1, .online_capable = flags & 2};
+    while (i < acpi.cpu_count && acpi.cpus[i].apic_id != apic_id)
+        i++;
+    if (i == ACPI_CPUS_MAX)
+        return;
+    if (i == acpi.cpu_count)
+        acpi.cpus[acpi.cpu_count++] = (struct acpi_cpu){.apic_id = apic_id, .uid = uid};
+    acpi.cpus[i].enabled |= (flags & 1) != 0;
+    acpi.cpus[i].online_capable |= (flags & 2) != 0;
+}
+
+static void add_ioapic(hpa_t base, u32 gsi_base)
+{
+    if (acpi.ioapic_count == ACPI_IOAPICS_MAX)
+        log_msg(LOG_WARN, "acpi: more than %u I/O APICs, the one at 0x%llx is not used", ACPI_IOAPICS_MAX,
+                (unsigned long long)base.raw);
+    else
+        acpi.ioapics[acpi.ioapic_count++] = (struct acpi_ioapic){.base = base, .gsi_base = gsi_base};
+}
+
+/* Flags that say 'as the bus has it' mean active high and edge on ISA. */
+static void override_irq(u8 bus, u8 irq, u32 gsi, u32 flags)
+{
+    if (bus != OVERRIDE_BUS_ISA || irq >= ACPI_ISA_IRQS)
+        return;
+    acpi.isa_irqs[irq] = (struct acpi_irq){.gsi = gsi,
+                                           .active_low = (flags & OVERRIDE_POLARITY_MASK) == OVERRIDE_ACTIVE_LOW,
+                                           .level = (flags & OVERRIDE_TRIGGER_MASK) == OVERRIDE_LEVEL};
+}
+
+static void read_madt_entry(const u8 *e, u32 bytes)
+{
+    static const u8 least[MADT_KINDS] = {
+        [MADT_LAPIC] = 8, [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10, [MADT_LAPIC_64] = 12, [MADT_X2APIC] = 16};
+
+    if (e[0] >= MADT_KINDS || bytes < least[e[0]])
+        return;
+    switch (e[0]) {
+    case MADT_LAPIC:
+        if (e[3] != LAPIC_ID_NONE)
+            add_cpu(e[3], e[2], read32(e + 4));
+        break;
+    case MADT_X2APIC:
+        if (read32(e + 4) != X2APIC_ID_NONE)
+            add_cpu(read32(e + 4), read32(e + 12), read32(e + 8));
+        break;
+    case MADT_IOAPIC:
+        add_ioapic((hpa_t){read32(e + 4)}, read32(e + 8));
+        break;
+    case MADT_OVERRIDE:
+        override_irq(e[2], e[3], read32(e + 4), e[8]);
+        break;
+    case MADT_LAPIC_64:
+        acpi.lapic = (hpa_t){read64(e + 4)};
+        break;
+    default:
+        break;
+    }
 }
 
 static void read_madt(const u8 *t, u32 bytes)
 {
     if (bytes < MADT_ENTRIES)
         return;
+    if (acpi.lapic.raw != 0) {
+        log_msg(LOG_WARN, "acpi: a second MADT, not used");
+        return;
+    }
     acpi.lapic = (hpa_t){read32(t + MADT_LAPIC_ADDRESS)};
     for (u32 at = MADT_ENTRIES; at + 2 <= bytes;) {
-        const u8 *e = t + at;
-        u32 len = e[1];
+        u32 len = t[at + 1];
         if (len < 2 || at + len > bytes)
             return;
-        if (e[0] == MADT_LAPIC && len >= 8)
-            add_cpu(e[3], e[2], read32(e + 4));
-        else if (e[0] == MADT_X2APIC && len >= 16)
-            add_cpu(read32(e + 4), read32(e + 12), read32(e + 8));
+        read_madt_entry(t + at, len);
         at += len;
     }
 }
@@ -160,15 +240,41 @@ static void read_table(u64 at)
         read_fadt(t, bytes);
 }
 
-enum err acpi_init(hpa_t rsdp)
+/* The RSDP when it is one, else NULL. */
+static const u8 *rsdp_at(hpa_t at)
+{
+    bool in_bios = at.raw >= RSDP_BIOS_FROM && at.raw <= RSDP_BIOS_TO - RSDP_V2_BYTES;
+
+    if (!in_bios && !is_memory(at, RSDP_V2_BYTES))
+        return NULL;
+    const u8 *r = phys_ptr(at);
+    if (memcmp(r, "RSD PTR ", 8) != 0 || !sum_is_zero(r, RSDP_V1_BYTES))
+        return NULL;
+    if (r[15] < 2)
+        return r;
+    u32 bytes = read32(r + 20);
+    bool is_good =
+        bytes >= RSDP_V2_BYTES && bytes <= RSDP_BYTES_MAX && (in_bios || is_memory(at, bytes)) && sum_is_zero(r, bytes);
+    return is_good ? r : NULL;
+}
+
+static void reset_info(void)
+{
+    acpi = (struct acpi_info){0};
+    for (unsigned i = 0; i < ACPI_ISA_IRQS; i++)
+        acpi.isa_irqs[i].gsi = i;
+}
+
+enum err acpi_init(hpa_t rsdp, bool (*memory)(hpa_t at, u64 bytes))
 {
     u32 bytes;
 
-    acpi = (struct acpi_info){0};
+    reset_info();
+    is_memory = memory;
     if (rsdp.raw == 0 || hpa_is(rsdp, HPA_NONE))
         return ERR_NOT_FOUND;
-    const u8 *r = phys_ptr(rsdp);
-    if (memcmp(r, "RSD PTR ", 8) != 0 || !sum_is_zero(r, 20))
+    const u8 *r = rsdp_at(rsdp);
+    if (r == NULL)
         return ERR_ARGUMENT;
     bool has_xsdt = r[15] >= 2 && read64(r + 24) != 0;
     const u8 *root = table_at(has_xsdt ? read64(r + 24) : read32(r + 16), &bytes);
@@ -179,4 +285,14 @@ enum err acpi_init(hpa_t rsdp)
         read_table(has_xsdt ? read64(root + at) : read32(root + at));
     acpi.found = true;
     return ERR_OK;
+}
+
+const struct acpi_ioapic *acpi_ioapic_of(u32 gsi)
+{
+    const struct acpi_ioapic *found = NULL;
+
+    for (unsigned i = 0; i < acpi.ioapic_count; i++)
+        if (acpi.ioapics[i].gsi_base <= gsi && (found == NULL || acpi.ioapics[i].gsi_base > found->gsi_base))
+            found = &acpi.ioapics[i];
+    return found;
 }

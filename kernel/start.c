@@ -111,7 +111,7 @@ void kernel_start(void *boot_info)
     traps_init(&first_tables);
     serial_init(SERIAL_COM1);
     log_set_level(boot->options.log);
-    enum err e = acpi_init(boot->rsdp);
+    enum err e = acpi_init(boot->rsdp, boot_info_is_described);
     time_init();
     if (e != ERR_OK)
         log_msg(LOG_WARN, "acpi: no usable tables (%s): no power-off, no list of CPUs", err_text(e));

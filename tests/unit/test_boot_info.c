@@ -107,6 +107,24 @@ static void test_more_than_fit(void **state)
         assert_int_equal(info.memory[i].base.raw, (LOW_PAGES + 2ull * i) * PAGE);
 }
 
+/* Used and free memory joins; what lies below 1 MiB counts. */
+static void test_described_memory(void **state)
+{
+    boot_info_set(&info);
+    assert_false(boot_info_is_described((hpa_t){0}, 1));
+    boot_info_add_described(&info, (hpa_t){0x2000}, 0x1000);
+    boot_info_add_described(&info, (hpa_t){0}, 0x2000);
+    boot_info_add_described(&info, (hpa_t){0x10000}, 0x1000);
+    assert_int_equal(info.described_count, 2);
+    assert_int_equal(info.memory_count, 0);
+    assert_true(boot_info_is_described((hpa_t){0}, 0x3000));
+    assert_true(boot_info_is_described((hpa_t){0x1fff}, 0x1001));
+    assert_false(boot_info_is_described((hpa_t){0x1fff}, 0x1002));
+    assert_false(boot_info_is_described((hpa_t){0x3000}, 1));
+    assert_true(boot_info_is_described((hpa_t){0x10fff}, 1));
+    assert_false(boot_info_is_described((hpa_t){0x10fff}, ~0ull));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +132,7 @@ int main(void)
         cmocka_unit_test_setup(test_low_memory_is_left_alone, fresh),
         cmocka_unit_test_setup(test_random_order, fresh),
         cmocka_unit_test_setup(test_more_than_fit, fresh),
+        cmocka_unit_test_setup(test_described_memory, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
