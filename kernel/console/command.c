@@ -279,6 +279,28 @@ static void dispatch(struct command_call *c)
         reply_fail(c, "the command ended without an answer");
 }
 
+/* The line as a log can hold it: what is no text as \x and two digits, and no more than a good line has. */
+static void echo(const char *text, size_t bytes)
+{
+    size_t shown = min_u64(bytes, PARSER_LINE_MAX - 1);
+
+    print_begin();
+    print("septum> ");
+    for (size_t from = 0, at = 0; at < shown; from = ++at) {
+        while (at < shown && ((u8)text[at] >= 0x20 && (u8)text[at] < 0x7f))
+            at++;
+        print_bytes(text + from, at - from);
+        if (at < shown && (text[at] == '\t' || (text[at] == '\r' && at + 1 == bytes)))
+            print_bytes(text + at, text[at] == '\t');
+        else if (at < shown)
+            print("\\x%02x", (u8)text[at]);
+    }
+    if (shown < bytes)
+        print("... (%zu bytes)", bytes);
+    print("\n");
+    print_end();
+}
+
 enum command_result command_run(const char *text, size_t bytes, enum command_mode mode)
 {
     struct parsed_line line;
@@ -287,11 +309,8 @@ enum command_result command_run(const char *text, size_t bytes, enum command_mod
 
     if (wrong == NULL && line.word_count == 0 && line.key_count == 0)
         return COMMAND_EMPTY;
-    if (mode == COMMAND_ECHO && wrong == NULL) {
-        print("septum> ");
-        print_bytes(text, bytes);
-        print("\n");
-    }
+    if (mode == COMMAND_ECHO)
+        echo(text, bytes);
     if (wrong == NULL && line.word_count == 0)
         wrong = "the line has key=value pairs but no command";
     if (wrong != NULL)

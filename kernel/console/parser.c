@@ -58,23 +58,30 @@ static const char *check_bytes(const char *line, size_t bytes)
     return NULL;
 }
 
+static bool begins_with_dash(const char *line, size_t bytes)
+{
+    size_t at = 0;
+
+    while (at < bytes && is_space(line[at]))
+        at++;
+    return at < bytes && line[at] == '-';
+}
+
 const char *parse_line(const char *line, size_t bytes, struct parsed_line *out)
 {
     const char *wrong = check_bytes(line, bytes);
     char *at = out->text;
 
     out->word_count = out->key_count = 0;
-    out->may_fail = false;
+    out->may_fail = begins_with_dash(line, bytes);
     if (wrong != NULL)
         return wrong;
     memcpy(out->text, line, bytes);
     out->text[bytes] = '\0';
     while (is_space(*at))
         at++;
-    if (*at == '-') {
-        out->may_fail = true;
+    if (out->may_fail)
         at++;
-    }
     for (;;) {
         while (is_space(*at))
             at++;

@@ -13,7 +13,7 @@
 
 struct parsed_line {
     char text[PARSER_LINE_MAX]; /* what the pointers below point into */
-    bool may_fail;              /* the line began with '-': a failure does not stop a script */
+    bool may_fail;              /* the line began with '-': nothing that is wrong with it stops a script */
     unsigned word_count, key_count;
     const char *words[PARSER_WORDS_MAX];
     struct {
@@ -21,7 +21,8 @@ struct parsed_line {
     } keys[PARSER_KEYS_MAX];
 };
 
-/* NULL when fine, else what is wrong, in words. An empty line has no words. `bytes` without the newline. */
+/* NULL when fine, else what is wrong, in words; may_fail is right then too. An empty line has no words. `bytes` without
+ * the newline. */
 const char *parse_line(const char *line, size_t bytes, struct parsed_line *out);
 
 /* False: not a number of that kind, or it does not fit into 64 bits; *value is then untouched. */

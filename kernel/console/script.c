@@ -76,7 +76,8 @@ enum err script_run(const struct script_file *f, unsigned *failed_line)
     depth++;
     enum err e = run_lines(f, failed_line);
     depth--;
-    if (e != ERR_OK)
+    /* What an inner script met is the outer one's line, which may begin with '-'. */
+    if (e != ERR_OK && depth == 0)
         failed = true;
     return e;
 }

@@ -1,6 +1,6 @@
 /*
  * Scripts: text files of console commands. boot/ loads them from the boot volume before boot services end. A command
- * that fails stops its script, unless its line begins with '-'.
+ * that fails stops its script, unless its line begins with '-': then nothing that is wrong with the line does.
  */
 #ifndef KERNEL_CONSOLE_SCRIPT_H
 #define KERNEL_CONSOLE_SCRIPT_H
@@ -28,7 +28,7 @@ const struct script_file *script_at(unsigned n);
  * `*failed_line`, counted from 1, failed). */
 MUST_CHECK enum err script_run(const struct script_file *file, unsigned *failed_line);
 
-/* True once any script was stopped by a failure: `poweroff` without a status then says 1. */
+/* True once a script that no other script called was stopped by a failure: `poweroff` without a status then says 1. */
 bool script_has_failed(void);
 
 #endif

@@ -173,6 +173,18 @@ def test_poweroff_status_and_script_failure():
     assert "mem" not in [record["cmd"] for record in records]
 
 
+def test_lines_with_a_dash_never_stop_a_script():
+    bad = ["-\xe9t\xe9", "- \x01", "-" + "x" * 1100, "-version =1", "-version key=", "-a=1", "-version a=1 a=2", "-" + "w " * 17]
+    status, text, records = run_script("".join(f"{line}\n" for line in bad) + "version\npoweroff 5\n")
+    assert status == 5
+    assert [record["ok"] for record in records] == [False] * len(bad) + [True, True]
+    for shown in ("-\\xc3\\xa9t\\xc3\\xa9", "- \\x01", "xxx... (1101 bytes)", "-version =1", "-version key=", "-a=1"):
+        assert f"{shown}\r\nerror: " in text, shown
+    status, text, records = run_script("version =1\nmem\n")
+    assert status == 1 and "septum> version =1\r\nerror: " in text
+    assert "mem" not in [record["cmd"] for record in records]
+
+
 def test_commands_before_init_are_refused():
     lines = ["td create", "td run", "td stop", "td info", "td destroy", "map 0 4K", "convert 0 4K shared", "split 0 2m",
              "merge 0 2m", "block 0 4k", "unblock 0 4k", "walk 0", "sept", "probe fill 0 4K", "probe spin 1",

@@ -355,7 +355,11 @@ static const struct script_file scripts[] = {
     SCRIPT("loop.txt", "script loop.txt\n"),
     SCRIPT("outer.txt", "script good.txt\nlog\n"),
     SCRIPT("binary.txt", "\x01\x02\xff\n"),
+    SCRIPT("dash.txt", "-\x80\tx\r\n-x =1\n-a=1\n-x a=1 a=2\n-script bad.txt\n-log\r\n"),
 };
+
+static char long_text[3000];
+static const struct script_file long_script = {.name = "long.txt", .text = long_text, .bytes = sizeof(long_text)};
 
 static int with_scripts(void **state)
 {
@@ -383,6 +387,34 @@ static void test_script_stops_at_the_first_failure(void **state)
     assert_int_equal(answers(console_text("script binary.txt\r")), 2);
 }
 
+static void test_lines_with_a_dash_never_stop_a_script(void **state)
+{
+    const char *out = console_text("script dash.txt\r");
+    assert_int_equal(answers(out), 9); /* four refused lines; version, nonsense and the inner script; log and script */
+    assert_non_null(strstr(out, "\"cmd\":\"script\",\"ok\":true"));
+    assert_false(script_has_failed());
+    assert_non_null(strstr(out, "septum> -\\x80\tx\r\nerror: the line holds a byte"));
+    assert_non_null(strstr(out, "septum> -x =1\r\nerror: a key=value pair"));
+    assert_non_null(strstr(out, "septum> -a=1\r\nerror: the line has key=value pairs"));
+}
+
+static void test_a_line_too_long_is_shown_and_passed_over(void **state)
+{
+    script_set_files(&long_script, 1);
+    memset(long_text, 'x', sizeof(long_text));
+    memcpy(long_text, "-abc", 4);
+    memcpy(long_text + 2000, "\nversion\n-", 10);
+    const char *out = console_text("script long.txt\r");
+    assert_int_equal(answers(out), 4);
+    assert_non_null(strstr(out, "septum> -abcxxx"));
+    assert_non_null(strstr(out, "xxx... (2000 bytes)\r\nerror: the line is longer"));
+    assert_non_null(strstr(out, "\"cmd\":\"version\",\"ok\":true"));
+    long_text[0] = 'y'; /* the same without the dash */
+    out = console_text("script long.txt\r");
+    assert_non_null(strstr(out, "line 1 failed"));
+    assert_null(strstr(out, "\"cmd\":\"version\""));
+}
+
 static void test_scripts_nest_within_bounds(void **state)
 {
     const char *out = console_text("script loop.txt\r");
@@ -392,7 +424,7 @@ static void test_scripts_nest_within_bounds(void **state)
 
 static void test_script_list(void **state)
 {
-    assert_non_null(strstr(console_text("script\r"), "\"scripts\":5"));
+    assert_non_null(strstr(console_text("script\r"), "\"scripts\":6"));
 }
 
 static void test_interrupt_stops_a_script(void **state)
@@ -431,7 +463,9 @@ int main(void)
         cmocka_unit_test_setup(test_overrun_is_told, fresh_console),
         cmocka_unit_test_setup(test_completion_of_commands, fresh_console),
         cmocka_unit_test_setup(test_script_runs_to_its_end, with_scripts),
+        cmocka_unit_test_setup(test_lines_with_a_dash_never_stop_a_script, with_scripts),
         cmocka_unit_test_setup(test_script_stops_at_the_first_failure, with_scripts),
+        cmocka_unit_test_setup(test_a_line_too_long_is_shown_and_passed_over, with_scripts),
         cmocka_unit_test_setup(test_scripts_nest_within_bounds, with_scripts),
         cmocka_unit_test_setup(test_script_list, with_scripts),
         cmocka_unit_test_setup(test_interrupt_stops_a_script, with_scripts),

@@ -52,6 +52,27 @@ static void test_dash_allows_failure(void **state)
     assert_string_equal(line.words[1], "-1");
 }
 
+/* Whatever is wrong with the line. */
+static void test_dash_counts_in_bad_lines(void **state)
+{
+    static const char *const texts[] = {"-x\x80",  "- \x01",     "-=1",     "-x =1",
+                                        "  -x a=", "-x a=1 a=2", "\t-\xff", "-w w w w w w w w w w w w w w w w w w"};
+    char text[2048];
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_non_null(parse(texts[i]));
+        assert_true(line.may_fail);
+        assert_non_null(parse(strchr(texts[i], '-') + 1));
+        assert_false(line.may_fail);
+    }
+    memset(text, 'x', sizeof(text));
+    text[0] = '-';
+    assert_non_null(parse_line(text, sizeof(text), &line));
+    assert_true(line.may_fail);
+    assert_null(parse_line(text, 0, &line)); /* reads nothing of it */
+    assert_false(line.may_fail);
+}
+
 static void test_hash_inside_a_word_is_no_comment(void **state)
 {
     assert_null(parse("script a#b"));
@@ -233,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_words_and_keys),
         cmocka_unit_test(test_empty_and_comment),
         cmocka_unit_test(test_dash_allows_failure),
+        cmocka_unit_test(test_dash_counts_in_bad_lines),
         cmocka_unit_test(test_hash_inside_a_word_is_no_comment),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_noise),
