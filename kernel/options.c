@@ -2,6 +2,7 @@
 #include "kernel/options.h"
 
 #include "kernel/console/parser.h"
+#include "lib/addr.h"
 #include "lib/format.h"
 #include "lib/string.h"
 
@@ -33,8 +34,8 @@ static bool set_key(struct options *o, const char *key, const char *value, char 
         if (log_level_parse(value, &o->log))
             return true;
     } else if (strcmp(key, "tdmem") == 0) {
-        allowed = "a size such as 512M or 4G";
-        if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes != 0)
+        allowed = "a size such as 512M or 4G, at least 4K";
+        if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes >= PAGE_BYTES)
             return true;
     } else {
         format_to(error, bytes, "unknown option '%s='; there are script=NAME log=LEVEL tdmem=SIZE force", key);

@@ -395,3 +395,28 @@ u64 page_free_blocks(level_t level)
     spin_unlock(&lock);
     return count;
 }
+
+static u64 largest_run(const struct range *r, u64 align_pages)
+{
+    u64 largest = 0, end = r->first + r->count;
+
+    for (u64 at = r->first; at < end;) {
+        u64 from = r->first + bitmap_find(r->used, at - r->first, r->count, false);
+        u64 first = align_up(from, align_pages);
+        at = r->first + bitmap_find(r->used, from - r->first, r->count, true);
+        if (first < at)
+            largest = max_u64(largest, at - first);
+    }
+    return largest;
+}
+
+u64 page_largest_range(u64 align)
+{
+    u64 largest = 0;
+
+    spin_lock(&lock);
+    for (unsigned i = 0; i < range_count; i++)
+        largest = max_u64(largest, largest_run(&ranges[i], align >> PAGE_SHIFT));
+    spin_unlock(&lock);
+    return largest << PAGE_SHIFT;
+}

@@ -38,5 +38,7 @@ u64 page_total_bytes(void);
 u64 page_free_bytes(void);
 /* Free blocks of `level` that are whole: what a `mem` command shows. */
 u64 page_free_blocks(level_t level);
+/* The largest that page_alloc_range() could give with this alignment; looks at every page. */
+u64 page_largest_range(u64 align);
 
 #endif

@@ -40,8 +40,8 @@ struct tdmr_layout {
 /*
  * TDMRs over `memory` (sorted, page aligned): 1 GiB-granular, one for each run of GiBs that hold usable memory. What
  * is not usable in it (not in `memory`, or outside the CMRs) becomes reserved areas; where they are more than a TDMR
- * takes, it is cut into several, and within one GiB the smallest pieces of memory are dropped. The PAMTs are not
- * placed yet.
+ * takes, it is cut into several, and within one GiB the smallest pieces of memory are dropped. Of `limit_bytes` (0: no
+ * limit) whole pages count. The PAMTs are not placed yet.
  */
 MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits,
                               const struct phys_range *memory, unsigned memory_count, const struct phys_range *cmrs,

@@ -52,7 +52,7 @@ static u64 add_usable(struct pieces *to, const struct phys_range *m, const struc
     return left_out;
 }
 
-/* Cuts the list behind `limit` bytes; gives the bytes cut off. */
+/* Cuts the list behind `limit` bytes, a 4K multiple; gives the bytes cut off. */
 static u64 apply_limit(struct pieces *p, u64 limit)
 {
     u64 kept = 0, cut = 0;
@@ -194,7 +194,7 @@ enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits,
     for (unsigned i = 0; i < memory_count; i++)
         layout->dropped_bytes += add_usable(&usable, &memory[i], cmrs, cmr_count);
     if (limit_bytes)
-        layout->dropped_bytes += apply_limit(&usable, limit_bytes);
+        layout->dropped_bytes += apply_limit(&usable, align_down(limit_bytes, PAGE_BYTES));
     cover_all(layout, &l, &usable);
     return layout->count ? ERR_OK : ERR_NO_MEMORY;
 }

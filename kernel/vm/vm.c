@@ -1,6 +1,7 @@
 /* The TD's life cycle. See vm.h. TDX Module Base Architecture Specification, "TD life cycle management". */
 #include "kernel/vm/vm.h"
 
+#include "kernel/print.h"
 #include "lib/bits.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -137,6 +138,24 @@ static enum err set_shared_ept(struct fault_text *fault)
     return ERR_OK;
 }
 
+/* What is missing, now that all is given back again: memory, or only memory in one piece. */
+static enum err say_no_memory(struct fault_text *fault)
+{
+    u64 piece = min_u64(vm.memory_bytes, level_bytes(LEVEL_1G));
+    u64 largest = page_largest_range(level_bytes(level_is(vm.level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M));
+    char whole[PRINT_SIZE_BYTES], wanted[PRINT_SIZE_BYTES], found[PRINT_SIZE_BYTES];
+
+    print_size(whole, vm.memory_bytes);
+    if (vm.backing == TDP_SCATTER || page_free_bytes() <= vm.memory_bytes)
+        return fault_say(fault, ERR_NO_MEMORY, "TD memory of %s: out of memory, %s are free", whole,
+                         print_size(found, page_free_bytes()));
+    return fault_say(fault, ERR_NO_MEMORY,
+                     "TD memory of %s: one contiguous range of %s is wanted%s, the largest that is free has %s; "
+                     "backing=scatter needs none",
+                     whole, print_size(wanted, piece), piece < vm.memory_bytes ? " for each GiB" : "",
+                     print_size(found, largest));
+}
+
 static enum err create_all(const struct vm_config *c, struct fault_text *fault)
 {
     enum err e = vm_layout(fault);
@@ -148,6 +167,8 @@ static enum err create_all(const struct vm_config *c, struct fault_text *fault)
     if (e != ERR_OK)
         return e;
     e = tdp_create(&vm.tdp, &vm.td, vm.memory_bytes, vm.level, vm.backing);
+    if (e == ERR_NO_MEMORY)
+        return say_no_memory(fault);
     if (e != ERR_OK)
         return fault_say(fault, e, "TD memory of 0x%llx bytes: %s", (unsigned long long)vm.memory_bytes, err_text(e));
     e = vm_load(fault);

@@ -94,6 +94,16 @@ static void test_limit(void **state)
     assert_in_range(page_total_bytes(), 690 * M, 700 * M);
 }
 
+/* The module refuses a TDMR whose reserved areas are no whole pages. */
+static void test_limit_inside_a_page(void **state)
+{
+    static const u64 limits[] = {700 * M + 1024, 700 * M + 1, 5 * M - 1, 4096 + 1024};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        start(limits[i]);
+        assert_true(page_free_bytes() <= limits[i]);
+    }
+}
+
 static void test_withdrawing_nothing_and_everything(void **state)
 {
     hpa_t page;
@@ -114,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_holes_in_the_cmrs),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limit_inside_a_page),
         cmocka_unit_test(test_withdrawing_nothing_and_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,31 @@ static void test_reset_is_for_pages_that_left_the_vmm(void **state)
     page_give(p, page_total_bytes());
 }
 
+/* What it says can be had, and no page more. */
+static void test_largest_range(void **state)
+{
+    hpa_t page, base;
+    assert_int_equal(page_largest_range(PAGE), 0);
+    add(0x100000, 16 << 20);
+    assert_int_equal(page_largest_range(PAGE), page_free_bytes());
+    assert_int_equal(page_alloc_range(4 * M2, M2, &base), ERR_OK);
+    page_free_range(base, 4 * M2);
+    page_withdraw((hpa_t){base.raw + 2 * M2 + 7 * PAGE}, PAGE); /* cuts it in two */
+    add(0x2000000, 4 << 20);
+    for (uint64_t align = PAGE; align <= M2; align *= 8) {
+        uint64_t largest = page_largest_range(align);
+        assert_int_equal(page_alloc_range(largest, align, &page), ERR_OK);
+        page_free_range(page, largest);
+        assert_int_equal(page_alloc_range(largest + PAGE, align, &page), ERR_NO_MEMORY);
+    }
+    page = (hpa_t){0};
+    while (page_alloc(LEVEL_4K, &page) == ERR_OK)
+        ;
+    assert_int_equal(page_largest_range(PAGE), 0);
+    page_free(page, LEVEL_4K);
+    assert_int_equal(page_largest_range(PAGE), PAGE);
+}
+
 /* Does freeing it end the process by abort()? Tried in a child. */
 static bool free_panics(uint64_t base, level_t level)
 {
@@ -249,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup(test_withdrawn_memory_is_not_given_out, fresh),
         cmocka_unit_test_setup(test_reset_is_for_pages_that_left_the_vmm, fresh),
         cmocka_unit_test_setup(test_random_blocks_never_overlap, fresh),
+        cmocka_unit_test_setup(test_largest_range, fresh),
         cmocka_unit_test_setup(test_double_free_panics, fresh),
         cmocka_unit_test_setup(test_foreign_free_panics, fresh),
     };

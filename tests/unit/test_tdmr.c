@@ -220,6 +220,21 @@ static void limit_bounds_the_memory(void **state)
     assert_int_equal(layout.tdmrs[1].bytes, G1);
 }
 
+/* No reserved area begins inside a page, whatever the limit is. */
+static void limit_counts_whole_pages(void **state)
+{
+    struct phys_range m[] = {range(G1, 2 * G1), range(4 * G1, 8 * G1)}, c[] = {range(0, 16 * G1)};
+    struct world w = WORLD(m, c);
+    static const u64 beyond[] = {0, 1, 1024, K4 - 1};
+    for (unsigned i = 0; i < ARRAY_COUNT(beyond); i++) {
+        assert_int_equal(plan(&w, G1 + 3 * M1 + beyond[i]), ERR_OK);
+        assert_int_equal(layout.memory_bytes, G1 + 3 * M1);
+        assert_int_equal(plan(&w, K4 + beyond[i]), ERR_OK);
+        assert_int_equal(layout.memory_bytes, K4);
+    }
+    assert_int_equal(plan(&w, K4 - 1), ERR_NO_MEMORY);
+}
+
 /* --- PAMTs -------------------------------------------------------------------------------------------------------- */
 
 static u64 supply[8];
@@ -365,6 +380,7 @@ int main(void)
         cmocka_unit_test(holes_in_many_gibs_make_several_tdmrs),
         cmocka_unit_test(more_tdmrs_than_the_module_takes_are_dropped),
         cmocka_unit_test(limit_bounds_the_memory),
+        cmocka_unit_test(limit_counts_whole_pages),
         cmocka_unit_test(pamt_sizes),
         cmocka_unit_test(pamts_in_one_block_inside_a_tdmr),
         cmocka_unit_test(pamt_beside_a_hole_joins_it),

@@ -237,6 +237,34 @@ static void test_layout(void **state)
     }
 }
 
+/* Enough memory, in pieces that are too small: what is wanted, what there is, and what to do. */
+static void test_memory_in_pieces(void **state)
+{
+    static hpa_t blocks[8192];
+    unsigned count = 0;
+    u64 before = page_free_bytes();
+
+    while (page_alloc(LEVEL_2M, &blocks[count]) == ERR_OK)
+        assert_true(++count < 8192);
+    for (unsigned i = 0; i < count; i++)
+        if (blocks[i].raw >> 21 & 15)
+            page_free(blocks[i], LEVEL_2M);
+    bad("td create mem=64M", "one contiguous range of 64 MiB is wanted, the largest that is free has 30 MiB; "
+                             "backing=scatter needs none");
+    bad("td create mem=2G level=4k", "one contiguous range of 1 GiB is wanted for each GiB, the largest");
+    bad("td create mem=16G", "out of memory");
+    bad("td create mem=16G backing=scatter", "out of memory");
+    assert_int_equal(vm.state, VM_NONE);
+    good("td create mem=30M");
+    good("td destroy");
+    good("td create mem=64M backing=scatter");
+    good("td destroy");
+    for (unsigned i = 0; i < count; i++)
+        if (!(blocks[i].raw >> 21 & 15))
+            page_free(blocks[i], LEVEL_2M);
+    assert_int_equal(page_free_bytes(), before);
+}
+
 /* Whatever SEAMCALL of the creation fails: the error says which, and no page is lost. */
 static void test_creation_fails_cleanly(void **state)
 {
@@ -484,6 +512,7 @@ int main(void)
         cmocka_unit_test(test_create_and_destroy),
         cmocka_unit_test(test_bad_sizes),
         cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_memory_in_pieces),
         cmocka_unit_test(test_creation_fails_cleanly),
         cmocka_unit_test(test_destruction_goes_on_where_it_failed),
         WITH_TD(test_fault_maps_2m),
