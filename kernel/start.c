@@ -67,7 +67,7 @@ static enum err call_each(void (*work)(void *arg), void *arg)
 
 static void start_cpus(void)
 {
-    static const struct tdx_cpus cpus = {.each = call_each, .share = cpus_share, .count = cpus_count};
+    static const struct tdx_cpus cpus = {.each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count};
 
     cpus_start();
     tdx_set_cpus(&cpus);

@@ -8,6 +8,7 @@
 
 #include "lib/addr.h"
 #include "lib/err.h"
+#include "lib/lock.h"
 #include "mm/plan.h"
 #include "tdx/td.h"
 
@@ -38,6 +39,8 @@ void tdp_choose(struct tdp *t, struct tdp_choice choice);
 MUST_CHECK struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes);
 /* Marks a range shared for good before the TD runs, backed by the slot, mapped in the shared EPT, zeroed. */
 MUST_CHECK struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes);
+/* No page changes between private and shared until rw_unlock(). For a few instructions. */
+MUST_CHECK struct rw_held tdp_keep_attributes(struct tdp *t);
 /* VMM pointer to one page that is shared now, or NULL. */
 void *tdp_shared_ptr(struct tdp *t, gpa_t gpa);
 /* What goes into the shared EPT pointer of each vCPU (TDH.VP.WR). */

@@ -79,6 +79,11 @@ hpa_t tdp_shared_root(const struct tdp *t)
     return t->shared.root;
 }
 
+struct rw_held tdp_keep_attributes(struct tdp *t)
+{
+    return rw_lock_shared(&t->ops);
+}
+
 void *tdp_shared_ptr(struct tdp *t, gpa_t gpa)
 {
     const struct slot *s = tdp_slot(t, gpa_floor(gpa, LEVEL_4K), PAGE_BYTES);

@@ -64,6 +64,11 @@ enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg)
     return ERR_OK;
 }
 
+enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
+{
+    return cpus ? cpus->one(cpu, work, arg) : ERR_NOT_FOUND;
+}
+
 static void share(void (*work)(void *arg), void *arg)
 {
     if (cpus)

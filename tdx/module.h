@@ -55,6 +55,8 @@ struct tdx_cpus {
     /* Runs short `work` on every CPU, one after another or at once, interrupts off; returns when it has ended
      * everywhere. ERR_TIMEOUT: a CPU did not answer. */
     enum err (*each)(void (*work)(void *arg), void *arg);
+    /* The same on one of them. */
+    enum err (*one)(unsigned cpu, void (*work)(void *arg), void *arg);
     /* Runs long `work` on this CPU and those that have nothing else to do, at once; returns when all are through. */
     void (*share)(void (*work)(void *arg), void *arg);
 };

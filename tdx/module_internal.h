@@ -22,6 +22,8 @@ void tdx_hkids_forget(void);
 
 /* Runs `work` on every CPU, interrupts off, and waits for all of them. ERR_TIMEOUT: one did not answer. */
 MUST_CHECK enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg);
+/* The same on one CPU. */
+MUST_CHECK enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg);
 
 /* What the TDMR layout is computed from, and what it comes to. */
 struct tdmr_limits {

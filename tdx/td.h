@@ -15,7 +15,8 @@
 #define VCPU_TDCX_PAGES_MAX 8
 #define TD_VCPUS_MAX        64
 
-/* Who may change it: only tdx/td.c, under the console's command; a dead TD can only be destroyed. */
+/* Who may change it: tdx/td.c, under the console's command; to TD_DEAD also a CPU that runs a vCPU. A dead TD can only be
+ * destroyed. */
 enum td_state { TD_NONE, TD_CREATED, TD_KEYED, TD_INITIALIZED, TD_RUNNABLE, TD_DEAD, TD_FLUSHED, TD_KEY_FREED };
 
 struct vcpu {
@@ -25,7 +26,7 @@ struct vcpu {
     hpa_t tdcx[VCPU_TDCX_PAGES_MAX];
     unsigned tdcx_count;
     bool dead;
-    int cpu;                   /* where it is associated, -1: nowhere */
+    _Atomic int cpu;           /* where it is associated, or about to be; -1: nowhere */
     _Atomic u32 inside;        /* set around VP.ENTER with interrupts off: 'out' is this flag, never an IPI's answer */
     _Atomic u64 exits;         /* VP.ENTERs that have returned; changes before `inside` is cleared */
     _Atomic u64 epoch;         /* td->epoch at the last entry */
@@ -33,7 +34,7 @@ struct vcpu {
 };
 
 struct td {
-    enum td_state state;
+    _Atomic enum td_state state;
     hpa_t tdr;
     hpa_t tdcx[TD_TDCX_PAGES_MAX];
     unsigned tdcx_count;
@@ -124,7 +125,8 @@ struct vcpu_exit {
  * CPU. */
 MUST_CHECK struct td_fault vcpu_set_shared_ept(struct vcpu *v, hpa_t root);
 
-/* Runs the vCPU on this CPU until it exits; BUSY is retried within bounds and counted. Interrupts are off inside. */
+/* Runs the vCPU on this CPU until it exits, flushed first where it was on another; BUSY is retried within bounds and
+ * counted. Interrupts are off inside. */
 struct vcpu_exit vcpu_enter(struct vcpu *v);
 
 /* "EPT_VIOLATION", "TDVMCALL", ...; of a VMX basic exit reason. */

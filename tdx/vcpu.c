@@ -14,6 +14,7 @@
 #include "tdx/abi_field.h"
 #include "tdx/abi_leaf.h"
 #include "tdx/count.h"
+#include "tdx/module_internal.h"
 #include "tdx/retry.h"
 
 /* Basic exit reasons that a VMM of TDs meets: number, name. */
@@ -175,6 +176,7 @@ static bool enter_once(struct vcpu *v, tdx_status_t *status)
     u64 irq = cpu_irq_save();
     struct host_state *host = &host_state[cpu_index()];
     save_host(host);
+    v->cpu = (int)cpu_index();
     v->epoch = v->td->epoch;
     v->inside = 1;
     bool held = v->td->held;
@@ -182,8 +184,6 @@ static bool enter_once(struct vcpu *v, tdx_status_t *status)
         drop_shared(v->td);
         *status = tdh_vp_enter(v->tdvpr, &v->regs);
         restore_host(host);
-        if (is_exit(*status))
-            v->cpu = (int)cpu_index();
         v->exits++;
     }
     v->inside = 0;
@@ -191,10 +191,42 @@ static bool enter_once(struct vcpu *v, tdx_status_t *status)
     return !held;
 }
 
+/* --- migration --------------------------------------------------------------------------------------------------- */
+
+struct flush_work {
+    struct vcpu *v;
+    tdx_status_t status;
+};
+
+static void flush_here(void *arg)
+{
+    struct flush_work *w = arg;
+    struct tdx_retry again = tdx_retry(TDH_VP_FLUSH, w->v->tdvpr.raw);
+    do
+        w->status = tdh_vp_flush(w->v->tdvpr).status;
+    while (tdx_again(&again, w->status));
+}
+
+/* What another CPU caches of the vCPU, its VMCS and translations, is written back there. A vCPU that is not associated
+ * where it was thought to be is fine. */
+static bool leave_old_cpu(struct vcpu *v, struct vcpu_exit *why_not)
+{
+    struct flush_work w = {.v = v};
+    int old = v->cpu;
+    if (old < 0 || old == (int)cpu_index())
+        return true;
+    if (tdx_on_cpu((unsigned)old, flush_here, &w) != ERR_OK)
+        w.status.raw = (u64)TDX_VCPU_ASSOCIATED << 32;
+    if (tdx_ok(w.status) || tdx_is(w.status, TDX_VCPU_NOT_ASSOCIATED))
+        return true;
+    *why_not = (struct vcpu_exit){.kind = VCPU_EXIT_REFUSED, .status = w.status};
+    return false;
+}
+
 struct vcpu_exit vcpu_enter(struct vcpu *v)
 {
     struct vcpu_exit why_not;
-    if (!may_enter(v, &why_not))
+    if (!may_enter(v, &why_not) || !leave_old_cpu(v, &why_not))
         return why_not;
     struct tdx_retry again = tdx_retry(TDH_VP_ENTER, v->tdvpr.raw);
     tdx_status_t status;

@@ -2,22 +2,15 @@
 #include "kernel/console/cmd_probe.h"
 
 #include "kernel/console/cmd.h"
+#include "kernel/console/job.h"
 #include "kernel/print.h"
 #include "kernel/time.h"
 #include "kernel/vm/vm.h"
 #include "lib/bits.h"
-#include "lib/hw/cpu.h"
 #include "lib/string.h"
 #include "tdx/status.h"
 
 #define SPIN_MS_MAX 3600000ull
-
-struct outcome {
-    enum err err;
-    struct probe_result result;
-    struct fault_text fault;
-    u64 tsc;
-};
 
 static void add_outcome(struct json *j, const struct outcome *o)
 {
@@ -30,9 +23,9 @@ static void add_outcome(struct json *j, const struct outcome *o)
     json_number(j, "touched", o->result.touched);
     json_number(j, "ve", o->result.ve_count);
     json_number(j, "mapgpa_retries", o->result.mapgpa_retries);
-    json_number(j, "faults", vm.cost.faults);
-    json_number(j, "seamcalls", vm.cost.seamcalls);
-    json_number(j, "ipis", vm.cost.ipis);
+    json_number(j, "faults", o->cost.faults);
+    json_number(j, "seamcalls", o->cost.seamcalls);
+    json_number(j, "ipis", o->cost.ipis);
     json_number(j, "tsc", o->tsc);
 }
 
@@ -43,7 +36,7 @@ const char *probe_status_text(u32 status)
 }
 
 /* What the payload said, in words; it is not trusted, so an unknown status is a failure too. */
-static void answer_result(struct command_call *c, const struct outcome *o)
+static struct json *answer_result(struct command_call *c, const struct outcome *o)
 {
     const struct probe_result *r = &o->result;
     unsigned long long at = r->at_gpa;
@@ -52,8 +45,8 @@ static void answer_result(struct command_call *c, const struct outcome *o)
     switch (r->status) {
     case PROBE_OK:
         print("%llu bytes, %llu faults, %llu #VE, %llu SEAMCALLs for its memory\n", (unsigned long long)r->bytes,
-              (unsigned long long)vm.cost.faults, (unsigned long long)r->ve_count,
-              (unsigned long long)vm.cost.seamcalls);
+              (unsigned long long)o->cost.faults, (unsigned long long)r->ve_count,
+              (unsigned long long)o->cost.seamcalls);
         j = reply_ok(c);
         break;
     case PROBE_MISMATCH:
@@ -81,23 +74,39 @@ static void answer_result(struct command_call *c, const struct outcome *o)
         break;
     }
     add_outcome(j, o);
+    return j;
+}
+
+/* After ^C the payload may have been done before it saw it: then this is what counts. */
+struct json *probe_answer(struct command_call *c, const struct outcome *o)
+{
+    if (o->err == ERR_OK || o->err == ERR_INTERRUPTED)
+        return answer_result(c, o);
+    return reply_fail(c, "%s", o->fault.text);
+}
+
+static void answer_started(struct command_call *c, const struct job *job)
+{
+    print("job %u on vCPU %u\n", job->number, job->vcpu);
+    json_number(reply_ok(c), "job", job->number);
 }
 
 static void work(struct command_call *c, const struct probe_work *w)
 {
-    struct outcome o = {0};
+    struct outcome o;
+    struct job *job;
     u64 cpu = 0;
 
     if (!arg_key_number(c, "cpu", 0, TD_VCPUS_MAX - 1, &cpu))
         return;
-    vm_cost_reset();
-    u64 from = cpu_tsc();
-    o.err = vm_work((unsigned)cpu, w, &o.result, &o.fault);
-    o.tsc = cpu_tsc() - from;
-    if (o.err == ERR_OK || o.err == ERR_INTERRUPTED) /* after ^C the payload may have been done before it saw it */
-        answer_result(c, &o);
-    else
+    if (job_start(c->command, (unsigned)cpu, w, &job, &o.fault) != ERR_OK) {
         reply_fail(c, "%s", o.fault.text);
+    } else if (c->line->background) {
+        answer_started(c, job);
+    } else {
+        job_finish(job, &o);
+        probe_answer(c, &o);
+    }
 }
 
 /* A range of whole `unit`s inside TD memory: words 0 and 1. */

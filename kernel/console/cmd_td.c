@@ -2,6 +2,7 @@
 #include "kernel/console/cmd.h"
 #include "kernel/console/cmd_memory.h"
 #include "kernel/console/cmd_probe.h"
+#include "kernel/console/job.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
 #include "lib/string.h"
@@ -142,7 +143,11 @@ void cmd_td_stop(struct command_call *c)
         reply_fail(c, "the TD is not running; it is %s", vm_state_name(vm.state));
         return;
     }
-    vm_stop();
+    struct fault_text fault;
+    if (vm_stop(&fault) != ERR_OK) {
+        reply_fail(c, "%s", fault.text);
+        return;
+    }
     print_td();
     add_td(reply_ok(c));
 }
@@ -155,6 +160,7 @@ void cmd_td_destroy(struct command_call *c)
         reply_fail(c, "%s", fault.text);
         return;
     }
+    job_forget_all();
     print("the TD is gone; as much memory is free as before it\n");
     struct json *j = reply_ok(c);
     json_number(j, "free_bytes_before", vm.free_bytes_before);

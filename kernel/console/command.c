@@ -33,7 +33,7 @@ static struct json *reply_error(struct command_call *c, const char *name, const 
     return j;
 }
 
-static void reply_end(struct command_call *c)
+void reply_end(struct command_call *c)
 {
     json_end_object(&c->json);
     print("\n");
@@ -245,6 +245,10 @@ static bool check_shape(struct command_call *c)
     const struct command *cmd = c->command;
     unsigned n = arg_count(c);
 
+    if (c->line->background && !takes_key(cmd->keys, "cpu")) {
+        reply_fail(c, "%s does not run beside the console: only the payload's work takes `&`", cmd->name);
+        return false;
+    }
     if (n < cmd->words_min || n > cmd->words_max) {
         reply_fail(c, "%s; usage: %s %s", n < cmd->words_min ? "too few words" : "too many words", cmd->name,
                    cmd->usage);

@@ -22,7 +22,7 @@ struct command {
     const char *name; /* one word, or two: "td create" */
     const char *usage, *help;
     unsigned words_min, words_max; /* behind the name */
-    const char *keys;              /* "mem vcpus": the keys that it takes */
+    const char *keys; /* "mem vcpus": the keys that it takes; one with "cpu" is work of the payload, and takes `&` */
     void (*run)(struct command_call *call);
 };
 
@@ -62,5 +62,7 @@ bool arg_key_bool(struct command_call *c, const char *key, bool *value);
 struct json *reply_ok(struct command_call *c);
 /* The whole answer; members may be added. No full stop in `fmt`. */
 struct json *reply_fail(struct command_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Ends the line of a call that a handler has made up itself; the dispatcher does it for its own. */
+void reply_end(struct command_call *c);
 
 #endif

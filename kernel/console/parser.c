@@ -27,6 +27,12 @@ static const char *add_word(struct parsed_line *out, char *word)
 {
     char *eq = word;
 
+    if (out->background)
+        return "`&` is not the last word";
+    if (strcmp(word, "&") == 0) {
+        out->background = true;
+        return NULL;
+    }
     while (*eq != '\0' && *eq != '=')
         eq++;
     if (*eq == '\0') {
@@ -73,6 +79,7 @@ const char *parse_line(const char *line, size_t bytes, struct parsed_line *out)
     char *at = out->text;
 
     out->word_count = out->key_count = 0;
+    out->background = false;
     out->may_fail = begins_with_dash(line, bytes);
     if (wrong != NULL)
         return wrong;

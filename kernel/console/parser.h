@@ -14,6 +14,7 @@
 struct parsed_line {
     char text[PARSER_LINE_MAX]; /* what the pointers below point into */
     bool may_fail;              /* the line began with '-': nothing that is wrong with it stops a script */
+    bool background;            /* it ended with a word `&`, which is not among the words */
     unsigned word_count, key_count;
     const char *words[PARSER_WORDS_MAX];
     struct {

@@ -34,7 +34,7 @@ static u64 mapgpa_check(u64 gpa, u64 bytes, u64 shared_bit)
 }
 
 /* Done in full: SUCCESS. In part, or nothing yet but it may work the next time: RETRY, and where to go on. */
-static void mapgpa(struct seamcall_regs *r)
+static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
 {
     u64 shared_bit = BIT(vm.td.shared_bit), gpa = r->r12, bytes = r->r13;
     enum tdp_attr to = gpa & shared_bit ? TDP_SHARED : TDP_PRIVATE;
@@ -47,7 +47,7 @@ static void mapgpa(struct seamcall_regs *r)
         return;
     }
     struct tdp_report report = tdp_convert(vm.tdp, (gpa_t){base}, now, to, NULL);
-    vm_cost_add(&report);
+    vm_cost_add(&vm.vcpus[vcpu].cost, &report);
     u64 done = report.err == ERR_OK                                 ? now
                : report.at.raw > base && report.at.raw < base + now ? report.at.raw - base
                                                                     : 0;
@@ -117,7 +117,7 @@ static enum ghci_next standard(struct seamcall_regs *r, unsigned vcpu, struct fa
         answer(r, VMCALL_STATUS_SUCCESS);
         return GHCI_RESUME;
     case VMCALL_MAP_GPA:
-        mapgpa(r);
+        mapgpa(r, vcpu);
         return GHCI_RESUME;
     case VMCALL_REPORT_FATAL_ERROR:
         fatal_error(r, vcpu, why);

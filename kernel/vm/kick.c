@@ -1,9 +1,10 @@
 /*
- * Keeping vCPUs out of the TD (mm/hold.h) on the machine. While one CPU runs everything, no vCPU is inside when VMM
- * code runs, so a kick finds all flags down; the wait for them is bounded all the same.
+ * Keeping vCPUs out of the TD (mm/hold.h) on the machine: a fixed IPI to each CPU whose vCPU is inside, then a look at what
+ * vcpu_enter() says of it. Every wait is bounded.
  */
 #include "mm/hold.h"
 
+#include "kernel/cpus.h"
 #include "kernel/time.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
@@ -11,51 +12,71 @@
 
 #define LEAVE_TIMEOUT_US 1000000
 
-/* Has the vCPU to leave: is it inside, and by which entry? A hold is for all entries, a kick for older ones. */
-static bool is_inside(const struct vcpu *v, u64 *exits, bool any_epoch)
+#define OUTSIDE (~0ull)
+
+/* By which entry each vCPU was inside that has to leave; OUTSIDE: it has not to. */
+struct round {
+    struct td *td;
+    u64 exits[TD_VCPUS_MAX];
+};
+
+/* A hold is for all entries, a kick for those of older epochs. */
+static bool has_to_leave(const struct vcpu *v, bool any_epoch)
 {
-    *exits = v->exits;
     return v->inside && (any_epoch || v->epoch < v->td->epoch);
 }
 
-static enum err wait_until_out(const struct td *td, bool any_epoch)
+static void send(struct round *r, bool any_epoch, u64 *ipis)
 {
-    u64 from = time_us(), exits;
-
-    for (unsigned i = 0; i < td->vcpu_count; i++) {
-        const struct vcpu *v = &td->vcpus[i];
-        if (!is_inside(v, &exits, any_epoch))
+    for (unsigned i = 0; i < r->td->vcpu_count; i++) {
+        const struct vcpu *v = &r->td->vcpus[i];
+        u64 exits = v->exits;
+        r->exits[i] = has_to_leave(v, any_epoch) ? exits : OUTSIDE;
+        if (r->exits[i] == OUTSIDE)
             continue;
-        while (v->inside && v->exits == exits) {
-            if (time_us() - from > LEAVE_TIMEOUT_US) {
-                log_msg(LOG_ERROR, "vCPU %u on CPU %d does not leave the TD", i, v->cpu);
-                return ERR_TIMEOUT;
-            }
+        cpus_kick((unsigned)v->cpu);
+        ++*ipis;
+        __atomic_fetch_add(&tdx_counts.ipis, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static enum err wait(const struct round *r)
+{
+    u64 from = time_us();
+
+    for (unsigned i = 0; i < r->td->vcpu_count; i++) {
+        const struct vcpu *v = &r->td->vcpus[i];
+        while (r->exits[i] != OUTSIDE && v->inside && v->exits == r->exits[i]) {
             cpu_relax();
+            if (time_us() - from <= LEAVE_TIMEOUT_US)
+                continue;
+            log_msg(LOG_ERROR, "vCPU %u does not leave the TD on CPU %d", i, v->cpu);
+            return ERR_TIMEOUT;
         }
     }
     return ERR_OK;
 }
 
-static void count_round(void)
+static enum err round_of_kicks(struct td *td, bool any_epoch, u64 *ipis)
 {
-    __atomic_fetch_add(&tdx_counts.kicks, 1, __ATOMIC_RELAXED);
+    struct round r = {.td = td};
+
+    send(&r, any_epoch, ipis);
+    return wait(&r);
 }
 
 enum err hold_kick(struct td *td, u64 *ipis)
 {
-    (void)ipis; /* nobody is inside, so nobody is sent one */
-    count_round();
-    return wait_until_out(td, false);
+    __atomic_fetch_add(&tdx_counts.kicks, 1, __ATOMIC_RELAXED);
+    return round_of_kicks(td, false, ipis);
 }
 
 /* `held` first, then the look at `inside`: vcpu_enter() does it the other way round, so one of the two sees the
  * other. */
 enum err hold_begin(struct td *td, u64 *ipis)
 {
-    (void)ipis;
     td->held++;
-    enum err e = wait_until_out(td, true);
+    enum err e = round_of_kicks(td, true, ipis);
     if (e != ERR_OK)
         td->held--;
     return e;
@@ -67,10 +88,21 @@ void hold_end(struct td *td)
     td->held--;
 }
 
+static void write_back_here(void *arg)
+{
+    (void)arg;
+    cpu_flush_all();
+}
+
+/* On all CPUs: which of them a vCPU has run on is not kept. */
 enum err hold_write_back(struct td *td, u64 *ipis)
 {
+    unsigned late;
+    enum err e = cpus_call_each(write_back_here, NULL, &late);
+
     (void)td;
-    (void)ipis;
-    cpu_flush_all();
-    return ERR_OK;
+    *ipis += cpus_online() - 1;
+    if (e != ERR_OK)
+        log_msg(LOG_ERROR, "CPU %u does not answer", late);
+    return e;
 }

@@ -111,7 +111,11 @@ enum err vm_load(struct fault_text *fault)
     return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "sharing the mailboxes", &r);
 }
 
-struct probe_mailbox *vm_mailbox(unsigned index)
+struct probe_mailbox *vm_mailbox_hold(unsigned index, struct rw_held *held)
 {
-    return tdp_shared_ptr(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES));
+    *held = tdp_keep_attributes(vm.tdp);
+    struct probe_mailbox *box = tdp_shared_ptr(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES));
+    if (box == NULL)
+        rw_unlock(*held);
+    return box;
 }

@@ -1,6 +1,7 @@
 /* The TD's life cycle. See vm.h. TDX Module Base Architecture Specification, "TD life cycle management". */
 #include "kernel/vm/vm.h"
 
+#include "kernel/cpus.h"
 #include "kernel/print.h"
 #include "lib/bits.h"
 #include "lib/log.h"
@@ -25,16 +26,20 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s)
     return names[s];
 }
 
-void vm_cost_reset(void)
+void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r)
 {
-    vm.cost = (struct vm_cost){0};
+    cost->seamcalls += r->seamcalls;
+    cost->tracks += r->tracks;
+    cost->ipis += r->ipis;
 }
 
-void vm_cost_add(const struct tdp_report *r)
+unsigned vm_vcpus_max(void)
 {
-    vm.cost.seamcalls += r->seamcalls;
-    vm.cost.tracks += r->tracks;
-    vm.cost.ipis += r->ipis;
+    unsigned cpus = cpus_online();
+    unsigned most = cpus > 1 ? cpus - 1 : PROBE_MAX_VCPUS;
+
+    _Static_assert(PROBE_MAX_VCPUS <= TD_VCPUS_MAX, "the payload is the narrower one");
+    return most < PROBE_MAX_VCPUS ? most : PROBE_MAX_VCPUS;
 }
 
 /* --- creation --- */
@@ -48,8 +53,9 @@ static enum err check_config(const struct vm_config *c, struct fault_text *fault
     if (!is_aligned(c->memory_bytes, level_bytes(LEVEL_2M)) || c->memory_bytes < VM_MEMORY_MIN ||
         c->memory_bytes > VM_MEMORY_MAX)
         return fault_say(fault, ERR_RANGE, "mem must be a multiple of 2M from 8M to 1024G");
-    if (c->vcpus == 0 || c->vcpus > TD_VCPUS_MAX)
-        return fault_say(fault, ERR_RANGE, "vcpus must be from 1 to %u", TD_VCPUS_MAX);
+    if (c->vcpus == 0 || c->vcpus > vm_vcpus_max())
+        return fault_say(fault, ERR_RANGE, "vcpus=%u: from 1 to %u are possible, %s", c->vcpus, vm_vcpus_max(),
+                         cpus_online() > 1 ? "one on each CPU beside the console's" : "taking turns on the one CPU");
     return ERR_OK;
 }
 
@@ -242,7 +248,10 @@ enum err vm_destroy(struct fault_text *fault)
 {
     if (vm.state == VM_NONE)
         return fault_say(fault, ERR_STATE, "there is no TD");
-    enum err e = destroy_all(fault);
+    enum err e = vm_stop(fault);
+    if (e != ERR_OK)
+        return e;
+    e = destroy_all(fault);
     if (e != ERR_OK) {
         vm.state = VM_DEAD;
         return e;

@@ -1,35 +1,53 @@
 /*
- * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and the loop that runs its vCPUs on
- * this CPU. A vCPU runs only while a console command waits for it.
+ * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and its vCPUs. vCPU i runs on CPU i + 1
+ * while the console goes on; on a machine with one CPU the vCPUs take turns on it while a command waits for them.
+ *
+ *     who sets what            state of the TD for the module     what is left of its memory     what people are told
+ *                              td.state (tdx/td.h)                tdp.dead (mm/)                 vm.state
+ *     console's commands       each step of its life              -                              each
+ *     a vCPU's CPU             TD_DEAD                            by an undo that failed         VM_DEAD
  */
 #ifndef KERNEL_VM_VM_H
 #define KERNEL_VM_VM_H
 
 #include "guest/probe/protocol.h"
 #include "kernel/vm/fault_text.h"
+#include "lib/lock.h"
 #include "mm/tdp.h"
 
-/* Changed by the functions below only. VM_DEAD: the module refuses it; it can only be destroyed. */
+/* Changed by the functions below, and to VM_DEAD by any vCPU: the module refuses the TD; it can only be destroyed. */
 enum vm_state { VM_NONE, VM_CREATED, VM_RUNNING, VM_STOPPED, VM_DEAD };
 
 /* VCPU_WAITS and VCPU_HALTED keep `why`. A vCPU that waits goes on with vm_run(); one that halted never does. */
 enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED };
 
-struct vm_vcpu {
-    enum vm_vcpu_state state;
-    bool has_work; /* was given work and has not given its result */
-    bool finished; /* vm_run() saw the end of work that had stopped on the way: `result` says what came out of it */
-    struct probe_result result;
-    struct fault_text why;
-};
-
-/* What the TDP MMU did for the TD since vm_cost_reset(): faults and conversions that the payload asked for. */
+/* What the TDP MMU did for a vCPU since its work began: faults, and conversions that the payload asked for. */
 struct vm_cost {
     u64 seamcalls, tracks, ipis, faults;
 };
 
+/*
+ * While `runs`, the CPU that runs the vCPU owns all of it but `abort`, which the console sets; otherwise the console does.
+ * `runs` is set by the console and cleared by the CPU that is done.
+ */
+struct vm_vcpu {
+    _Atomic enum vm_vcpu_state state;
+    _Atomic bool runs;
+    _Atomic bool abort; /* the payload is to be taken out of its work */
+    u64 abort_until;    /* time_us(): how long it has for that; 0: it was not told yet */
+    bool has_work;      /* was given work and has not given its result */
+    bool finished; /* vm_run() saw the end of work that had stopped on the way: `result` says what came out of it */
+    bool parked;   /* waits because of `fault`, which is answered again before the TD is entered */
+    struct vcpu_exit fault;
+    unsigned busy;  /* answers to faults in a row that were to be tried again */
+    enum err ended; /* how the last run ended */
+    struct probe_result result;
+    struct fault_text why;
+    struct vm_cost cost;
+};
+
 struct vm {
-    enum vm_state state;
+    _Atomic enum vm_state state;
     struct td td;
     struct tdp *tdp;
     u64 memory_bytes;
@@ -39,7 +57,6 @@ struct vm {
     gpa_t payload, mailboxes, rom; /* where the parts of the payload lie */
     u64 payload_bytes;
     struct vm_vcpu vcpus[TD_VCPUS_MAX];
-    struct vm_cost cost;
     u64 free_bytes_before; /* of the page allocator, when nothing was taken yet */
 };
 
@@ -61,19 +78,25 @@ MUST_CHECK enum err vm_create(const struct vm_config *config, struct fault_text 
 /* Tears down whatever exists of it. ERR_STATE: none. Pages that the module does not give back are named in `fault`. */
 MUST_CHECK enum err vm_destroy(struct fault_text *fault);
 
-/* Runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. */
+/* How many vCPUs a TD may have here: what the payload has stacks for, and a CPU for each beside the console's. */
+unsigned vm_vcpus_max(void);
+
+/* Runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
+ * whatever the others do. */
 MUST_CHECK enum err vm_run(struct fault_text *fault);
-void vm_stop(void);
+/* Takes all vCPUs out of the TD. ERR_TIMEOUT: one does not leave. */
+MUST_CHECK enum err vm_stop(struct fault_text *fault);
 
 /*
- * Gives `work` to vCPU `index` and runs it until it is done. ERR_OK: `result` is what the payload says (nothing in it
- * can be trusted). ERR_INTERRUPTED: ^C took the payload out of it, `result` says how far it came. ERR_STATE: the vCPU
- * is not there for work, or it waits now for something that only the console can do (`fault` says what).
+ * Gives `work` to vCPU `index` and lets it run. ERR_STATE: it is not there for work. Then vm_work_end() waits for it, once.
+ * ERR_OK: `result` is what the payload says (nothing in it can be trusted). ERR_INTERRUPTED: ^C took the payload out of it,
+ * `result` says how far it came. ERR_STATE: the vCPU waits now for something that only the console can do (`fault` says
+ * what).
  */
-MUST_CHECK enum err vm_work(unsigned index, const struct probe_work *work, struct probe_result *result,
-                            struct fault_text *fault);
+MUST_CHECK enum err vm_work_begin(unsigned index, const struct probe_work *work, struct fault_text *fault);
+bool vm_work_is_done(unsigned index);
+MUST_CHECK enum err vm_work_end(unsigned index, struct probe_result *result, struct fault_text *fault);
 
-void vm_cost_reset(void);
 const char *vm_state_name(enum vm_state s);
 const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
@@ -83,8 +106,9 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 MUST_CHECK enum err vm_layout(struct fault_text *fault);
 /* Adds and measures the ROM and the payload, makes the mailboxes shared. */
 MUST_CHECK enum err vm_load(struct fault_text *fault);
-/* NULL when the page is not shared, which only a broken MMU can bring about. */
-struct probe_mailbox *vm_mailbox(unsigned index);
-void vm_cost_add(const struct tdp_report *r);
+/* The mailbox of a vCPU, which stays shared memory until rw_unlock(*held); NULL, and nothing held: the payload has made it
+ * private. */
+struct probe_mailbox *vm_mailbox_hold(unsigned index, struct rw_held *held);
+void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r);
 
 #endif

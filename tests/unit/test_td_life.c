@@ -128,7 +128,14 @@ static enum err on_each_cpu(void (*work)(void *arg), void *arg)
     return ERR_OK;
 }
 
-static const struct tdx_cpus all_cpus = {count_cpus, on_each_cpu, share};
+static enum err on_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
+{
+    cpu_host_use(cpu);
+    work(arg);
+    return ERR_OK;
+}
+
+static const struct tdx_cpus all_cpus = {count_cpus, on_each_cpu, on_cpu, share};
 
 static void start_machine(unsigned lp_count, unsigned packages)
 {
