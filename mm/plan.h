@@ -17,6 +17,7 @@ struct tdp_report {
     const char *what;    /* the failing step in words ("PROMOTE 2M"), or what was wrong; NULL when fine */
     tdx_status_t status; /* when err is ERR_TDX */
     gpa_t at;            /* where it failed; how far a conversion came */
+    hpa_t page;          /* the host's page that the failure is about; 0: none in particular */
     u64 seamcalls, tracks, ipis, tsc;
     u64 regions; /* merge of a range: how many became one page each */
 };

@@ -29,41 +29,43 @@ struct tdp_report tdp_prepare_destroy(struct tdp *t)
 
 /* --- reclaiming --------------------------------------------------------------------------------------------------- */
 
-static bool reclaim(struct tdp *t, hpa_t page, struct tdp_report *r)
+static bool reclaim(struct tdp *t, hpa_t page, gpa_t gpa, struct tdp_report *r)
 {
     struct td_fault f = td_reclaim(t->td, page);
     r->seamcalls++;
+    r->at = gpa;
+    r->page = page;
     r->err = f.err;
     r->status = f.status;
     r->what = f.leaf;
     return f.err == ERR_OK;
 }
 
-static bool reclaim_table(struct tdp *t, struct mirror_table *table, level_t level, struct tdp_report *r);
+static bool reclaim_table(struct tdp *t, struct mirror_table *table, level_t level, gpa_t gpa, struct tdp_report *r);
 
-/* Whatever the entry points to is the VMM's again; the entry becomes NONE, so that a second try goes on behind it. */
-static bool reclaim_entry(struct tdp *t, struct mirror_table *table, unsigned i, level_t level, struct tdp_report *r)
+/* Whatever the entry, for `gpa`, points to is the VMM's again; it becomes NONE, so that a second try goes on behind it. */
+static bool reclaim_entry(struct tdp *t, _Atomic u64 *at, level_t level, gpa_t gpa, struct tdp_report *r)
 {
-    u64 entry = atomic_load(&table->entry[i]);
+    u64 entry = atomic_load(at);
 
     if (mirror_is_table(entry)) {
         struct mirror_table *child = mirror_child(entry);
-        if (!reclaim_table(t, child, level_below(level), r) || !reclaim(t, child->sept, r))
+        if (!reclaim_table(t, child, level_below(level), gpa, r) || !reclaim(t, child->sept, gpa, r))
             return false;
         page_free(child->sept, LEVEL_4K);
         mirror_table_free(child);
-    } else if (mirror_is_leaf(entry) && !reclaim(t, mirror_page(entry), r)) {
+    } else if (mirror_is_leaf(entry) && !reclaim(t, mirror_page(entry), gpa, r)) {
         return false;
     }
-    atomic_store(&table->entry[i], 0);
+    atomic_store(at, 0);
     return true;
 }
 
 /* Recursion ends at 4K: at most four deep. */
-static bool reclaim_table(struct tdp *t, struct mirror_table *table, level_t level, struct tdp_report *r)
+static bool reclaim_table(struct tdp *t, struct mirror_table *table, level_t level, gpa_t gpa, struct tdp_report *r)
 {
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-        if (!reclaim_entry(t, table, i, level, r))
+        if (!reclaim_entry(t, &table->entry[i], level, gpa_add(gpa, i * level_bytes(level)), r))
             return false;
     table->used = table->home_leaves = 0;
     return true;
@@ -84,7 +86,7 @@ struct tdp_report tdp_destroy(struct tdp *t)
 
     if (t->mirror.root->used && t->td->state != TD_KEY_FREED)
         return tdp_error(ERR_STATE, "the TD still has its key", r.at);
-    if (reclaim_table(t, t->mirror.root, MIRROR_TOP, &r))
+    if (reclaim_table(t, t->mirror.root, MIRROR_TOP, r.at, &r))
         free_all(t);
     return r;
 }

@@ -29,7 +29,7 @@ u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level)
 
 struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)
 {
-    if (t->dead || t->td->state == TD_DEAD)
+    if (t->dead || t->td->dead)
         return tdp_error(ERR_TD_DEAD, "the TD is dead: only destruction is left", gpa);
     if (t->td->state != TD_INITIALIZED && t->td->state != TD_RUNNABLE)
         return tdp_error(ERR_STATE, "the TD is not initialised, or its key is gone", gpa);

@@ -43,7 +43,7 @@ static struct td_fault outcome(struct td *td, enum tdx_leaf leaf, tdx_status_t s
     if (verdict == TDX_REPEAT)
         f.err = ERR_BUSY;
     if (verdict == TDX_TD_DEAD)
-        td->state = TD_DEAD;
+        td->dead = true;
     return f;
 }
 
@@ -139,15 +139,15 @@ static struct td_fault configure_key(struct td *td)
     return f;
 }
 
-static struct td_fault add_tdcs(struct td *td, const hpa_t *pages)
+static struct td_fault add_tdcs(struct td *td)
 {
-    for (unsigned i = 0; i < tdx_module.tdcs_pages; i++) {
+    for (; td->tdcx_count < tdx_module.tdcs_pages; td->tdcx_count++) {
+        hpa_t page = td->tdcx[td->tdcx_count];
         tdx_status_t status;
-        flush(pages[i]);
-        REPEATED(status, TDH_MNG_ADDCX, pages[i].raw, tdh_mng_addcx(td->tdr, pages[i]));
+        flush(page);
+        REPEATED(status, TDH_MNG_ADDCX, page.raw, tdh_mng_addcx(td->tdr, page));
         if (!tdx_ok(status))
             return outcome(td, TDH_MNG_ADDCX, status);
-        td->tdcx[td->tdcx_count++] = pages[i];
     }
     return fine;
 }
@@ -194,10 +194,9 @@ static void undo_create(struct td *td)
         f = td_destroy(td, keep_page, NULL);
     if (f.err == ERR_OK)
         return;
-    log_msg(LOG_ERROR,
-            "a TD that could not be created could not be undone either: its pages and HKID %u are lost (%s: %s)",
+    log_msg(LOG_ERROR, "a TD that could not be created could not be undone either, HKID %u is kept (%s: %s)",
             td->hkid.raw, f.leaf ? f.leaf : "", tdx_status_name(f.status));
-    td->state = TD_DEAD;
+    td->dead = true;
 }
 
 struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t hkid, const hpa_t *pages)
@@ -209,6 +208,7 @@ struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t 
     if (!is_config_good(config, xfam))
         return failed(ERR_ARGUMENT);
     td->tdr = pages[0];
+    memcpy(td->tdcx, pages + 1, tdx_module.tdcs_pages * sizeof(hpa_t));
     td->hkid = hkid;
     td->attributes = config->attributes;
     td->shared_bit = TD_SHARED_BIT_48;
@@ -216,7 +216,7 @@ struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t 
     if (f.err == ERR_OK)
         f = configure_key(td);
     if (f.err == ERR_OK)
-        f = add_tdcs(td, pages + 1);
+        f = add_tdcs(td);
     if (f.err == ERR_OK)
         f = init(td, config, xfam);
     if (f.err != ERR_OK)
@@ -244,7 +244,7 @@ static struct td_fault init_vcpu(struct vcpu *v, u64 initial_rcx)
 
 struct td_fault td_add_vcpu(struct td *td, u64 initial_rcx, const hpa_t *pages)
 {
-    if (td->state != TD_INITIALIZED || td->vcpu_count == TD_VCPUS_MAX)
+    if (td->state != TD_INITIALIZED || td->dead || td->vcpu_count == TD_VCPUS_MAX)
         return failed(ERR_STATE);
     struct vcpu *v = &td->vcpus[td->vcpu_count];
     tdx_status_t status;
@@ -262,7 +262,7 @@ struct td_fault td_add_vcpu(struct td *td, u64 initial_rcx, const hpa_t *pages)
 struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source)
 {
     tdx_status_t status;
-    if (td->state != TD_INITIALIZED)
+    if (td->state != TD_INITIALIZED || td->dead)
         return failed(ERR_STATE);
     flush(page);
     REPEATED(status, TDH_MEM_PAGE_ADD, gpa.raw, tdh_mem_page_add(td->tdr, gpa, page, source));
@@ -272,9 +272,8 @@ struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source)
         gpa_t chunk = gpa_add(gpa, offset);
         REPEATED(status, TDH_MR_EXTEND, chunk.raw, tdh_mr_extend(td->tdr, chunk));
         if (!tdx_ok(status)) {
-            struct td_fault f = outcome(td, TDH_MR_EXTEND, status);
-            td->state = TD_DEAD;
-            return f;
+            td->dead = true;
+            return outcome(td, TDH_MR_EXTEND, status);
         }
     }
     return fine;
@@ -283,7 +282,7 @@ struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source)
 struct td_fault td_finalize(struct td *td)
 {
     tdx_status_t status;
-    if (td->state != TD_INITIALIZED)
+    if (td->state != TD_INITIALIZED || td->dead)
         return failed(ERR_STATE);
     REPEATED(status, TDH_MR_FINALIZE, td->tdr.raw, tdh_mr_finalize(td->tdr));
     if (!tdx_ok(status))
@@ -369,7 +368,7 @@ static void write_back_here(void *arg)
 
 struct td_fault td_release_key(struct td *td)
 {
-    if (td->state == TD_NONE || td->state == TD_KEY_FREED)
+    if (td->state == TD_NONE || td->state >= TD_KEY_FREED)
         return failed(ERR_STATE);
     struct td_fault f = td->state == TD_FLUSHED ? fine : flush_vcpus(td);
     if (f.err != ERR_OK)
@@ -388,68 +387,82 @@ struct td_fault td_release_key(struct td *td)
     return f;
 }
 
+/* The same for a leaf that is about one page. */
+static struct td_fault page_outcome(struct td *td, enum tdx_leaf leaf, tdx_status_t status, hpa_t page)
+{
+    struct td_fault f = outcome(td, leaf, status);
+    f.page = page;
+    return f;
+}
+
 struct td_fault td_reclaim(struct td *td, hpa_t page)
 {
     tdx_status_t status;
     if (td->state != TD_KEY_FREED)
         return failed(ERR_STATE);
     REPEATED(status, TDH_PHYMEM_PAGE_RECLAIM, page.raw, tdh_phymem_page_reclaim(page));
-    return outcome(td, TDH_PHYMEM_PAGE_RECLAIM, status);
+    return page_outcome(td, TDH_PHYMEM_PAGE_RECLAIM, status, page);
 }
 
-/* Pages from the end of the list, so that a second call after a failure goes on with what is left. */
-static struct td_fault reclaim_list(struct td *td, const hpa_t *list, unsigned *count,
-                                    void (*give)(hpa_t page, void *arg), void *arg)
+/* From the end of the list, so that a second call after a failure goes on with what is left. */
+static struct td_fault reclaim_list(struct td *td, const hpa_t *list, unsigned *count)
 {
-    while (*count) {
-        hpa_t page = list[*count - 1];
-        struct td_fault f = td_reclaim(td, page);
-        if (f.err != ERR_OK)
-            return f;
-        --*count;
-        give(page, arg);
+    struct td_fault f = fine;
+    while (f.err == ERR_OK && *count) {
+        f = td_reclaim(td, list[*count - 1]);
+        *count -= f.err == ERR_OK;
     }
+    return f;
+}
+
+static void give_list(const hpa_t *list, unsigned count, void (*give)(hpa_t page, void *arg), void *arg)
+{
+    for (unsigned i = 0; i < count; i++)
+        give(list[i], arg);
+}
+
+/* The pages that it got and did not come to hand over go back with the others. */
+static struct td_fault reclaim_vcpu(struct vcpu *v, void (*give)(hpa_t page, void *arg), void *arg)
+{
+    struct td_fault f = reclaim_list(v->td, v->tdcx, &v->tdcx_count);
+    if (f.err == ERR_OK)
+        f = td_reclaim(v->td, v->tdvpr);
+    if (f.err != ERR_OK)
+        return f;
+    give_list(v->tdcx, tdx_module.tdvps_pages - 1, give, arg);
+    give(v->tdvpr, arg);
+    v->td->vcpu_count--;
     return fine;
 }
 
-/* Pages that td_add_vcpu() got and did not come to hand over go back as they are. */
-static struct td_fault reclaim_vcpu(struct vcpu *v, void (*give)(hpa_t page, void *arg), void *arg)
+static struct td_fault reclaim_all(struct td *td, void (*give)(hpa_t page, void *arg), void *arg)
 {
-    for (unsigned i = v->tdcx_count; i < tdx_module.tdvps_pages - 1 && !hpa_is(v->tdcx[i], HPA_NONE); i++) {
-        give(v->tdcx[i], arg);
-        v->tdcx[i] = HPA_NONE;
-    }
-    unsigned before = v->tdcx_count;
-    struct td_fault f = reclaim_list(v->td, v->tdcx, &v->tdcx_count, give, arg);
-    for (unsigned i = v->tdcx_count; i < before; i++)
-        v->tdcx[i] = HPA_NONE;
-    if (f.err != ERR_OK)
-        return f;
-    f = td_reclaim(v->td, v->tdvpr);
+    struct td_fault f = fine;
+    while (f.err == ERR_OK && td->vcpu_count)
+        f = reclaim_vcpu(&td->vcpus[td->vcpu_count - 1], give, arg);
     if (f.err == ERR_OK)
-        give(v->tdvpr, arg);
+        f = reclaim_list(td, td->tdcx, &td->tdcx_count);
+    if (f.err == ERR_OK)
+        f = td_reclaim(td, td->tdr);
+    if (f.err == ERR_OK)
+        td->state = TD_RECLAIMED;
     return f;
 }
 
 struct td_fault td_destroy(struct td *td, void (*give)(hpa_t page, void *arg), void *arg)
 {
-    struct td_fault f = fine;
-    if (td->state != TD_KEY_FREED)
+    if (td->state < TD_KEY_FREED)
         return failed(ERR_STATE);
-    while (f.err == ERR_OK && td->vcpu_count) {
-        f = reclaim_vcpu(&td->vcpus[td->vcpu_count - 1], give, arg);
-        td->vcpu_count -= f.err == ERR_OK;
-    }
-    if (f.err == ERR_OK)
-        f = reclaim_list(td, td->tdcx, &td->tdcx_count, give, arg);
-    if (f.err == ERR_OK)
-        f = td_reclaim(td, td->tdr);
+    struct td_fault f = td->state == TD_KEY_FREED ? reclaim_all(td, give, arg) : fine;
     if (f.err != ERR_OK)
         return f;
     /* The module wrote the TDR under its own KeyID: nothing of that may come out of a cache later. */
     tdx_status_t status;
     REPEATED(status, TDH_PHYMEM_PAGE_WBINVD, td->tdr.raw, tdh_phymem_page_wbinvd(td->tdr, tdx_module.hkid_first));
+    if (!tdx_ok(status))
+        return page_outcome(td, TDH_PHYMEM_PAGE_WBINVD, status, td->tdr);
     td->state = TD_NONE;
+    give_list(td->tdcx, tdx_module.tdcs_pages, give, arg);
     give(td->tdr, arg);
-    return outcome(td, TDH_PHYMEM_PAGE_WBINVD, status);
+    return fine;
 }

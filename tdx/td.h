@@ -15,16 +15,32 @@
 #define VCPU_TDCX_PAGES_MAX 8
 #define TD_VCPUS_MAX        64
 
-/* Who may change it: tdx/td.c, under the console's command; to TD_DEAD also a CPU that runs a vCPU. A dead TD can only be
- * destroyed. */
-enum td_state { TD_NONE, TD_CREATED, TD_KEYED, TD_INITIALIZED, TD_RUNNABLE, TD_DEAD, TD_FLUSHED, TD_KEY_FREED };
+/*
+ * How far the module has come with a TD. td_create() leads to TD_INITIALIZED, td_finalize() to TD_RUNNABLE,
+ * td_release_key() to TD_FLUSHED and TD_KEY_FREED, td_destroy() to TD_RECLAIMED (only the flush of the TDR is left) and
+ * TD_NONE. Only those change it, under the console's command, and it goes on where it stopped after a failure.
+ *
+ * `dead` is no such state: a TD may die in each of them, and is torn down from there like any other. Set by tdx/td.c
+ * when an answer of the module says so, a measurement or an undo fails; by tdx/vcpu.c on the CPU that runs a vCPU; cleared
+ * by td_create(). A dead TD can only be destroyed.
+ */
+enum td_state {
+    TD_NONE,
+    TD_CREATED,
+    TD_KEYED,
+    TD_INITIALIZED,
+    TD_RUNNABLE,
+    TD_FLUSHED,
+    TD_KEY_FREED,
+    TD_RECLAIMED,
+};
 
 struct vcpu {
     struct td *td;
     unsigned index;
     hpa_t tdvpr;
     hpa_t tdcx[VCPU_TDCX_PAGES_MAX];
-    unsigned tdcx_count;
+    unsigned tdcx_count; /* of them are the module's */
     bool dead;
     _Atomic int cpu;           /* where it is associated, or about to be; -1: nowhere */
     _Atomic u32 inside;        /* set around VP.ENTER with interrupts off: 'out' is this flag, never an IPI's answer */
@@ -34,10 +50,11 @@ struct vcpu {
 };
 
 struct td {
-    _Atomic enum td_state state;
+    enum td_state state;
+    _Atomic bool dead;
     hpa_t tdr;
     hpa_t tdcx[TD_TDCX_PAGES_MAX];
-    unsigned tdcx_count;
+    unsigned tdcx_count; /* of them are the module's */
     hkid_t hkid;
     u64 attributes;
     u64 eptp;                   /* of the Secure EPT, as TDH.MNG.RD gives it: what INVEPT takes */
@@ -62,6 +79,7 @@ struct td_fault {
     enum err err;
     const char *leaf;
     tdx_status_t status;
+    hpa_t page; /* that it was about; 0: none in particular */
 };
 
 /* How many 4K pages td_create() and td_add_vcpu() take: module dependent, known after tdx_module_init(). */
@@ -71,7 +89,8 @@ unsigned vcpu_control_pages(void);
 /*
  * CREATE, KEY.CONFIG, ADDCX, INIT. `pages`: td_control_pages() free 4K pages, the TD's until td_destroy() gives them
  * back. A failure is undone: then td->state is TD_NONE and the pages and the HKID are the caller's again. Where
- * undoing fails too, the state is TD_DEAD, and pages and HKID are lost (the log says so).
+ * undoing fails too, td->dead is set, and td_release_key() (unless the state says that it is done) and td_destroy() may
+ * be tried again; td_destroy() then gives back all of the pages.
  */
 MUST_CHECK struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t hkid, const hpa_t *pages);
 /*
@@ -81,7 +100,7 @@ MUST_CHECK struct td_fault td_create(struct td *td, const struct td_config *conf
  */
 MUST_CHECK struct td_fault td_add_vcpu(struct td *td, u64 initial_rcx, const hpa_t *pages);
 /* PAGE.ADD and 16 MR.EXTEND of one 4K page whose tables exist; `source` is VMM memory. A failure after PAGE.ADD leaves
- * the TD TD_DEAD: its measurement is not what was asked for. */
+ * the TD dead: its measurement is not what was asked for. */
 MUST_CHECK struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source);
 /* MR.FINALIZE; reads MRTD. */
 MUST_CHECK struct td_fault td_finalize(struct td *td);
@@ -93,7 +112,8 @@ MUST_CHECK struct td_fault td_release_key(struct td *td);
 /* PHYMEM.PAGE.RECLAIM of one page of this TD (leaf or S-EPT page) at its own base. */
 MUST_CHECK struct td_fault td_reclaim(struct td *td, hpa_t page);
 /* RECLAIM of TDVPS, TDCS and, last, TDR, when all other pages are reclaimed. Calls `give` with each page that is the
- * VMM's again; may be called again after a failure. */
+ * VMM's again: a vCPU's when all of them are, the TD's when the TDR is flushed from the caches too. May be called again
+ * after a failure. */
 MUST_CHECK struct td_fault td_destroy(struct td *td, void (*give)(hpa_t page, void *arg), void *arg);
 
 /* Why VP.ENTER returned. */

@@ -140,7 +140,7 @@ static struct vcpu_exit interpret(struct vcpu *v, tdx_status_t status)
     v->dead |= verdict == TDX_VCPU_DEAD;
     if (verdict == TDX_TD_DEAD) {
         e.kind = VCPU_EXIT_TD_DEAD;
-        v->td->state = TD_DEAD;
+        v->td->dead = true;
     }
     return e;
 }
@@ -150,10 +150,10 @@ static struct vcpu_exit interpret(struct vcpu *v, tdx_status_t status)
 static bool may_enter(const struct vcpu *v, struct vcpu_exit *why_not)
 {
     *why_not = (struct vcpu_exit){.kind = VCPU_EXIT_REFUSED};
-    if (v->td->state == TD_DEAD)
+    if (v->td->dead)
         why_not->kind = VCPU_EXIT_TD_DEAD;
     why_not->status.raw = (u64)(v->dead ? TDX_VCPU_STATE_INCORRECT : TDX_OP_STATE_INCORRECT) << 32;
-    return v->td->state == TD_RUNNABLE && !v->dead;
+    return v->td->state == TD_RUNNABLE && !v->td->dead && !v->dead;
 }
 
 /* The shared half's translations that this CPU may have from before mm/tlb.c dropped them go now: nobody but a vCPU
@@ -248,5 +248,5 @@ struct td_fault vcpu_set_shared_ept(struct vcpu *v, hpa_t root)
         v->cpu = (int)cpu_index();
         return (struct td_fault){.err = ERR_OK};
     }
-    return (struct td_fault){ERR_TDX, tdx_leaf_name(TDH_VP_WR), a.status};
+    return (struct td_fault){.err = ERR_TDX, .leaf = tdx_leaf_name(TDH_VP_WR), .status = a.status};
 }

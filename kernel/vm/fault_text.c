@@ -33,6 +33,20 @@ enum err fault_say(struct fault_text *f, enum err e, const char *fmt, ...)
     return e;
 }
 
+/* " (page 0x200000)", for errors that are about one page of the host's memory. */
+struct page_text {
+    char text[32];
+};
+
+static struct page_text name_page(hpa_t page)
+{
+    struct page_text t = {""};
+
+    if (page.raw != 0)
+        format_to(t.text, sizeof(t.text), " (page 0x%llx)", (unsigned long long)page.raw);
+    return t;
+}
+
 enum err fault_leaf(struct fault_text *f, const char *doing, const char *leaf, tdx_status_t status)
 {
     return fault_say(f, ERR_TDX, "%s: %s: %s", doing, leaf, describe(status).text);
@@ -44,8 +58,7 @@ enum err fault_td(struct fault_text *f, const char *doing, const struct td_fault
         return fault_say(f, td->err, "%s: %s", doing, err_text(td->err));
     if (td->err != ERR_TDX && td->err != ERR_TD_DEAD && td->err != ERR_BUSY)
         return fault_say(f, td->err, "%s: %s: %s", doing, td->leaf, err_text(td->err));
-    (void)fault_leaf(f, doing, td->leaf, td->status);
-    return td->err;
+    return fault_say(f, td->err, "%s: %s%s: %s", doing, td->leaf, name_page(td->page).text, describe(td->status).text);
 }
 
 enum err fault_tdp(struct fault_text *f, const char *doing, const struct tdp_report *r)
@@ -54,8 +67,8 @@ enum err fault_tdp(struct fault_text *f, const char *doing, const struct tdp_rep
     const char *what = r->what != NULL ? r->what : err_text(r->err);
 
     if (has_status)
-        return fault_say(f, r->err, "%s: %s at 0x%llx: %s", doing, what, (unsigned long long)r->at.raw,
-                         describe(r->status).text);
+        return fault_say(f, r->err, "%s: %s at 0x%llx%s: %s", doing, what, (unsigned long long)r->at.raw,
+                         name_page(r->page).text, describe(r->status).text);
     if (r->what != NULL)
         return fault_say(f, r->err, "%s: %s at 0x%llx: %s", doing, err_text(r->err), (unsigned long long)r->at.raw,
                          what);

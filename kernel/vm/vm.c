@@ -102,10 +102,10 @@ static enum err create_td(const struct vm_config *c, struct fault_text *fault)
     struct td_fault td = td_create(&vm.td, &config, hkid, pages);
     if (td.err == ERR_OK)
         return ERR_OK;
-    if (vm.td.state == TD_NONE) {
+    if (vm.td.state == TD_NONE)
         give_pages(pages, td_control_pages());
+    if (vm.td.state == TD_NONE || vm.td.state >= TD_KEY_FREED)
         tdx_hkid_give(hkid);
-    }
     return fault_td(fault, "creating the TD", &td);
 }
 
@@ -212,9 +212,9 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
  * stopped. */
 static enum err release_key(struct fault_text *fault)
 {
-    if (vm.td.state == TD_NONE || vm.td.state == TD_KEY_FREED)
+    if (vm.td.state == TD_NONE || vm.td.state >= TD_KEY_FREED)
         return ERR_OK;
-    if (vm.tdp != NULL && vm.td.state == TD_RUNNABLE) {
+    if (vm.tdp != NULL && vm.td.state == TD_RUNNABLE && !vm.td.dead) {
         struct tdp_report r = tdp_prepare_destroy(vm.tdp);
         if (r.err != ERR_OK)
             log_msg(LOG_WARN, "td destroy: merging first failed (%s), torn down piecewise", err_text(r.err));

@@ -3,9 +3,9 @@
  * while the console goes on; on a machine with one CPU the vCPUs take turns on it while a command waits for them.
  *
  *     who sets what            state of the TD for the module     what is left of its memory     what people are told
- *                              td.state (tdx/td.h)                tdp.dead (mm/)                 vm.state
+ *                              td.state, td.dead (tdx/td.h)       tdp.dead (mm/)                 vm.state
  *     console's commands       each step of its life              -                              each
- *     a vCPU's CPU             TD_DEAD                            by an undo that failed         VM_DEAD
+ *     a vCPU's CPU             dead                               by an undo that failed         VM_DEAD
  */
 #ifndef KERNEL_VM_VM_H
 #define KERNEL_VM_VM_H

@@ -306,6 +306,58 @@ static void test_destruction_goes_on_where_it_failed(void **state)
     }
 }
 
+/* A page that the module does not give back is named, and its address in the TD where it has one. */
+static void test_refused_reclaim_names_the_page(void **state)
+{
+    char words[96];
+
+    good("td create mem=64M");
+    good("map 400000 4M");
+    struct tdp_walk walk;
+    assert_int_equal(tdp_walk(vm.tdp, (gpa_t){0x400000}, &walk).err, ERR_OK);
+    for (unsigned nth = 0;; nth++) { /* payload, ROM and tables come on the way, in whatever order */
+        seamcall_host_inject(28, nth, 0xc000030000000001ull);
+        const char *answer = run("td destroy");
+        says(answer, "TDH.PHYMEM.PAGE.RECLAIM");
+        snprintf(words, sizeof(words), "at 0x400000 (page 0x%llx): TDX_PAGE_METADATA_INCORRECT",
+                 (unsigned long long)walk.page.raw);
+        if (strstr(answer, words) != NULL)
+            break;
+        says(answer, "(page 0x");
+        assert_true(nth < 40);
+        good("td destroy");
+        good("td create mem=64M");
+        good("map 400000 4M");
+        assert_int_equal(tdp_walk(vm.tdp, (gpa_t){0x400000}, &walk).err, ERR_OK);
+    }
+    seamcall_host_inject(28, 1, 0xc000030000000001ull);
+    says(run("td destroy"), "at 0x600000 (page 0x");
+    good("td destroy");
+}
+
+/* A TD that the module calls dead after its key is gone is taken down from there. */
+static void test_death_after_the_key_is_gone(void **state)
+{
+    u64 before = page_free_bytes();
+
+    for (unsigned nth = 0; nth < 24; nth += 5) {
+        good("td create mem=64M");
+        seamcall_host_inject(28, nth, 0xe000060400000000ull);
+        bad("td destroy", "TDX_TD_FATAL");
+        good("td destroy");
+        assert_int_equal(page_free_bytes(), before);
+    }
+    good("td create mem=64M");
+    u64 tdr = vm.td.tdr.raw;
+    seamcall_host_inject(41, 0, 0xc000010000000001ull); /* PAGE.WBINVD of the TDR */
+    char words[64];
+    snprintf(words, sizeof(words), "TDH.PHYMEM.PAGE.WBINVD (page 0x%llx)", (unsigned long long)tdr);
+    bad("td destroy", words);
+    assert_true(page_free_bytes() < before);
+    good("td destroy");
+    assert_int_equal(page_free_bytes(), before);
+}
+
 /* --- running --- */
 
 static void test_fault_maps_2m(void **state)
@@ -518,6 +570,8 @@ int main(void)
         cmocka_unit_test(test_memory_in_pieces),
         cmocka_unit_test(test_creation_fails_cleanly),
         cmocka_unit_test(test_destruction_goes_on_where_it_failed),
+        cmocka_unit_test(test_refused_reclaim_names_the_page),
+        cmocka_unit_test(test_death_after_the_key_is_gone),
         WITH_TD(test_fault_maps_2m),
         WITH_TD(test_accept_and_convert),
         WITH_TD(test_mapgpa_takes_no_nonsense),
