@@ -87,14 +87,15 @@ static void accept_range(struct probe_vcpu *vcpu, struct probe_range range, uint
         uint64_t next = (gpa & -PROBE_PAGE_2M) + PROBE_PAGE_2M;
         bool is_whole = !(gpa & (PROBE_PAGE_2M - 1)) && next <= end;
         uint64_t status = (uint64_t)TDX_PAGE_SIZE_MISMATCH << 32;
-        at = next;
+        at = gpa;
         if (level && is_whole) {
             status = accept_one(vcpu, gpa, 1);
+            at = is_accepted(status) ? next : gpa;
         }
         if (status_class(status) == TDX_PAGE_SIZE_MISMATCH) {
             status = accept_small(vcpu, gpa, next < end ? next : end, &at);
         }
-        result->bytes += (is_accepted(status) ? at : gpa) - gpa;
+        result->bytes += at - gpa;
         if (!is_accepted(status)) {
             result->status = PROBE_ACCEPT_FAILED;
             result->tdcall_status = status;

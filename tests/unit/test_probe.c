@@ -395,7 +395,28 @@ static void test_accept_failure_says_where(void **state)
     assert_int_equal(r->at_gpa, 5 * PAGE);
     assert_int_equal(r->tdcall_status, OPERAND_INVALID);
     assert_int_equal(r->accepted[0], 3);
+    assert_int_equal(r->bytes, 3 * PAGE);
     assert_int_equal(fake.page[6], PENDING);
+}
+
+/* Where it failed is where the page begins, and what was accepted before it counts. */
+static void test_failure_of_large_accepts_says_where(void **state)
+{
+    (void)state;
+    fake.is_big[0] = fake.is_big[1] = 1;
+    fake.bad_accept_gpa = BIG;
+    const struct probe_result *r = work((struct probe_work){.op = PROBE_ACCEPT, .gpa = 0, .len = 2 * BIG, .level = 1});
+    assert_int_equal(r->status, PROBE_ACCEPT_FAILED);
+    assert_int_equal(r->at_gpa, BIG);
+    assert_int_equal(r->bytes, BIG);
+    assert_int_equal(r->accepted[1], 1);
+    fake.is_big[1] = 0;
+    fake.bad_accept_gpa = BIG + 7 * PAGE;
+    r = work((struct probe_work){.op = PROBE_ACCEPT, .gpa = BIG, .len = BIG, .level = 1});
+    assert_int_equal(r->status, PROBE_ACCEPT_FAILED);
+    assert_int_equal(r->at_gpa, BIG + 7 * PAGE);
+    assert_int_equal(r->bytes, 7 * PAGE);
+    assert_int_equal(r->accepted[0], 7);
 }
 
 static void test_convert_there_and_back(void **state)
@@ -556,6 +577,7 @@ int main(void)
         cmocka_unit_test_setup(test_accept_large_falls_back_and_counts, fresh),
         cmocka_unit_test_setup(test_accept_waits_out_busy, fresh),
         cmocka_unit_test_setup(test_accept_failure_says_where, fresh),
+        cmocka_unit_test_setup(test_failure_of_large_accepts_says_where, fresh),
         cmocka_unit_test_setup(test_convert_there_and_back, fresh),
         cmocka_unit_test_setup(test_convert_gives_up_without_progress, fresh),
         cmocka_unit_test_setup(test_convert_reports_the_vmms_error, fresh),
