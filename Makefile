@@ -64,6 +64,10 @@ CORE_OBJ   := $(call obj,core,$(CORE_SRC) $(CORE_ASM))
 # Septum with one command more, and the model in a host process without sanitizers.
 BENCH_OBJ  := $(filter-out %/console/commands.o,$(VMM_OBJ)) $(call obj,vmm,$(BENCH_SRC))
 BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.c) tests/bench/model.c)
+# The TDP MMU and the model in a host process without sanitizers. tests/bench/world.c stands behind mm/hold.h.
+BENCHMMU_SRC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c) kernel/trace.c $(MODULE_SRC) \
+                $(wildcard tests/host/platform*.c) $(addprefix tests/host/,cpu.c log.c seamcall.c) tests/bench/world.c
+BENCHOPS_OBJ := $(call obj,bench,$(BENCHMMU_SRC) $(addprefix tests/bench/,ops.c rows.c linux.c))
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
@@ -92,7 +96,7 @@ help:
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
-	@echo 'make bench         what calls cost on the simulated platform and in the module model: a table, out/bench.json'
+	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
@@ -246,7 +250,11 @@ fuzz: fuzz-binary
 $(B)/bench/model: $(BENCHHOST_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) -o $@ $^ $(SHA_LIB) -lpthread -lcmocka
-bench-binaries: $(B)/bench/septum.efi $(B)/bench/model $(B)/simtdx.efi
+WRAPPED := seamcall cpu_reset_pages hold_kick hold_begin hold_end
+$(B)/bench/ops: $(BENCHOPS_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) -o $@ $^ $(WRAPPED:%=-Wl,--wrap=%) $(SHA_LIB) -lpthread
+bench-binaries: $(B)/bench/septum.efi $(B)/bench/model $(B)/bench/ops $(B)/simtdx.efi
 bench: bench-binaries
 	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
 

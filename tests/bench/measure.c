@@ -143,6 +143,16 @@ static void time_calls(enum measure_row row, unsigned round, void (*one)(void), 
     record(row, round, cpu_tsc() - start, calls);
 }
 
+static void give_work(struct probe_work work)
+{
+    struct rw_held held;
+    struct probe_mailbox *box = vm_mailbox_hold(0, &held);
+    if (box == NULL)
+        panic("measure: the payload has no mailbox");
+    box->work = work;
+    rw_unlock(held);
+}
+
 static void pass_exits(unsigned round)
 {
     time_calls(ROW_rdtsc, round, one_rdtsc, CALLS);
@@ -151,8 +161,7 @@ static void pass_exits(unsigned round)
     time_calls(ROW_rdmsr, round, one_rdmsr, CALLS);
     time_calls(ROW_sys_rd, round, one_sys_rd, CALLS);
     time_calls(ROW_sept_rd, round, one_sept_rd, CALLS);
-    vm_mailbox(0)->work =
-        (struct probe_work){.op = PROBE_CONVERT, .gpa = GPA_SMALL.raw, .len = PAGE_BYTES, .to_shared = true};
+    give_work((struct probe_work){.op = PROBE_CONVERT, .gpa = GPA_SMALL.raw, .len = PAGE_BYTES, .to_shared = true});
     answer_vmcall(); /* here is work; it comes back with MapGPA */
     time_calls(ROW_vp_enter, round, one_vp_enter, ENTRIES);
     time_calls(ROW_vcpu_enter, round, one_vcpu_enter, ENTRIES);
@@ -167,7 +176,7 @@ static u64 accept(gpa_t gpa, u64 bytes, level_t level)
     struct probe_result result;
     struct fault_text fault;
     u64 start = cpu_tsc();
-    if (vm_work(0, &work, &result, &fault) != ERR_OK)
+    if (vm_work_begin(0, &work, &fault) != ERR_OK || vm_work_end(0, &result, &fault) != ERR_OK)
         panic("measure: %s", fault.text);
     if (result.status != PROBE_OK || result.bytes != bytes)
         panic("measure: ACCEPT of 0x%llx failed, status 0x%llx", (unsigned long long)result.at_gpa,

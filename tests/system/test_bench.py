@@ -9,6 +9,12 @@ PLATFORM = {"rdtsc", "cpuid", "rdmsr", "null_seamcall", "sys_rd", "sept_rd", "vp
 MODEL = {"null", "sept_rd", "block_track_unblock", "aug_block_track_remove", "demote_promote", "enter_and_vmcall", "vp_info",
          "accept_again"}
 ROUNDS = 3
+OPERATION_MEMBERS = {"op", "vcpus", "seamcalls", "seamcalls_bound", "seamcalls_linux", "tracks", "kick_rounds", "kick_rounds_bound",
+                     "ipis", "ipis_bound", "flushes", "exits", "instructions", "longest_pause"}
+# From docs/tdp-mmu.md: SEAMCALLs, TRACKs, rounds of kicks.
+LEAST = {"convert_8_of_2m": (20, 2, 1), "convert_512_of_4k": (6, 2, 1), "convert_8_of_1g": (23, 3, 1), "merge_64": (129, 1, 1),
+         "merge_1g_of_4k": (1028, 2, 1), "relocate_512": (1025, 1, 1), "map_2m_as_4k": (4, 1, 1), "back_512_as_4k": (7, 2, 1),
+         "split_one_merge_another": (8, 2, 1), "zap_1g_of_2m": (6, 2, 1), "non_blocking_convert_8_of_2m": (18, 1, 1)}
 
 
 def test_bench_has_all_rows(tmp_path):
@@ -18,12 +24,31 @@ def test_bench_has_all_rows(tmp_path):
                           stderr=subprocess.STDOUT, check=False, timeout=300)
     assert done.returncode == 0, done.stdout.decode()[-2000:]
     found = json.loads(out.read_text(encoding="ascii"))
-    rows = {row["name"]: row for row in found["platform"]}
+    rows = {row["name"]: row for row in found if row.get("where") == "platform"}
+    model = {row["name"]: row for row in found if row.get("where") == "model"}
     assert rows.keys() == PLATFORM
-    assert {row["name"] for row in found["model"]} == MODEL
-    for row in found["platform"] + found["model"]:
+    assert model.keys() == MODEL
+    for row in [*rows.values(), *model.values()]:
         assert len(row["samples"]) == ROUNDS
         assert 0 < row["min"] <= row["median"] <= row["max"], row
     # Work that contains other work takes longer than it, whatever the machine is doing.
     assert rows["rdtsc"]["min"] < rows["cpuid"]["min"] < rows["vp_enter"]["min"] < rows["fault_4k"]["min"]
     assert rows["reset_4k"]["min"] < rows["reset_2m"]["min"]
+    check_operations([row for row in found if "op" in row])
+
+
+def check_operations(rows):
+    found = {(row["op"], row["vcpus"]): row for row in rows}
+    assert len(found) == len(rows) and {vcpus for _, vcpus in found} == {1, 4}
+    for row in rows:
+        assert OPERATION_MEMBERS <= row.keys()
+        at_bound = all(row[name] == row[f"{name}_bound"] for name in ("seamcalls", "tracks", "kick_rounds", "ipis"))
+        assert at_bound or row["why"], row
+        assert row["exits"] >= row["ipis"] == row["kick_rounds"] * row["vcpus"]
+    for op, (seamcalls, tracks, kicks) in LEAST.items():
+        for vcpus in (1, 4):
+            row = found[op, vcpus]
+            assert (row["seamcalls"], row["tracks"], row["kick_rounds"], row["ipis"]) == (seamcalls, tracks, kicks, kicks * vcpus)
+    # Linux: split, then BLOCK, TRACK, kick and REMOVE for each page.
+    linux = found["convert_8_of_2m", 4]
+    assert (linux["seamcalls_linux"], linux["kick_rounds_linux"], linux["ipis_linux"]) == (3 + 3 * 8, 9, 36)
