@@ -1,6 +1,8 @@
 /*
  * Locks of the VMM. Functions that need one held say so by a token parameter (`struct rw_held`), which only the lock
  * functions make. Every wait is bounded: LOCK_SPINS turns, then panic, for a lock held that long is a broken invariant.
+ *
+ * No reader comes in while a writer waits, so one that holds the lock shared must not take it shared again.
  */
 #ifndef LIB_LOCK_H
 #define LIB_LOCK_H
@@ -9,7 +11,7 @@
 
 /* clang-format off */
 struct spin { _Atomic u32 taken; };
-struct rwlock { _Atomic u32 state; /* readers, or RW_WRITER */ };
+struct rwlock { _Atomic u32 state; /* lock.c has the bits; 0: free */ };
 struct rw_held { struct rwlock *lock; bool exclusive; };
 /* clang-format on */
 

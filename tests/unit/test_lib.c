@@ -1,4 +1,5 @@
 /* lib/: formatted text against libc's, memory and string functions against libc's, locks. */
+#define _GNU_SOURCE /* usleep */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/addr.h"
 #include "lib/bits.h"
@@ -205,6 +207,51 @@ static void readers_share_and_writers_exclude(void **state)
     assert_int_equal(mirror, counter);
 }
 
+/* Who was let in, in this order. */
+static _Atomic unsigned entered;
+
+static void *enter_as_writer(void *arg)
+{
+    struct rw_held h = rw_lock_exclusive(&rwlock);
+    *(unsigned *)arg = ++entered;
+    rw_unlock(h);
+    return NULL;
+}
+
+static void *enter_as_reader(void *arg)
+{
+    struct rw_held h = rw_lock_shared(&rwlock);
+    *(unsigned *)arg = ++entered;
+    rw_unlock(h);
+    return NULL;
+}
+
+/* The first reader leaves when the writer waits and later readers have come: the writer is before all of them. */
+static void readers_do_not_pass_a_waiting_writer(void **state)
+{
+    pthread_t writer, readers[THREADS];
+    unsigned order[THREADS + 1];
+    entered = 0;
+    struct rw_held first = rw_lock_shared(&rwlock);
+    u32 free_of_writers = rwlock.state;
+    assert_int_equal(pthread_create(&writer, NULL, enter_as_writer, &order[0]), 0);
+    for (unsigned ms = 0; rwlock.state == free_of_writers; ms++) {
+        assert_in_range(ms, 0, 20000);
+        usleep(1000);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, enter_as_reader, &order[i + 1]), 0);
+    usleep(50000);
+    assert_int_equal(entered, 0);
+    rw_unlock(first);
+    pthread_join(writer, NULL);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(readers[i], NULL);
+    assert_int_equal(order[0], 1);
+    assert_int_equal(entered, THREADS + 1);
+    assert_int_equal(rwlock.state, 0);
+}
+
 /* --- small things --- */
 
 #define SAMPLE_SHIFT 12
@@ -239,6 +286,7 @@ int main(void)
         cmocka_unit_test(comparisons_equal_libc),
         cmocka_unit_test(spin_excludes),
         cmocka_unit_test(readers_share_and_writers_exclude),
+        cmocka_unit_test(readers_do_not_pass_a_waiting_writer),
         cmocka_unit_test(fields_and_levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
