@@ -206,9 +206,7 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a %/libmachine.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe: $(B)/host/libprobe.a
-$(B)/unit/test_sim_insn $(B)/unit/test_sim_ept $(B)/unit/test_sim_tlb $(B)/unit/test_sim_config \
-$(B)/unit/test_sim_movdir $(B)/unit/test_sim_guard $(B)/unit/test_sim_memory $(B)/unit/test_sim_td \
-$(B)/unit/test_sim_shoot: $(B)/host/libmachine.a
+$(filter $(B)/unit/test_sim_%,$(UNIT_BIN)): $(B)/host/libmachine.a
 unit-binaries: $(UNIT_BIN)
 unit: unit-binaries
 	@tests/run --build $(B) unit
