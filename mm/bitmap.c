@@ -26,9 +26,9 @@ u64 bitmap_set(u64 *words, u64 first, u64 count, bool to)
     u64 changed = 0;
     while (count) {
         struct piece p = piece_at(first, count);
-        u64 old = words[p.word];
-        words[p.word] = to ? old | p.mask : old & ~p.mask;
-        changed += ones((old ^ words[p.word]) & p.mask);
+        u64 old = words[p.word], new = to ? old | p.mask : old & ~p.mask;
+        __atomic_store_n(&words[p.word], new, __ATOMIC_RELAXED);
+        changed += ones(old ^ new);
         first += p.count;
         count -= p.count;
     }
@@ -39,7 +39,7 @@ u64 bitmap_find(const u64 *words, u64 first, u64 end, bool value)
 {
     while (first < end) {
         struct piece p = piece_at(first, end - first);
-        u64 hits = (value ? words[p.word] : ~words[p.word]) & p.mask;
+        u64 word = __atomic_load_n(&words[p.word], __ATOMIC_RELAXED), hits = (value ? word : ~word) & p.mask;
         if (hits)
             return p.word * 64 + (u64)__builtin_ctzll(hits);
         first += p.count;

@@ -1,5 +1,6 @@
 /*
- * Bitmaps of 64-bit words: runs are set, cleared and found a word at a time. The caller owns the words and the lock.
+ * Bitmaps of 64-bit words: runs are set, cleared and found a word at a time. The caller owns the words and the lock of
+ * those who set bits in one word; bits that nobody is changing may be read without.
  */
 #ifndef MM_BITMAP_H
 #define MM_BITMAP_H
@@ -10,7 +11,7 @@
 
 static inline bool bitmap_get(const u64 *words, u64 bit)
 {
-    return words[bit / 64] >> (bit % 64) & 1;
+    return __atomic_load_n(&words[bit / 64], __ATOMIC_RELAXED) >> (bit % 64) & 1;
 }
 
 /* Gives `count` bits from `first` on the value `to`; returns how many of them had another one. */

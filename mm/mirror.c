@@ -7,6 +7,8 @@
 #include "lib/log.h"
 #include "mm/page.h"
 
+#define FROZEN_SPINS 1000000000ull /* longer than any SEAMCALL and its repetitions take */
+
 _Static_assert((MIRROR_BY_HAND & FIELD_MASK(MIRROR_STATE)) == 0, "marks lie beside the state");
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
@@ -136,6 +138,17 @@ bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, leve
     return true;
 }
 
+/* Nobody who has an entry frozen waits for a lock of the VMM's, only for the module and for vCPUs to leave. */
+bool mirror_find_thawed(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level)
+{
+    bool found = mirror_find(it, m, gpa, level);
+    for (u64 spins = 0; mirror_state(it->entry) == MIRROR_FROZEN && spins < FROZEN_SPINS; spins++) {
+        cpu_relax();
+        found = mirror_find(it, m, gpa, level);
+    }
+    return found;
+}
+
 /* --- changing ----------------------------------------------------------------------------------------------------- */
 
 bool mirror_freeze(struct mirror_iter *it)
@@ -153,15 +166,19 @@ static bool counts_at_home(u64 entry)
 }
 
 /* The counts follow here and nowhere else; while an entry is frozen they still tell of its old value. */
-void mirror_thaw(struct mirror_iter *it, u64 next)
+bool mirror_thaw(struct mirror_iter *it, u64 next)
 {
     struct mirror_table *t = it->path[it->level.raw];
     u64 frozen = FIELD_SET(MIRROR_STATE, it->entry, MIRROR_FROZEN);
+    u32 used = (mirror_state(next) != MIRROR_NONE) - (u32)(mirror_state(it->entry) != MIRROR_NONE);
+    u32 home = counts_at_home(next) - (u32)counts_at_home(it->entry);
 
-    t->used += (mirror_state(next) != MIRROR_NONE) - (u32)(mirror_state(it->entry) != MIRROR_NONE);
-    t->home_leaves += counts_at_home(next) - (u32)counts_at_home(it->entry);
+    if (used)
+        atomic_fetch_add_explicit(&t->used, used, memory_order_relaxed);
+    bool full = home && atomic_fetch_add_explicit(&t->home_leaves, home, memory_order_relaxed) + home == TABLE_ENTRIES;
     if (!atomic_compare_exchange_strong_explicit(current(it), &frozen, next, memory_order_release,
                                                  memory_order_relaxed))
         panic("a frozen entry of gpa %llx changed", (unsigned long long)it->gpa.raw);
     it->entry = next;
+    return full;
 }

@@ -3,11 +3,13 @@
  * slot.
  *
  * An entry changes by compare-and-swap only: whoever wants to call the module about it first makes it FROZEN
- * (mirror_freeze), and gives it its next value when the answer is there (mirror_thaw). Lock order: tdp.ops, then
- * tdp.tree, then a frozen entry; no lock is taken while an entry is frozen.
+ * (mirror_freeze), and gives it its next value when the answer is there (mirror_thaw). Lock order: a claim
+ * (mm/claim.h), then tdp.tree, then a frozen entry; while an entry is frozen no other is, and only leaf locks are taken.
+ * Who may change an entry: with an exclusive claim of its whole region, any change; with any claim of a part of it, from
+ * NONE on by AUG or SEPT.ADD. Counts are changed by atomic addition in mirror_thaw() alone.
  *
- * Invariant: outside an operation no entry is FROZEN, each entry says what TDH.MEM.SEPT.RD says of it (accepted or
- * not left out), and each table's counts are what a scan of its entries would find.
+ * Invariant: under no claim is an entry FROZEN, each entry says what TDH.MEM.SEPT.RD says of it (accepted or not left
+ * out), and each table's counts are what a scan of its entries would find.
  *
  * Left out: policy, SEAMCALLs, locks, the shared EPT.
  */
@@ -113,8 +115,13 @@ gpa_t mirror_part_end(const struct mirror_iter *it);
 /* To the entry of `level` for `gpa`, through unblocked tables only. False: `it` stands where the way ended, above. */
 bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level);
 
-/* The current entry becomes FROZEN; false where it is no longer what `it` read. Then the answer: its next value. */
+/* The same; but where the way ends at a FROZEN entry, this waits until whoever works on it is done. After the bound of
+ * that it stays FROZEN. */
+bool mirror_find_thawed(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level);
+
+/* The current entry becomes FROZEN; false where it is no longer what `it` read. Then the answer: its next value. True:
+ * by that all entries of its table have come to be leaves at home, which is told to one CPU only. */
 MUST_CHECK bool mirror_freeze(struct mirror_iter *it);
-void mirror_thaw(struct mirror_iter *it, u64 next);
+bool mirror_thaw(struct mirror_iter *it, u64 next);
 
 #endif

@@ -1,15 +1,19 @@
 /* Performing plans: see mm/perform.h. */
 #include "mm/perform.h"
 
+#include <stdatomic.h>
+
 #include "lib/log.h"
 #include "lib/trace.h"
 #include "mm/flush.h"
 #include "mm/hold.h"
 #include "mm/page.h"
 #include "mm/tlb.h"
+#include "tdx/count.h"
 #include "tdx/retry.h"
 
 struct performance {
+    struct tdp_op *op;
     struct tdp *t;
     struct plan *plan;
     struct tdp_report *report;
@@ -93,7 +97,21 @@ static tdx_status_t call_leaf(const struct tdp *t, const struct element *e)
     }
 }
 
-static tdx_status_t call_repeatedly(struct performance *p, const struct element *e)
+/* What has been tried for a call that was no success; each reply is given once. */
+struct tries {
+    bool busy;    /* the module may have left a mark in the entry: see clear_host_mark() */
+    bool held;    /* the vCPUs are out */
+    bool tracked; /* a TRACK was made up for */
+};
+
+/* BUSY that names RCX, the entry itself: a vCPU's ACCEPT has it, and fails when it comes back for it after the module
+ * has noted that the host wants it too. Then it is not for repetition, the vCPUs go out at once. */
+static bool is_entry_busy(tdx_status_t status)
+{
+    return tdx_is(status, TDX_OPERAND_BUSY) && (u32)status.raw == TDX_OPERAND_ID_RCX;
+}
+
+static tdx_status_t call_repeatedly(struct performance *p, const struct element *e, struct tries *tries)
 {
     struct tdx_retry again = tdx_retry(rules[e->kind].leaf, e->it.gpa.raw);
     tdx_status_t status;
@@ -101,12 +119,27 @@ static tdx_status_t call_repeatedly(struct performance *p, const struct element 
     do {
         status = call_leaf(p->t, e);
         p->report->seamcalls++;
-    } while (tdx_again(&again, status));
+        tries->busy |= tdx_verdict(status) == TDX_REPEAT;
+    } while ((tries->held || !is_entry_busy(status)) && tdx_again(&again, status));
     return status;
 }
 
-/* A call that gave BUSY has left a mark in the entry that keeps the TD's ACCEPT out until the host had the entry
- * once. */
+/* The replies that lead to the same call once more, in any order and each of them once: true when one was given. */
+static bool reply(struct performance *p, struct tries *tries, tdx_status_t status)
+{
+    if (tdx_verdict(status) == TDX_REPEAT && !tries->held) {
+        tries->held = hold_begin(p->t->td, &p->report->ipis) == ERR_OK;
+        return tries->held;
+    }
+    if (tdx_is(status, TDX_TLB_TRACKING_NOT_DONE) && !tries->tracked) {
+        tries->tracked = true;
+        return tlb_track(&p->tlb) == ERR_OK;
+    }
+    return false;
+}
+
+/* A call that gave BUSY may have left a mark in the entry that keeps the TD's ACCEPT out until the host has had the entry
+ * once. Where no call of the plan has had it, SEPT.RD does. */
 static void clear_host_mark(struct performance *p, const struct element *e)
 {
     struct tdx_retry again = tdx_retry(TDH_MEM_SEPT_RD, e->it.gpa.raw);
@@ -121,27 +154,19 @@ static void clear_host_mark(struct performance *p, const struct element *e)
                 tdx_status_name(a.status));
 }
 
-/* Bounded repetition was not enough: with no vCPU inside nobody else can hold the entry. */
-static tdx_status_t call_held(struct performance *p, const struct element *e, tdx_status_t status)
-{
-    bool held = hold_begin(p->t->td, &p->report->ipis) == ERR_OK;
-    if (held)
-        status = call_repeatedly(p, e);
-    if (tdx_verdict(status) == TDX_REPEAT)
-        clear_host_mark(p, e);
-    if (held)
-        hold_end(p->t->td);
-    return status;
-}
-
-/* The written replies that need another call. */
 static tdx_status_t call_module(struct performance *p, const struct element *e)
 {
-    tdx_status_t status = call_repeatedly(p, e);
-    if (tdx_verdict(status) == TDX_REPEAT)
-        return call_held(p, e, status);
-    if (tdx_is(status, TDX_TLB_TRACKING_NOT_DONE) && tlb_track(&p->tlb) == ERR_OK)
-        return call_repeatedly(p, e);
+    struct tries tries = {0};
+    tdx_status_t status = call_repeatedly(p, e, &tries);
+
+    while (reply(p, &tries, status)) {
+        tdx_count_retry();
+        status = call_repeatedly(p, e, &tries);
+    }
+    if (tries.busy && !tdx_ok(status) && tdx_verdict(status) != TDX_TD_DEAD)
+        clear_host_mark(p, e);
+    if (tries.held)
+        hold_end(p->t->td);
     return status;
 }
 
@@ -196,13 +221,17 @@ static void fill_children(struct performance *p, struct element *e)
     level_t level = level_below(e->it.level);
     hpa_t page = mirror_page(e->it.entry);
 
+    u32 home_leaves = 0;
+
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
         u64 offset = i * level_bytes(level);
         u64 home = tdp_home_entry(p->t, gpa_add(e->it.gpa, offset), level);
         bool at_home = hpa_is(mirror_page(home), hpa_add(page, offset)) && (home & MIRROR_AT_HOME);
-        e->table->entry[i] = mirror_leaf_entry(hpa_add(page, offset), at_home);
-        e->table->home_leaves += at_home;
+        u64 entry = mirror_leaf_entry(hpa_add(page, offset), at_home);
+        atomic_store_explicit(&e->table->entry[i], entry, memory_order_relaxed);
+        home_leaves += at_home;
     }
+    e->table->home_leaves = home_leaves;
     e->table->used = TABLE_ENTRIES;
 }
 
@@ -247,11 +276,9 @@ static u64 entry_after(struct performance *p, struct element *e)
     }
 }
 
-/* What follows a change of the mirror. `old` is the entry before. */
-static void after_change(struct performance *p, struct element *e, u64 old)
+/* What follows a change of the mirror. `old` is the entry before; `full`: all of its table are leaves at home now. */
+static void after_change(struct performance *p, struct element *e, u64 old, bool full)
 {
-    struct mirror_table *holder = e->it.path[e->it.level.raw];
-
     switch (e->kind) {
     case STEP_PROMOTE:
     case STEP_SEPT_REMOVE:
@@ -274,25 +301,23 @@ static void after_change(struct performance *p, struct element *e, u64 old)
     default:
         break;
     }
-    if ((e->kind == STEP_AUG || e->kind == STEP_PROMOTE || e->kind == STEP_UNBLOCK || e->kind == STEP_RELOCATE) &&
-        holder->home_leaves == TABLE_ENTRIES)
+    if (full)
         policy_raise(p->t, POLICY_CANDIDATE, gpa_floor(e->it.gpa, level_above(e->it.level)), level_above(e->it.level));
 }
 
+/* The entry is frozen. */
 static tdx_status_t perform_element(struct performance *p, struct element *e)
 {
     u64 old = e->it.entry;
-    if (!mirror_freeze(&e->it))
-        panic("gpa %llx: the entry changed under an operation", (unsigned long long)e->it.gpa.raw);
     bring(p, e);
     tdx_status_t status = call_module(p, e);
     trace_record(TRACE_PLAN_STEP, e->kind, e->it.level.raw, e->it.gpa.raw, status.raw);
     if (tdx_ok(status)) {
-        mirror_thaw(&e->it, entry_after(p, e));
-        after_change(p, e, old);
+        bool full = mirror_thaw(&e->it, entry_after(p, e));
+        after_change(p, e, old, full);
         return status;
     }
-    mirror_thaw(&e->it, old);
+    (void)mirror_thaw(&e->it, old);
     if (e->kind == STEP_DEMOTE || e->kind == STEP_SEPT_ADD)
         plan_keep_table(p->plan, e->table);
     return status;
@@ -310,16 +335,49 @@ static bool may_pass_over(const struct performance *p, enum step_kind kind, tdx_
     return p->plan->skip_refused_promotes && kind == STEP_PROMOTE && tdx_verdict(status) == TDX_REFUSED;
 }
 
-/* A tear-down plan goes on where an earlier PROMOTE was passed over; what built on it is passed over too. */
-static bool find_element(struct performance *p, const struct plan_step *s, u32 index, struct element *e)
+enum found { FOUND, PASSED_OVER, STALE };
+
+/* Has another CPU done meanwhile what this step is for? Only faults and SEPT.ADDs above a claim can meet in this way. */
+static bool is_done_already(struct performance *p, const struct element *e)
 {
-    gpa_t gpa = gpa_add(s->gpa, index * level_bytes(s->level));
-    e->kind = (enum step_kind)s->kind;
-    if (mirror_find(&e->it, &p->t->mirror, gpa, s->level) && (rules[s->kind].states & 1u << mirror_state(e->it.entry)))
-        return true;
-    if (!p->plan->skip_refused_promotes)
-        panic("%s at gpa %llx does not fit the mirror", step_name(e->kind), (unsigned long long)gpa.raw);
-    return false;
+    u64 entry = e->it.entry;
+    return (e->kind == STEP_SEPT_ADD && mirror_state(entry) == MIRROR_TABLE) ||
+           (e->kind == STEP_AUG && mirror_state(entry) == MIRROR_LEAF &&
+            hpa_is(mirror_page(entry), mirror_page(tdp_home_entry(p->t, e->it.gpa, e->it.level))));
+}
+
+/* The element's entry, frozen. A tear-down plan goes on where an earlier PROMOTE was passed over; what built on it is
+ * passed over too. */
+static enum found find_element(struct performance *p, const struct plan_step *s, gpa_t gpa, struct element *e)
+{
+    *e = (struct element){.kind = (enum step_kind)s->kind};
+    do {
+        bool found = mirror_find_thawed(&e->it, &p->t->mirror, gpa, s->level);
+        if (found && is_done_already(p, e))
+            return PASSED_OVER;
+        if (!found || !(rules[s->kind].states & 1u << mirror_state(e->it.entry)))
+            return p->plan->skip_refused_promotes ? PASSED_OVER : STALE;
+    } while (!mirror_freeze(&e->it)); /* each turn of this is a change that another CPU made */
+    return FOUND;
+}
+
+static enum err perform_at(struct performance *p, const struct plan_step *s, gpa_t gpa)
+{
+    struct element e;
+
+    p->report->at = gpa;
+    if (tdp_op_is_stopped(p->op))
+        return ERR_INTERRUPTED;
+    switch (find_element(p, s, gpa, &e)) {
+    case PASSED_OVER:
+        return ERR_OK;
+    case STALE:
+        p->op->stale = true;
+        return ERR_BUSY;
+    default:
+        p->report->status = perform_element(p, &e);
+        return may_pass_over(p, e.kind, p->report->status) ? ERR_OK : err_of(p->report->status);
+    }
 }
 
 static enum err perform_run(struct performance *p, const struct plan_step *s)
@@ -327,15 +385,8 @@ static enum err perform_run(struct performance *p, const struct plan_step *s)
     struct rw_held tree = lock_tree(p->t, (enum step_kind)s->kind);
     enum err err = ERR_OK;
 
-    for (u32 i = 0; i < s->count && err == ERR_OK; i++) {
-        struct element e = {0};
-        if (!find_element(p, s, i, &e))
-            continue;
-        p->report->at = e.it.gpa;
-        p->report->status = perform_element(p, &e);
-        if (!may_pass_over(p, e.kind, p->report->status))
-            err = err_of(p->report->status);
-    }
+    for (u32 i = 0; i < s->count && err == ERR_OK; i++)
+        err = perform_at(p, s, gpa_add(s->gpa, i * level_bytes(s->level)));
     rw_unlock(tree);
     return err;
 }
@@ -367,7 +418,7 @@ static enum err unblock_run(struct performance *p, const struct plan_step *s)
         struct element e = {.kind = STEP_UNBLOCK};
         gpa_t gpa = gpa_add(s->gpa, i * level_bytes(s->level));
         if (mirror_find(&e.it, &p->t->mirror, gpa, s->level) && mirror_is_blocked(e.it.entry) &&
-            !(e.it.entry & MIRROR_BY_HAND)) {
+            !(e.it.entry & MIRROR_BY_HAND) && mirror_freeze(&e.it)) {
             p->report->status = perform_element(p, &e);
             err = err_of(p->report->status);
         }
@@ -424,26 +475,30 @@ static const char *step_words(const struct plan_step *s)
 static void fail(struct performance *p, const struct plan_step *s, enum err err)
 {
     p->report->err = err;
-    p->report->what = step_words(s);
+    p->report->what = err == ERR_INTERRUPTED ? "stopped between two steps"
+                      : p->op->stale         ? "the mirror has changed since the plan was made"
+                                             : step_words(s);
     if (err == ERR_TD_DEAD)
         p->t->dead = true;
     else
         undo(p);
 }
 
-void perform(struct tdp *t, struct plan *plan, struct tdp_report *report)
+void perform(struct tdp_op *op)
 {
-    struct performance p = {.t = t, .plan = plan, .report = report, .stops_left = plan_stops(plan)};
+    struct tdp_report *report = &op->report;
+    struct performance p = {
+        .op = op, .t = op->t, .plan = op->plan, .report = report, .stops_left = plan_stops(op->plan)};
     struct plan_cursor c;
     const struct plan_step *s;
-    enum err err = tlb_begin(&p.tlb, t->td, &t->tlb, report, p.stops_left);
+    enum err err = tlb_begin(&p.tlb, p.t->td, &p.t->tlb, report, p.stops_left);
 
     if (err != ERR_OK) {
         report->err = err;
         report->what = "holding the vCPUs out";
         return;
     }
-    plan_begin(&c, plan);
+    plan_begin(&c, p.plan);
     while (err == ERR_OK && (s = plan_next(&c))) {
         err = perform_step(&p, s);
         if (err != ERR_OK)

@@ -4,14 +4,19 @@
  * Each answer's verdict has one written reply, the same for every kind of step unless said otherwise:
  *
  *     done               the mirror follows, next element
- *     repeat             the same call, bounded (tdx/retry.h); then once more with the vCPUs held out; then ERR_BUSY,
- * after
- *                        one successful SEPT.RD of the entry, so that no host-priority mark keeps the TD out of it
- *     other step first   TLB_TRACKING_NOT_DONE: one TRACK, then once more; anything else contradicts the mirror: as
- * refused
- *     refused            ERR_TDX; PROMOTE in a tear-down plan: passed over
+ *     repeat             the same call, bounded (tdx/retry.h); then once more, bounded again, with the vCPUs held out
+ *                        (at once where the entry itself is busy); then ERR_BUSY
+ *     other step first   TLB_TRACKING_NOT_DONE: one TRACK, then the same call; anything else contradicts the mirror: as
+ *                        refused
+ *     refused            ERR_TDX; PROMOTE in a plan that skips them: passed over
  *     vCPU dead, unknown as refused
  *     TD dead            ERR_TD_DEAD, no undo: the TD can only be destroyed
+ *
+ * Holding and TRACK are each tried once an element, whichever comes first. Where a call was busy and none has been a
+ * success in the end, one SEPT.RD of the entry comes last, so that no host-priority mark keeps the TD out of it.
+ *
+ * A plan that does not fit the mirror, for another CPU has changed that since, fails with ERR_BUSY and op->stale: it has to
+ * be made again. Between two steps an operation may be stopped: ERR_INTERRUPTED.
  *
  * A plan that fails is undone as far as that can be: what it blocked and has not used is tracked and unblocked.
  * DEMOTEs, PROMOTEs and tables stay, they change no translation. What was removed stays removed: from the first
@@ -24,10 +29,9 @@
 #include "mm/tdp_internal.h"
 
 /*
- * Performs `p`, whose tables are in hand, for `t`, whose ops lock is held exclusive. Fills err, what, status, at and
- * adds to the counts. `at` is the address of the failing element, or of the first one in a failing TRACK's plan.
-
+ * Performs op->plan, whose tables are in hand and whose memory is claimed. Fills err, what, status, at and adds to the
+ * counts. `at` is the address of the failing element, or of the last one before a failing TRACK.
  */
-void perform(struct tdp *t, struct plan *p, struct tdp_report *report);
+void perform(struct tdp_op *op);
 
 #endif

@@ -183,6 +183,22 @@ unsigned plan_stops(const struct plan *p)
     return sum;
 }
 
+u64 plan_pause(const struct plan *p)
+{
+    u64 sum = 0, pause = 0;
+
+    if (plan_stops(p) < 2)
+        return 0;
+    for (unsigned r = PLAN_ROUNDS; r-- > 0;) {
+        if (drops_shared(p, r))
+            pause = sum;
+        sum += p->round[r].calls;
+        if (p->round[r].has_block)
+            pause = ++sum;
+    }
+    return pause;
+}
+
 void plan_begin(struct plan_cursor *c, const struct plan *p)
 {
     *c = (struct plan_cursor){.plan = p, .round = PLAN_ROUNDS, .between = {.count = 1}};

@@ -101,5 +101,7 @@ const struct plan_step *plan_next(struct plan_cursor *c);
 unsigned plan_tracks(const struct plan *p);
 /* Steps that wait for the vCPUs: TRACKs and DROP_SHARED. With more than one the vCPUs are held out in between. */
 unsigned plan_stops(const struct plan *p);
+/* The SEAMCALLs up to the last of several stops, TRACKs included: how long the vCPUs are held out. */
+u64 plan_pause(const struct plan *p);
 
 #endif

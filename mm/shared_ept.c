@@ -81,16 +81,22 @@ void shared_ept_destroy(struct shared_ept *s)
     *s = (struct shared_ept){.root = HPA_NONE};
 }
 
-/* A table below `at`: a fresh one, or one that says at 4K what the 2M leaf said. One store makes it visible. */
+/* A table below `at`: a fresh one, or one that says at 4K what the 2M leaf said. One exchange makes it visible; where
+ * another CPU was first, its table is as good. */
 static enum err grow(struct shared_ept *s, _Atomic u64 *at, level_t level)
 {
     u64 old = atomic_load(at);
     hpa_t table;
     enum err e = is_present(old) ? new_table(s, leaf_entry(page_of(old), level_below(level)), PAGE_BYTES, &table)
                                  : new_table(s, EPT_SUPPRESS_VE, 0, &table);
-    if (e == ERR_OK)
-        atomic_store_explicit(at, table.raw | EPT_RWX, memory_order_release);
-    return e;
+    if (e != ERR_OK)
+        return e;
+    if (!atomic_compare_exchange_strong_explicit(at, &old, table.raw | EPT_RWX, memory_order_release,
+                                                 memory_order_relaxed)) {
+        page_free(table, LEVEL_4K);
+        s->tables--;
+    }
+    return ERR_OK;
 }
 
 /* --- ranges ------------------------------------------------------------------------------------------------------- */

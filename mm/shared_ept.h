@@ -6,7 +6,10 @@
  * bit 63 (suppress #VE), so that an access leaves the TD instead of raising #VE in it. Leaves are 4K and 2M,
  * write-back.
  *
- * Left out: flushing of translations (mm/tlb.h) and of caches (mm/flush.h), attributes (mm/slot.h), locks (tdp.ops).
+ * Locks: the entries of a 2M region, that of the 2M page included, change under an exclusive claim of it (mm/claim.h).
+ * Tables above are put in by compare-and-swap, for several claims may want the same one, and stay until the end.
+ *
+ * Left out: flushing of translations (mm/tlb.h) and of caches (mm/flush.h), attributes (mm/slot.h).
  */
 #ifndef MM_SHARED_EPT_H
 #define MM_SHARED_EPT_H
@@ -17,9 +20,9 @@
 
 struct shared_ept {
     hpa_t root;
-    u64 shared_bit; /* set in every address that is looked up */
-    u64 tables;     /* pages taken, the root included */
-    u64 bytes;      /* mapped now */
+    u64 shared_bit;     /* set in every address that is looked up */
+    _Atomic u64 tables; /* pages taken, the root included */
+    _Atomic u64 bytes;  /* mapped now */
 };
 
 struct shared_leaf {

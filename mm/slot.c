@@ -11,6 +11,18 @@ static u64 page_index(const struct slot *s, gpa_t gpa)
     return (gpa.raw - s->base.raw) >> PAGE_SHIFT;
 }
 
+/* The bit of a page in `shared`, counted from a 2M boundary: no word has bits of two 2M regions, which change under claims
+ * of their own. */
+static u64 bit_index(const struct slot *s, gpa_t gpa)
+{
+    return (gpa.raw - gpa_floor(s->base, LEVEL_2M).raw) >> PAGE_SHIFT;
+}
+
+static u64 bitmap_bytes(const struct slot *s)
+{
+    return BITMAP_WORDS(bit_index(s, slot_end(s))) * sizeof(u64);
+}
+
 /* Regions and windows are counted from the one that holds the slot's first byte. */
 static u64 region_index(const struct slot *s, gpa_t gpa, level_t level)
 {
@@ -66,12 +78,22 @@ static enum err back_windows(struct slot *s)
     return ERR_OK;
 }
 
-/* Pages in an order that no two neighbours share: taken one by one, then dealt out with a stride prime to their
- * number. */
+static bool is_coprime(u64 a, u64 b)
+{
+    while (b) {
+        u64 rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a == 1;
+}
+
+/* Pages taken one by one are often neighbours; dealt out with a stride that shares no divisor with their number each
+ * guest page gets one, and no two guest neighbours get host neighbours. */
 static enum err back_pages(struct slot *s)
 {
     u64 stride = 509;
-    while (s->back_count % stride == 0)
+    while (!is_coprime(stride, s->back_count))
         stride += 2;
     for (u64 i = 0; i < s->back_count; i++) {
         enum err e = page_alloc(LEVEL_4K, &s->back[i * stride % s->back_count]);
@@ -92,7 +114,7 @@ static hpa_t *take_addresses(u64 count)
 static enum err take_side_tables(struct slot *s)
 {
     s->back = take_addresses(s->back_count);
-    s->shared = page_take(BITMAP_WORDS(s->bytes >> PAGE_SHIFT) * sizeof(u64));
+    s->shared = page_take(bitmap_bytes(s));
     s->shared_in[0] = page_take(region_count(s, LEVEL_2M) * sizeof(u32));
     s->shared_in[1] = page_take(region_count(s, LEVEL_1G) * sizeof(u32));
     s->home = take_addresses(region_count(s, LEVEL_2M));
@@ -144,7 +166,7 @@ void slot_destroy(struct slot *s)
         if (!hpa_is(s->back[i], HPA_NONE))
             page_free_range(s->back[i], s->backing == TDP_INPLACE ? window_bytes(s, i) : PAGE_BYTES);
     page_give(s->back, s->back_count * sizeof(hpa_t));
-    page_give(s->shared, BITMAP_WORDS(s->bytes >> PAGE_SHIFT) * sizeof(u64));
+    page_give(s->shared, bitmap_bytes(s));
     page_give(s->shared_in[0], region_count(s, LEVEL_2M) * sizeof(u32));
     page_give(s->shared_in[1], region_count(s, LEVEL_1G) * sizeof(u32));
     page_give(s->home, region_count(s, LEVEL_2M) * sizeof(hpa_t));
@@ -223,14 +245,19 @@ void slot_move(struct slot *s, gpa_t gpa)
 
 bool slot_is_shared(const struct slot *s, gpa_t gpa)
 {
-    return bitmap_get(s->shared, page_index(s, gpa));
+    return bitmap_get(s->shared, bit_index(s, gpa));
 }
 
 u64 slot_shared_count(const struct slot *s, gpa_t gpa, level_t level)
 {
     if (level.raw == 0)
         return slot_is_shared(s, gpa);
-    return s->shared_in[level.raw - 1][region_index(s, gpa, level)];
+    return __atomic_load_n(&s->shared_in[level.raw - 1][region_index(s, gpa, level)], __ATOMIC_RELAXED);
+}
+
+static void add(u32 *count, u32 delta)
+{
+    __atomic_fetch_add(count, delta, __ATOMIC_RELAXED);
 }
 
 void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to)
@@ -239,17 +266,17 @@ void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to)
     while (gpa.raw < end.raw) {
         gpa_t next = {min_u64(gpa_floor(gpa, LEVEL_2M).raw + level_bytes(LEVEL_2M), end.raw)};
         u32 changed =
-            (u32)bitmap_set(s->shared, page_index(s, gpa), (next.raw - gpa.raw) >> PAGE_SHIFT, to == TDP_SHARED);
+            (u32)bitmap_set(s->shared, bit_index(s, gpa), (next.raw - gpa.raw) >> PAGE_SHIFT, to == TDP_SHARED);
         u32 delta = to == TDP_SHARED ? changed : -changed;
-        s->shared_in[0][region_index(s, gpa, LEVEL_2M)] += delta;
-        s->shared_in[1][region_index(s, gpa, LEVEL_1G)] += delta;
+        add(&s->shared_in[0][region_index(s, gpa, LEVEL_2M)], delta);
+        add(&s->shared_in[1][region_index(s, gpa, LEVEL_1G)], delta);
         gpa = next;
     }
 }
 
 gpa_t slot_attr_run(const struct slot *s, gpa_t gpa, gpa_t end)
 {
-    u64 from = page_index(s, gpa), to = (end.raw - s->base.raw) >> PAGE_SHIFT;
+    u64 from = bit_index(s, gpa), to = bit_index(s, end);
     u64 past = bitmap_find(s->shared, from, to, !bitmap_get(s->shared, from));
-    return gpa_add(s->base, past << PAGE_SHIFT);
+    return gpa_add(gpa_floor(s->base, LEVEL_2M), past << PAGE_SHIFT);
 }

@@ -1,12 +1,27 @@
 /*
  * A memory slot of a TD: which host page backs each guest page, and which guest pages are shared.
  *
+ * Every region that may become one page has a home: the contiguous, aligned host memory that it would be mapped to. A
+ * page is at home where it is backed by its own place in that, the one at the same offset.
+ *
  * Backing `inplace`: each GiB window of guest-physical addresses has one contiguous, equally aligned host range, its
  * home, that serves both private and shared use: contiguity survives conversion, and merging needs no copy. Backing
  * `scatter`: 4K pages from anywhere. There a 2M region gets a home when it is to be merged for the first time
- * (slot_take_home), and its pages are relocated into it one by one (slot_move).
+ * (slot_take_home), and its pages are relocated into it one by one (slot_move):
  *
- * Left out: locks (the callers hold tdp.ops), the mappings themselves (mm/mirror.h, mm/shared_ept.h).
+ *     inplace                                         scatter, region 0 has a home
+ *     GPA 0        2M        4M        6M             GPA 0     1     2     3 ..      512 ..
+ *         |---------|---------|---------|                 |     |     |     |         |
+ *         v         v         v         v                 v     |     v     |         v
+ *     HPA h        h+2M      h+4M                     home[0]   |  home[0]+2|       anywhere
+ *     back[0] = h, aligned as GPA 0: all is at home          anywhere     anywhere
+ *                                                     back[0] = place of 0 (at home), back[1] not yet moved;
+ *                                                     at_home[0] counts pages in place: 512 make it mergeable
+ *
+ * Locks: what is about one 2M region changes under an exclusive claim of it (mm/claim.h), and is read under any. The counts
+ * of 1G regions, in which several claims meet, change by atomic addition.
+ *
+ * Left out: the mappings themselves (mm/mirror.h, mm/shared_ept.h).
  */
 #ifndef MM_SLOT_H
 #define MM_SLOT_H

@@ -1,14 +1,17 @@
 /*
  * The TDP MMU of one TD: its memory slots, the mirror of the Secure EPT, plans and their performance, the shared EPT.
- * What it rests on and the shortest sequences: docs/tdp-mmu.md. Public functions lock for themselves; addresses are
- * GPAs without the shared bit; every page comes from mm/page.h and goes back there.
+ * What it rests on and the shortest sequences: docs/tdp-mmu.md. Any CPU may call any function at any time but
+ * for tdp_create(), tdp_add_slot(), tdp_prepare_destroy() and tdp_destroy(), which have the TD for themselves; they lock
+ * for themselves, and work side by side where they are about different memory. ERR_BUSY: others are at work on the same
+ * memory and do not end, or the module is busy beyond all bounds; nothing is done, or part of it as for ERR_TDX. Addresses
+ * are GPAs without the shared bit; every page comes from mm/page.h and goes back there.
  */
 #ifndef MM_TDP_H
 #define MM_TDP_H
 
 #include "lib/addr.h"
 #include "lib/err.h"
-#include "lib/lock.h"
+#include "mm/claim.h"
 #include "mm/plan.h"
 #include "tdx/td.h"
 
@@ -39,12 +42,25 @@ void tdp_choose(struct tdp *t, struct tdp_choice choice);
 MUST_CHECK struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes);
 /* Marks a range shared for good before the TD runs, backed by the slot, mapped in the shared EPT, zeroed. */
 MUST_CHECK struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes);
-/* No page changes between private and shared until rw_unlock(). For a few instructions. */
-MUST_CHECK struct rw_held tdp_keep_attributes(struct tdp *t);
 /* VMM pointer to one page that is shared now, or NULL. */
 void *tdp_shared_ptr(struct tdp *t, gpa_t gpa);
+/* The same, and it stays shared until tdp_shared_release(), for a few instructions; NULL: nothing is to be released. */
+void *tdp_shared_hold(struct tdp *t, gpa_t gpa, struct claim *claim);
+void tdp_shared_release(struct tdp *t, struct claim *claim);
 /* What goes into the shared EPT pointer of each vCPU (TDH.VP.WR). */
 hpa_t tdp_shared_root(const struct tdp *t);
+
+/*
+ * `stop`, where there is one, is asked between any two steps of an operation that is no fault, on the CPU that performs
+ * it: true ends the operation there with ERR_INTERRUPTED. What it has blocked is unblocked; what is split, merged, moved
+ * or converted by then stays so, and `at` says where it ended. To be set before the TD has vCPUs.
+ */
+void tdp_set_stop(struct tdp *t, bool (*stop)(void));
+
+/* The longest pause of the vCPUs in a conversion, in SEAMCALLs made while they are held out: one that would have more is
+ * done in pieces, each with TRACKs of its own, but a piece is never less than a 2M region. To be set as above. */
+#define TDP_PAUSE_DEFAULT 4096u
+void tdp_set_pause(struct tdp *t, u64 seamcalls);
 
 /*
  * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is

@@ -110,15 +110,24 @@ gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes)
     return at;
 }
 
+/* With the plan as it is, would the vCPUs be out for longer than they may be, and can it be made shorter? */
+static bool is_too_long(const struct tdp_op *op, const struct conversion *c)
+{
+    bool one_region = gpa_is(gpa_floor(c->from, LEVEL_2M), gpa_floor(gpa_add(c->end, -1ull), LEVEL_2M));
+    return !op->dry && op->report.err == ERR_OK && !one_region && plan_pause(op->plan) > c->t->pause;
+}
+
 /* REMOVEs come last, in order of address: up to the first leaf that is left the range is converted, whatever
- * failed. */
-static void to_shared(struct tdp_op *op, const struct conversion *c)
+ * failed. False: the range is too long. */
+static bool to_shared(struct tdp_op *op, const struct conversion *c)
 {
     build_zap(op, c, false);
+    if (is_too_long(op, c))
+        return false;
     if (op->report.err == ERR_OK && !op->dry)
         op->report = tdp_share_prepare(c->t, c->from, c->end.raw - c->from.raw);
     if (op->report.err != ERR_OK || op->dry)
-        return;
+        return true;
     tdp_op_perform(op);
     if (is_refused_promote(&op->report)) {
         /* some pages are accepted and some not: they cannot be merged to be removed at one go */
@@ -126,6 +135,7 @@ static void to_shared(struct tdp_op *op, const struct conversion *c)
         tdp_op_perform(op);
     }
     op->report.at = tdp_share_finish(c->t, c->from, c->end.raw - c->from.raw);
+    return true;
 }
 
 /* --- to private --------------------------------------------------------------------------------------------------- */
@@ -152,25 +162,28 @@ static enum err remap_run(const struct conversion *c, gpa_t gpa, u64 bytes)
 /*
  * The plan is marked `from_shared`: between its TRACK (or, without one, a kick and INVEPT) and its first AUG nobody
  * has a translation through the cleared entries any more, and each AUG flushes its page first. AUGs go in order of
- * address: what a failure leaves unmapped is shared again.
+ * address: what a failure leaves unmapped is shared again. False: the range is too long.
  */
-static void to_private(struct tdp_op *op, const struct conversion *c)
+static bool to_private(struct tdp_op *op, const struct conversion *c)
 {
     level_t max = {(u8)min_u64(c->t->max_level.raw, c->t->choice.back.raw)};
     op->plan->from_shared = true;
     struct plan_fault f = plan_map(c->t, op->plan, c->from, c->end.raw - c->from.raw, max);
     op->report = tdp_error(f.err, f.what, c->from); /* `at` is how far the conversion came */
+    if (is_too_long(op, c))
+        return false;
     if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_SHARED, c->end, prepare_run) != ERR_OK) {
         op->report.err = ERR_NO_MEMORY;
         op->report.what = "no memory for the shared EPT";
     }
     if (op->report.err != ERR_OK || op->dry)
-        return;
+        return true;
     (void)each_run(c, TDP_SHARED, c->end, clear_run);
     tdp_op_perform(op);
     op->report.at = op->report.err == ERR_OK ? c->end : first_with(c, false);
     (void)each_run(c, TDP_SHARED, op->report.at, own_run);
     (void)each_run(c, TDP_SHARED, c->end, remap_run);
+    return true;
 }
 
 /* --- both --------------------------------------------------------------------------------------------------------- */
@@ -182,21 +195,64 @@ static bool is_done(const struct conversion *c, enum tdp_attr to)
            slot_attr_run(c->slot, c->from, c->end).raw == c->end.raw;
 }
 
+/* One claim, one plan. False: nothing is done, for the vCPUs would be out for too long. */
+static bool convert_piece(const struct conversion *c, enum tdp_attr to, struct plan *dry, struct tdp_report *r)
+{
+    struct tdp_op op;
+    bool short_enough = true;
+
+    if (tdp_op_begin(&op, c->t, c->from, c->end.raw - c->from.raw, dry) != ERR_OK) {
+        *r = op.report;
+        return true;
+    }
+    if (is_done(c, to))
+        op.report.at = c->end;
+    else if (to == TDP_SHARED)
+        short_enough = to_shared(&op, c);
+    else
+        short_enough = to_private(&op, c);
+    *r = tdp_op_end(&op);
+    return short_enough;
+}
+
+/* About the first half of the piece, ending between regions; the whole of it where it is one region. */
+static gpa_t shorten(gpa_t from, gpa_t end)
+{
+    level_t unit = end.raw - from.raw > level_bytes(LEVEL_1G) ? LEVEL_1G : LEVEL_2M;
+    gpa_t half = gpa_floor(gpa_add(from, (end.raw - from.raw) / 2), unit);
+    if (half.raw <= from.raw)
+        half = gpa_add(gpa_floor(from, unit), level_bytes(unit));
+    return half.raw < end.raw ? half : end;
+}
+
+static void add_cost(struct tdp_report *sum, const struct tdp_report *piece)
+{
+    sum->err = piece->err;
+    sum->what = piece->what;
+    sum->status = piece->status;
+    sum->at = piece->at;
+    sum->seamcalls += piece->seamcalls;
+    sum->tracks += piece->tracks;
+    sum->ipis += piece->ipis;
+    sum->tsc += piece->tsc;
+}
+
 struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry)
 {
-    struct tdp_report r = tdp_check(t, gpa, bytes);
-    struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
-    struct tdp_op op;
+    struct tdp_report sum = tdp_check(t, gpa, bytes);
+    gpa_t end = gpa_add(gpa, bytes);
+    struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, end};
 
-    if (r.err != ERR_OK)
-        return r;
-    if (tdp_op_begin(&op, t, gpa, dry) != ERR_OK)
-        return op.report;
-    if (is_done(&c, to))
-        op.report.at = c.end;
-    else if (to == TDP_SHARED)
-        to_shared(&op, &c);
-    else
-        to_private(&op, &c);
-    return tdp_op_end(&op);
+    while (sum.err == ERR_OK && c.from.raw < end.raw) {
+        struct tdp_report r;
+        if (!convert_piece(&c, to, dry, &r)) {
+            c.end = shorten(c.from, c.end);
+            continue;
+        }
+        add_cost(&sum, &r);
+        u64 piece = c.end.raw - c.from.raw;
+        c.from = c.end;
+        c.end = (gpa_t){min_u64(c.from.raw + piece, end.raw)};
+    }
+    return sum;
 }

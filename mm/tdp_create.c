@@ -26,6 +26,7 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
     t->max_level = level;
     t->choice.back = LEVEL_2M;
     t->policy = &policy_none;
+    t->pause = TDP_PAUSE_DEFAULT;
     t->shared.root = HPA_NONE;
     enum err e = slot_create(&t->slots[0], (gpa_t){0}, bytes, level, backing);
     if (e == ERR_OK) {
@@ -79,17 +80,29 @@ hpa_t tdp_shared_root(const struct tdp *t)
     return t->shared.root;
 }
 
-struct rw_held tdp_keep_attributes(struct tdp *t)
-{
-    return rw_lock_shared(&t->ops);
-}
-
 void *tdp_shared_ptr(struct tdp *t, gpa_t gpa)
 {
     const struct slot *s = tdp_slot(t, gpa_floor(gpa, LEVEL_4K), PAGE_BYTES);
     if (!s || !slot_is_shared(s, gpa))
         return NULL;
     return phys_ptr(slot_page(s, gpa_floor(gpa, LEVEL_4K)));
+}
+
+void *tdp_shared_hold(struct tdp *t, gpa_t gpa, struct claim *claim)
+{
+    gpa_t from = gpa_floor(gpa, LEVEL_2M);
+
+    if (!claim_begin(&t->claims, claim, from, gpa_add(from, level_bytes(LEVEL_2M)), false, NULL, NULL))
+        return NULL;
+    void *page = tdp_shared_ptr(t, gpa);
+    if (!page)
+        claim_end(&t->claims, claim);
+    return page;
+}
+
+void tdp_shared_release(struct tdp *t, struct claim *claim)
+{
+    claim_end(&t->claims, claim);
 }
 
 struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes)
@@ -146,7 +159,7 @@ struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 byt
     if (slot_attr_run(tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)).raw != gpa.raw + bytes ||
         slot_is_shared(tdp_slot(t, gpa, bytes), gpa))
         return tdp_error(ERR_ATTR_MISMATCH, "the range holds shared pages", gpa);
-    if (tdp_op_begin(&op, t, gpa, NULL) != ERR_OK)
+    if (tdp_op_begin(&op, t, gpa, bytes, NULL) != ERR_OK)
         return op.report;
     struct plan_fault f = plan_tables(t, op.plan, gpa, bytes);
     op.report = tdp_error(f.err, f.what, f.at);

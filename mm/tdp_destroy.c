@@ -17,7 +17,7 @@ struct tdp_report tdp_prepare_destroy(struct tdp *t)
 
     if (r.err != ERR_OK)
         return r;
-    if (tdp_op_begin(&op, t, t->slots[0].base, NULL) != ERR_OK)
+    if (tdp_op_begin(&op, t, (gpa_t){0}, tdp_end(t).raw, NULL) != ERR_OK)
         return op.report;
     op.plan->skip_refused_promotes = true;
     for (unsigned i = 0; i < t->slot_count; i++)

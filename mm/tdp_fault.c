@@ -4,31 +4,32 @@
  *
  * The seventh fault of a vCPU in a row without progress of the TD trips the module's zero-step filter, so the bound
  * here is below.
+ *
+ * Faults that only map claim their 2M region beside each other; where two meet, at one entry, the second waits for the
+ * first and plans again. A fault that changes what is mapped, by splitting or unblocking, claims the entry's region for
+ * itself, as any operation does.
  */
 #include "mm/plan_build.h"
 
 #include "lib/trace.h"
+#include "tdx/count.h"
 
 #define IDLE_FAULTS_MAX 3u  /* in a row on one address with nothing to do about them */
 #define BUSY_FAULTS_MAX 64u /* in a row on one address, each answered by a change */
+#define TRIES_MAX       16u /* claims and plans of one fault, others changing the mirror in between */
 
-/* A fault, the region that is to be mapped for it, and what is said of it. */
+/* A fault, and what is claimed for its answer. */
 struct fault {
-    struct tdp *t;
     const struct vcpu_exit *exit;
     gpa_t gpa; /* the page */
     struct slot *slot;
+    struct tdp_op op;
 };
-
-static struct tdp_report by_hand(gpa_t at)
-{
-    return tdp_error(ERR_STATE, "the page is blocked by hand: the vCPU waits until it is unblocked", at);
-}
 
 /* The largest page that slot and attributes allow; ACCEPT says what level it can take. */
 static level_t level_for(const struct fault *f, level_t free_level)
 {
-    level_t level = {(u8)min_u64(f->t->max_level.raw, LEVEL_2M.raw)};
+    level_t level = {(u8)min_u64(f->op.t->max_level.raw, LEVEL_2M.raw)};
     if (f->exit->accept)
         level.raw = (u8)min_u64(level.raw, f->exit->level.raw);
     level.raw = (u8)min_u64(level.raw, free_level.raw);
@@ -37,62 +38,106 @@ static level_t level_for(const struct fault *f, level_t free_level)
     return level;
 }
 
-/* Files what answers the fault; ERR_OK with an empty plan: there is nothing to do. */
-static struct tdp_report plan_answer(const struct fault *f, struct plan *p, struct mirror_iter *it)
+static void plan_blocked(struct fault *f, const struct mirror_iter *it)
 {
+    struct tdp *t = f->op.t;
+
+    if (it->entry & MIRROR_BY_HAND) {
+        tdp_op_fail(&f->op, ERR_STATE, "the page is blocked by hand: the vCPU waits until it is unblocked", it->gpa);
+        return;
+    }
+    policy_raise(t, POLICY_FAULT_BLOCKED, it->gpa, it->level);
+    t->policy->answer_blocked(t, f->op.plan, it->gpa, it->level);
+}
+
+/* ACCEPT of less than what is mapped wants the page split, one level a fault. */
+static bool wants_split(const struct fault *f, const struct mirror_iter *it)
+{
+    return mirror_state(it->entry) == MIRROR_LEAF && f->exit->accept && it->level.raw > f->exit->level.raw;
+}
+
+/* Files what answers the fault; an empty plan: there is nothing to do. */
+static void plan_answer(struct fault *f, const struct mirror_iter *it)
+{
+    struct tdp_op *op = &f->op;
     struct plan_fault pf = {.err = ERR_OK};
 
-    switch (mirror_state(it->entry)) {
-    case MIRROR_NONE: {
+    if (mirror_state(it->entry) == MIRROR_NONE) {
         level_t level = level_for(f, it->level);
-        pf = plan_map(f->t, p, gpa_floor(f->gpa, level), level_bytes(level), level);
-        break;
+        pf = plan_map(op->t, op->plan, gpa_floor(f->gpa, level), level_bytes(level), level);
+    } else if (mirror_is_blocked(it->entry)) {
+        plan_blocked(f, it);
+    } else if (wants_split(f, it)) {
+        pf = plan_split(op->t, op->plan, it->gpa, it->level);
     }
-    case MIRROR_BLOCKED_LEAF:
-    case MIRROR_BLOCKED_TABLE:
-        if (it->entry & MIRROR_BY_HAND)
-            return by_hand(it->gpa);
-        policy_raise(f->t, POLICY_FAULT_BLOCKED, it->gpa, it->level);
-        f->t->policy->answer_blocked(f->t, p, it->gpa, it->level);
-        break;
-    case MIRROR_LEAF:
-        /* ACCEPT of less than what is mapped wants the page split, one level a fault. */
-        if (f->exit->accept && it->level.raw > f->exit->level.raw)
-            pf = plan_split(f->t, p, it->gpa, it->level);
-        break;
-    default:
-        break;
-    }
-    return tdp_error(pf.err, pf.what, f->gpa);
+    if (pf.err != ERR_OK)
+        tdp_op_fail(op, pf.err, pf.what, f->gpa);
 }
 
 /* A shared page is always mapped while its attribute says shared: this is a stale translation, or an attribute
  * mismatch. */
-static struct tdp_report answer_shared(const struct fault *f)
+static void answer_shared(struct fault *f)
 {
     if (!slot_is_shared(f->slot, f->gpa))
-        return tdp_error(ERR_ATTR_MISMATCH, "shared access to private memory", f->gpa);
-    return tdp_error(ERR_OK, NULL, f->gpa);
+        tdp_op_fail(&f->op, ERR_ATTR_MISMATCH, "shared access to private memory", f->gpa);
 }
 
-static void answer_private(const struct fault *f, struct tdp_op *op)
+/* True: the claim is enough for what the answer changes. Else it has to be of `level`, and exclusive. */
+static bool claim_suffices(const struct fault *f, const struct mirror_iter *it, level_t *level)
 {
+    const struct claim *c = &f->op.claim;
+
+    *level = it->level.raw > LEVEL_2M.raw ? it->level : LEVEL_2M;
+    if (!mirror_is_blocked(it->entry) && !wants_split(f, it))
+        return true;
+    return c->exclusive && c->end - c->from >= level_bytes(*level);
+}
+
+/* With some claim taken: one plan and its performance. op.stale: again, with the claim that is wanted now. */
+static void answer_private(struct fault *f, level_t *level, bool *exclusive)
+{
+    struct tdp_op *op = &f->op;
     struct mirror_iter it;
 
+    op->stale = false;
     if (slot_is_shared(f->slot, f->gpa)) {
-        op->report = tdp_error(ERR_ATTR_MISMATCH, "private access to shared memory", f->gpa);
-        return;
+        tdp_op_fail(op, ERR_ATTR_MISMATCH, "private access to shared memory", f->gpa);
+    } else if ((void)mirror_find_thawed(&it, &op->t->mirror, f->gpa, LEVEL_4K), !claim_suffices(f, &it, level)) {
+        *exclusive = true;
+        op->stale = true;
+        tdp_op_fail(op, ERR_BUSY, "the mirror changes faster than the fault is answered", f->gpa);
+    } else {
+        plan_answer(f, &it);
+        tdp_op_perform(op);
     }
-    (void)mirror_find(&it, &f->t->mirror, f->gpa, LEVEL_4K);
-    op->report = plan_answer(f, op->plan, &it);
-    tdp_op_perform(op);
+}
+
+static void answer(struct fault *f)
+{
+    struct tdp_op *op = &f->op;
+    level_t level = LEVEL_2M;
+    bool exclusive = false;
+    unsigned tries = 0;
+
+    do {
+        if (tries++)
+            tdx_count_retry();
+        if (tdp_op_claim(op, f->gpa, level, exclusive) != ERR_OK)
+            return;
+        if (f->exit->shared)
+            answer_shared(f);
+        else
+            answer_private(f, &level, &exclusive);
+    } while (op->stale && tries < TRIES_MAX);
 }
 
 /* A fault that repeats at one address is counted: apart where nothing was done about it. */
 static void judge_progress(const struct fault *f, struct tdp_fault_history *h, struct tdp_report *r)
 {
-    if (!gpa_is(h->gpa, f->gpa) || h->operations != f->t->operations)
-        *h = (struct tdp_fault_history){.gpa = f->gpa, .operations = f->t->operations};
+    u64 operations = f->op.t->operations;
+
+    if (!gpa_is(h->gpa, f->gpa) || h->operations != operations)
+        *h = (struct tdp_fault_history){.gpa = f->gpa, .operations = operations};
     if (r->err != ERR_OK)
         return;
     if (r->seamcalls)
@@ -101,33 +146,28 @@ static void judge_progress(const struct fault *f, struct tdp_fault_history *h, s
         h->idle++;
     h->busy++;
     if (h->idle > IDLE_FAULTS_MAX || h->busy > BUSY_FAULTS_MAX) {
-        *r = tdp_error(ERR_NO_PROGRESS,
-                       f->exit->pending ? "access to a page that the TD has not accepted"
-                                        : "the same fault repeats though the page is mapped",
-                       f->gpa);
+        r->err = ERR_NO_PROGRESS;
+        r->what = f->exit->pending ? "access to a page that the TD has not accepted"
+                                   : "the same fault repeats though the page is mapped";
+        r->at = f->gpa;
         h->idle = h->busy = 0;
     }
 }
 
 struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu)
 {
-    struct fault f = {t, exit, gpa_floor(exit->gpa, LEVEL_4K), NULL};
+    struct fault f = {.exit = exit, .gpa = gpa_floor(exit->gpa, LEVEL_4K)};
     struct tdp_report r = tdp_check(t, f.gpa, PAGE_BYTES);
-    struct tdp_op op;
 
     if (r.err != ERR_OK)
         return r;
     if (vcpu >= TD_VCPUS_MAX)
         return tdp_error(ERR_ARGUMENT, "no such vCPU", f.gpa);
-    if (tdp_op_begin(&op, t, f.gpa, NULL) != ERR_OK)
-        return op.report;
-    t->operations--; /* a fault is no operation of someone else */
     f.slot = tdp_slot(t, f.gpa, PAGE_BYTES);
-    if (exit->shared)
-        op.report = answer_shared(&f);
-    else
-        answer_private(&f, &op);
-    judge_progress(&f, &t->faults[vcpu], &op.report);
-    trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, op.report.err);
-    return tdp_op_end(&op);
+    if (tdp_op_begin_fault(&f.op, t, f.gpa) != ERR_OK)
+        return f.op.report;
+    answer(&f);
+    judge_progress(&f, &t->faults[vcpu], &f.op.report);
+    trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, f.op.report.err);
+    return tdp_op_end(&f.op);
 }

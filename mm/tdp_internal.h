@@ -3,6 +3,7 @@
 #define MM_TDP_INTERNAL_H
 
 #include "lib/lock.h"
+#include "mm/claim.h"
 #include "mm/mirror.h"
 #include "mm/plan_step.h"
 #include "mm/policy/policy.h"
@@ -22,9 +23,11 @@ struct tdp_fault_history {
 };
 
 /*
- * Lock order: ops, tree, then a frozen mirror entry. `ops` is held by an operation from its plan to its last step,
- * exclusive where it changes anything; `tree` mirrors the module's own lock of the S-EPT tree, exclusive for BLOCK,
- * UNBLOCK and SEPT.REMOVE, shared for all other leaves, and is held for one run of steps at a time.
+ * Lock order: a claim, tree, then a frozen mirror entry; the locks inside of `claims` and `tlb` and the page allocator's
+ * are leaves. A claim (mm/claim.h) is held by an operation from its plan to its last step; `tree` mirrors the module's own
+ * lock of the S-EPT tree, exclusive for BLOCK, UNBLOCK and SEPT.REMOVE, shared for all other leaves, and is held for one
+ * run of steps at a time, so that it is free while a TRACK waits for vCPUs. What is not said to be atomic or locked
+ * changes under a claim of the memory that it is about, or before the TD has vCPUs.
  */
 struct tdp {
     struct td *td;
@@ -35,15 +38,21 @@ struct tdp {
     struct mirror mirror;
     struct shared_ept shared;
     const struct policy *policy;
-    struct rwlock ops, tree;
+    struct claims claims;
+    struct rwlock tree;
     struct tlb tlb;
-    u64 operations; /* performed so far, faults left out */
-    bool dead;      /* the TD is, or an undo failed: only destruction is left */
-    struct tdp_fault_history faults[TD_VCPUS_MAX];
+    bool (*stop)(void);                            /* see tdp_set_stop() */
+    u64 pause;                                     /* see tdp_set_pause() */
+    _Atomic u64 operations;                        /* begun so far, faults left out */
+    _Atomic bool dead;                             /* the TD is, or an undo failed: only destruction is left */
+    struct tdp_fault_history faults[TD_VCPUS_MAX]; /* by vCPU, whose own CPU changes it */
 };
 
 /* The slot that holds the range, or NULL. */
 struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes);
+
+/* The end of the last slot: what claims of all memory reach to. */
+gpa_t tdp_end(const struct tdp *t);
 
 /* The mirror entry of a leaf of `level` at its home. */
 u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level);
@@ -62,19 +71,32 @@ gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes);
 bool tdp_tracking(const struct tdp *t);
 
 /*
- * The frame of an operation: a plan to build into (the caller's `dry`, emptied, or one of its own), counters at their
- * start. tdp_end() performs the plan unless it is dry, gives the plan up and fills the report.
+ * The frame of an operation: a claim of its range, a plan to build into (the caller's `dry`, emptied, or one of its own),
+ * counters at their start.
  */
 struct tdp_op {
     struct tdp *t;
     struct plan *plan;
     struct plan *dry;
-    struct rw_held held;
+    struct claim claim;
+    bool is_fault; /* nobody stops it */
+    bool stale;    /* the mirror is no longer what the plan was made for: with ERR_BUSY */
     struct tdp_report report;
     u64 tsc; /* at the start */
 };
-/* `gpa`: what the report says until something else is known. */
-MUST_CHECK enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry);
+/* Claims [gpa, gpa + bytes), and the regions that an operation on it changes beyond its ends, exclusively. ERR_BUSY: others
+ * work there and do not end; ERR_INTERRUPTED, ERR_NO_MEMORY, ERR_TD_DEAD: nothing is begun either, the report says why. */
+MUST_CHECK enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, u64 bytes, struct plan *dry);
+/* For a look, which has no plan: all memory is claimed. */
+MUST_CHECK enum err tdp_op_begin_look(struct tdp_op *op, struct tdp *t, gpa_t gpa);
+/* For a fault, without a claim: tdp_op_claim() comes next, and again where the claim turns out to be too small. */
+MUST_CHECK enum err tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa);
+/* The claim of the region of `level` around `gpa` in the place of the one before; the plan is emptied. */
+MUST_CHECK enum err tdp_op_claim(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusive);
+/* Is the operation to end between two steps? */
+bool tdp_op_is_stopped(const struct tdp_op *op);
+/* Why it ends; what it has cost stays. */
+void tdp_op_fail(struct tdp_op *op, enum err err, const char *what, gpa_t at);
 /* Performs what was planned; nothing when dry, or when the report has an error already. */
 void tdp_op_perform(struct tdp_op *op);
 struct tdp_report tdp_op_end(struct tdp_op *op);

@@ -21,6 +21,14 @@ struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
     return NULL;
 }
 
+gpa_t tdp_end(const struct tdp *t)
+{
+    u64 end = 0;
+    for (unsigned i = 0; i < t->slot_count; i++)
+        end = max_u64(end, slot_end(&t->slots[i]).raw);
+    return (gpa_t){end};
+}
+
 u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level)
 {
     const struct slot *s = tdp_slot(t, gpa, level_bytes(level));
@@ -42,19 +50,126 @@ struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)
     return tdp_error(ERR_OK, NULL, gpa);
 }
 
-enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry)
+void tdp_op_fail(struct tdp_op *op, enum err err, const char *what, gpa_t at)
 {
-    *op = (struct tdp_op){.t = t, .dry = dry, .plan = dry ? dry : plan_new()};
+    op->report.err = err;
+    op->report.what = what;
+    op->report.at = at;
+}
+
+bool tdp_op_is_stopped(const struct tdp_op *op)
+{
+    return !op->is_fault && op->t->stop && op->t->stop();
+}
+
+void tdp_set_pause(struct tdp *t, u64 seamcalls)
+{
+    t->pause = seamcalls;
+}
+
+void tdp_set_stop(struct tdp *t, bool (*stop)(void))
+{
+    t->stop = stop;
+}
+
+/* --- claims ------------------------------------------------------------------------------------------------------- */
+
+static bool is_stopped(const void *op)
+{
+    return tdp_op_is_stopped(op);
+}
+
+static enum err claim(struct tdp_op *op, gpa_t from, gpa_t end, bool exclusive)
+{
+    op->report.err = ERR_OK;
+    op->report.what = NULL;
+    if (!claim_begin(&op->t->claims, &op->claim, from, end, exclusive, is_stopped, op)) {
+        bool stopped = tdp_op_is_stopped(op);
+        tdp_op_fail(op, stopped ? ERR_INTERRUPTED : ERR_BUSY,
+                    stopped ? "stopped before it began" : "another operation is at work here", from);
+    } else if (op->t->dead) {
+        claim_end(&op->t->claims, &op->claim);
+        tdp_op_fail(op, ERR_TD_DEAD, "the TD is dead: only destruction is left", from);
+    }
+    return op->report.err;
+}
+
+/* Is the 1G entry over `gpa` one that an operation on a part of its region changes, leaf or blocked table? */
+static bool cuts_1g(const struct tdp *t, gpa_t gpa)
+{
+    struct mirror_iter it;
+    return mirror_find(&it, &t->mirror, gpa, LEVEL_1G) && (mirror_is_leaf(it.entry) || mirror_is_blocked(it.entry));
+}
+
+/* What the range cuts is known when some of it is claimed; then, where that is a 1G entry, all of its region is. */
+static enum err claim_range(struct tdp_op *op, gpa_t gpa, gpa_t end)
+{
+    for (level_t level = LEVEL_2M;; level = LEVEL_1G) {
+        gpa_t from = gpa_floor(gpa, level), last = gpa_floor(gpa_add(end, -1ull), level);
+        enum err e = claim(op, from, gpa_add(last, level_bytes(level)), true);
+        if (e != ERR_OK || level_is(level, LEVEL_1G) || (!cuts_1g(op->t, gpa) && !cuts_1g(op->t, gpa_add(end, -1ull))))
+            return e;
+        claim_end(&op->t->claims, &op->claim);
+    }
+}
+
+enum err tdp_op_claim(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusive)
+{
+    gpa_t from = gpa_floor(gpa, level);
+
+    if (op->claim.end)
+        claim_end(&op->t->claims, &op->claim);
+    plan_reset(op->plan, tdp_tracking(op->t));
+    enum err e = claim(op, from, gpa_add(from, level_bytes(level)), exclusive);
+    if (e != ERR_OK)
+        op->claim.end = 0;
+    return e;
+}
+
+/* --- beginning, performing, ending -------------------------------------------------------------------------------- */
+
+static enum err begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry)
+{
+    *op = (struct tdp_op){.t = t, .dry = dry, .plan = dry ? dry : plan_new(), .tsc = cpu_tsc()};
+    op->report.at = gpa;
     if (!op->plan) {
-        op->report = tdp_error(ERR_NO_MEMORY, "no memory for the plan", gpa);
+        tdp_op_fail(op, ERR_NO_MEMORY, "no memory for the plan", gpa);
         return ERR_NO_MEMORY;
     }
-    op->report.at = gpa;
     plan_reset(op->plan, tdp_tracking(t));
-    op->held = rw_lock_exclusive(&t->ops);
-    t->operations += !dry;
-    op->tsc = cpu_tsc();
     return ERR_OK;
+}
+
+static void give_plan(struct tdp_op *op)
+{
+    if (!op->dry)
+        plan_free(op->plan);
+}
+
+enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, u64 bytes, struct plan *dry)
+{
+    enum err e = begin(op, t, gpa, dry);
+    if (e != ERR_OK)
+        return e;
+    e = claim_range(op, gpa, gpa_add(gpa, bytes));
+    if (e != ERR_OK)
+        give_plan(op);
+    else if (!dry)
+        t->operations++;
+    return e;
+}
+
+enum err tdp_op_begin_look(struct tdp_op *op, struct tdp *t, gpa_t gpa)
+{
+    *op = (struct tdp_op){.t = t, .report = tdp_error(ERR_OK, NULL, gpa), .tsc = cpu_tsc()};
+    return claim_range(op, (gpa_t){0}, tdp_end(t));
+}
+
+enum err tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa)
+{
+    enum err e = begin(op, t, gpa, NULL);
+    op->is_fault = true;
+    return e;
 }
 
 static enum err take_home(struct slot *s, gpa_t region)
@@ -108,7 +223,7 @@ void tdp_op_perform(struct tdp_op *op)
         return;
     take_pages(op);
     if (r->err == ERR_OK)
-        perform(op->t, op->plan, r);
+        perform(op);
     if (r->err != ERR_OK && op->plan->gathers)
         (void)each_gathered(op, give_empty_home);
 }
@@ -119,8 +234,8 @@ struct tdp_report tdp_op_end(struct tdp_op *op)
     r->tsc = cpu_tsc() - op->tsc;
     if (r->err != ERR_TDX && r->err != ERR_TD_DEAD && r->err != ERR_BUSY)
         r->status = (tdx_status_t){0};
-    rw_unlock(op->held);
-    if (!op->dry)
-        plan_free(op->plan);
+    if (op->claim.end)
+        claim_end(&op->t->claims, &op->claim);
+    give_plan(op);
     return *r;
 }

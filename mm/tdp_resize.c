@@ -28,7 +28,7 @@ static struct tdp_report operate(struct tdp *t, gpa_t gpa, level_t level, unsign
 
     if (r.err != ERR_OK)
         return r;
-    if (tdp_op_begin(&op, t, gpa, dry) != ERR_OK)
+    if (tdp_op_begin(&op, t, gpa, level_bytes(level), dry) != ERR_OK)
         return op.report;
     /* A block by hand blocks and tracks before finalisation too: it is asked for. */
     op.plan->tracking |= build == plan_block;

@@ -57,7 +57,7 @@ struct tdp_report tdp_merge_range(struct tdp *t, gpa_t gpa, u64 bytes, level_t l
         return r;
     if (level.raw < 1 || level.raw > min_u64(2, t->max_level.raw))
         return tdp_error(ERR_ARGUMENT, "the level must be 2m or 1g, and one that this TD may have", gpa);
-    if (tdp_op_begin(&op, t, gpa, dry) != ERR_OK)
+    if (tdp_op_begin(&op, t, gpa, bytes, dry) != ERR_OK)
         return op.report;
     merge_range(&op, gpa, bytes, level);
     return tdp_op_end(&op);
@@ -93,30 +93,44 @@ static u64 bytes_of(const struct tdp_part *part)
     return is_region(part) ? level_bytes(part->level) : part->bytes;
 }
 
-static struct tdp_report reach_of(struct tdp *t, const struct tdp_part *part, struct reach *r)
+static struct tdp_report check_part(struct tdp *t, const struct tdp_part *part)
 {
-    struct tdp_report report;
-
     if (is_region(part) && (part->level.raw < 1 || part->level.raw > t->max_level.raw))
         return tdp_error(ERR_ARGUMENT, "the level must be 2m or 1g, and one that this TD may have", part->gpa);
     if (is_region(part) && !gpa_is_aligned(part->gpa, part->level))
         return tdp_error(ERR_UNALIGNED, "the address must be aligned to the level", part->gpa);
-    report = tdp_check(t, part->gpa, bytes_of(part));
-    if (report.err != ERR_OK)
-        return report;
+    return tdp_check(t, part->gpa, bytes_of(part));
+}
+
+/* The least range that holds all parts. */
+static struct tdp_report check_parts(struct tdp *t, const struct tdp_part *parts, unsigned count, struct reach *all)
+{
+    *all = (struct reach){~0ull, 0};
+    if (count == 0 || count > TDP_PARTS_MAX)
+        return tdp_error(ERR_ARGUMENT, "there are no parts, or too many", (gpa_t){0});
+    for (unsigned i = 0; i < count; i++) {
+        struct tdp_report r = check_part(t, &parts[i]);
+        if (r.err != ERR_OK)
+            return r;
+        all->from = min_u64(all->from, parts[i].gpa.raw);
+        all->end = max_u64(all->end, parts[i].gpa.raw + bytes_of(&parts[i]));
+    }
+    return tdp_error(ERR_OK, NULL, parts[0].gpa);
+}
+
+static struct tdp_report reach_of(struct tdp *t, const struct tdp_part *part, struct reach *r)
+{
     gpa_t last = gpa_add(part->gpa, bytes_of(part) - PAGE_BYTES);
     *r = (struct reach){part->gpa.raw, last.raw + PAGE_BYTES};
     if (!is_region(part) && (!widen(t, part->gpa, r) || !widen(t, last, r)))
         return tdp_error(ERR_STATE, "a table here is blocked: unblock it first", part->gpa);
-    return report;
+    return tdp_error(ERR_OK, NULL, part->gpa);
 }
 
-static struct tdp_report check_parts(struct tdp *t, const struct tdp_part *parts, unsigned count)
+static struct tdp_report check_reaches(struct tdp *t, const struct tdp_part *parts, unsigned count)
 {
     struct reach reach[TDP_PARTS_MAX];
 
-    if (count == 0 || count > TDP_PARTS_MAX)
-        return tdp_error(ERR_ARGUMENT, "there are no parts, or too many", (gpa_t){0});
     for (unsigned i = 0; i < count; i++) {
         struct tdp_report r = reach_of(t, &parts[i], &reach[i]);
         if (r.err != ERR_OK)
@@ -158,11 +172,15 @@ static void perform_parts(struct tdp_op *op, const struct tdp_part *parts, unsig
 
 struct tdp_report tdp_together(struct tdp *t, const struct tdp_part *parts, unsigned count, struct plan *dry)
 {
+    struct reach all;
+    struct tdp_report r = check_parts(t, parts, count, &all);
     struct tdp_op op;
 
-    if (tdp_op_begin(&op, t, count ? parts[0].gpa : (gpa_t){0}, dry) != ERR_OK)
+    if (r.err != ERR_OK)
+        return r;
+    if (tdp_op_begin(&op, t, (gpa_t){all.from}, all.end - all.from, dry) != ERR_OK)
         return op.report;
-    op.report = check_parts(t, parts, count);
+    op.report = check_reaches(t, parts, count);
     for (unsigned i = 0; i < count && op.report.err == ERR_OK; i++) {
         struct plan_fault f = build(t, op.plan, &parts[i]);
         if (f.err != ERR_OK)

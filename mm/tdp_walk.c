@@ -4,7 +4,6 @@
  */
 #include "mm/tdp_internal.h"
 
-#include "lib/hw/cpu.h"
 #include "mm/hold.h"
 #include "tdx/abi_sept.h"
 #include "tdx/retry.h"
@@ -71,31 +70,22 @@ static enum tdp_state state_of(const struct tdx_entry *m)
 
 /* --- the frame of a look ------------------------------------------------------------------------------------------ */
 
-struct look {
-    struct tdp *t;
-    struct rw_held ops;
-    struct tdp_report report;
-    u64 tsc;
-};
-
-static enum err look_begin(struct look *l, struct tdp *t, gpa_t gpa)
+/* A look claims all memory: nothing moves while mirror and module are compared. */
+static enum err look_begin(struct tdp_op *l, struct tdp *t, gpa_t gpa)
 {
-    *l = (struct look){.t = t, .report = tdp_error(ERR_OK, NULL, gpa), .tsc = cpu_tsc()};
-    l->ops = rw_lock_shared(&t->ops);
-    l->report.err = hold_begin(t->td, &l->report.ipis);
-    if (l->report.err == ERR_OK)
-        return ERR_OK;
-    l->report.what = "holding the vCPUs out";
-    rw_unlock(l->ops);
-    return l->report.err;
+    if (tdp_op_begin_look(l, t, gpa) != ERR_OK)
+        return l->report.err;
+    enum err e = hold_begin(t->td, &l->report.ipis);
+    if (e == ERR_OK)
+        return e;
+    tdp_op_fail(l, e, "holding the vCPUs out", gpa);
+    return tdp_op_end(l).err;
 }
 
-static struct tdp_report look_end(struct look *l)
+static struct tdp_report look_end(struct tdp_op *l)
 {
     hold_end(l->t->td);
-    rw_unlock(l->ops);
-    l->report.tsc = cpu_tsc() - l->tsc;
-    return l->report;
+    return tdp_op_end(l);
 }
 
 /* --- walk --------------------------------------------------------------------------------------------------------- */
@@ -117,7 +107,7 @@ struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
     struct tdp_report r = tdp_check(t, page, PAGE_BYTES);
     struct mirror_iter it;
     struct tdx_entry m;
-    struct look l;
+    struct tdp_op l;
 
     *walk = (struct tdp_walk){.page = HPA_NONE};
     if (r.err != ERR_OK)
@@ -160,7 +150,7 @@ static bool covers_shared(struct tdp *t, const struct mirror_iter *it)
     return mirror_is_leaf(it->entry) && slot_shared_count(s, it->gpa, it->level) != 0;
 }
 
-static enum err compare_entry(struct look *l, struct tdp_census *c, const struct mirror_iter *it)
+static enum err compare_entry(struct tdp_op *l, struct tdp_census *c, const struct mirror_iter *it)
 {
     struct tdx_entry m;
     enum err e = read_module(l->t, it->gpa, it->level, &m, &l->report);
@@ -172,13 +162,13 @@ static enum err compare_entry(struct look *l, struct tdp_census *c, const struct
     return e;
 }
 
-static enum err census_range(struct look *l, gpa_t from, gpa_t end, struct tdp_census *c)
+static enum err census_range(struct tdp_op *l, gpa_t from, gpa_t end, struct tdp_census *c)
 {
     struct mirror_iter it;
     mirror_begin(&it, &l->t->mirror, from, end);
     while (mirror_valid(&it)) {
         count_entry(c, &it);
-        enum err e = compare_entry(l, c, &it);
+        enum err e = tdp_op_is_stopped(l) ? ERR_INTERRUPTED : compare_entry(l, c, &it);
         if (e != ERR_OK)
             return e;
         /* What is below a blocked table the module does not show. */
@@ -213,7 +203,7 @@ struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_cen
 {
     struct tdp_report r = bytes ? tdp_check(t, gpa, bytes) : tdp_check(t, t->slots[0].base, t->slots[0].bytes);
     gpa_t from, end;
-    struct look l;
+    struct tdp_op l;
 
     *census = (struct tdp_census){.agree = true};
     if (r.err != ERR_OK)
@@ -226,6 +216,8 @@ struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_cen
         l.report.err = census_range(&l, from, end, census);
         census->shared_bytes += shared_bytes(&t->slots[i], from, end);
     }
+    if (l.report.err == ERR_INTERRUPTED)
+        l.report.what = "stopped";
     return look_end(&l);
 }
 
@@ -276,7 +268,7 @@ static void add_unmapped(const struct tdp *t, const struct slot *s, struct run *
     }
 }
 
-static void add_slot(struct look *l, const struct slot *s, struct run *r, gpa_t from, gpa_t end)
+static void add_slot(struct tdp_op *l, const struct slot *s, struct run *r, gpa_t from, gpa_t end)
 {
     struct mirror_iter it;
     struct tdx_entry m;
@@ -300,7 +292,7 @@ void tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
 {
     struct run r = {.line = line, .arg = arg};
     gpa_t from, end;
-    struct look l;
+    struct tdp_op l;
 
     if (look_begin(&l, t, gpa) != ERR_OK)
         return;

@@ -111,11 +111,12 @@ enum err vm_load(struct fault_text *fault)
     return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "sharing the mailboxes", &r);
 }
 
-struct probe_mailbox *vm_mailbox_hold(unsigned index, struct rw_held *held)
+struct probe_mailbox *vm_mailbox_hold(unsigned index, struct claim *held)
 {
-    *held = tdp_keep_attributes(vm.tdp);
-    struct probe_mailbox *box = tdp_shared_ptr(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES));
-    if (box == NULL)
-        rw_unlock(*held);
-    return box;
+    return tdp_shared_hold(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES), held);
+}
+
+void vm_mailbox_release(struct claim *held)
+{
+    tdp_shared_release(vm.tdp, held);
 }

@@ -155,14 +155,14 @@ static enum turn enter_turn(struct vm_vcpu *v)
 /* The payload finds the flag at its next look; how long it may take for that is counted from here. */
 static void tell_to_abort(struct vm_vcpu *v)
 {
-    struct rw_held held;
+    struct claim held;
     struct probe_mailbox *box = vm_mailbox_hold(index_of(v), &held);
 
     v->abort_until = time_us() + ABORT_US;
     if (box == NULL)
         return;
     box->abort = 1;
-    rw_unlock(held);
+    vm_mailbox_release(&held);
 }
 
 static enum turn look_around(struct vm_vcpu *v)
@@ -273,7 +273,7 @@ static void while_waiting(void)
 /* The vCPU asks for work: what it did until now is done. False: its mailbox is gone. */
 static bool take_result(struct vm_vcpu *v, struct probe_result *result)
 {
-    struct rw_held held;
+    struct claim held;
     struct probe_mailbox *box = vm_mailbox_hold(index_of(v), &held);
 
     v->has_work = false;
@@ -281,7 +281,7 @@ static bool take_result(struct vm_vcpu *v, struct probe_result *result)
         return false;
     memcpy(result, &box->result, sizeof(*result));
     box->abort = 0;
-    rw_unlock(held);
+    vm_mailbox_release(&held);
     return true;
 }
 
@@ -438,7 +438,7 @@ static enum err check_ready(unsigned index, struct fault_text *fault)
 enum err vm_work_begin(unsigned index, const struct probe_work *work, struct fault_text *fault)
 {
     enum err e = check_ready(index, fault);
-    struct rw_held held;
+    struct claim held;
 
     if (e != ERR_OK)
         return e;
@@ -449,7 +449,7 @@ enum err vm_work_begin(unsigned index, const struct probe_work *work, struct fau
     box->abort = 0;
     memset(&box->result, 0, sizeof(box->result));
     memcpy(&box->work, work, sizeof(*work));
-    rw_unlock(held);
+    vm_mailbox_release(&held);
     v->cost = (struct vm_cost){0};
     v->has_work = true;
     v->state = VCPU_WORKS;

@@ -106,9 +106,10 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 MUST_CHECK enum err vm_layout(struct fault_text *fault);
 /* Adds and measures the ROM and the payload, makes the mailboxes shared. */
 MUST_CHECK enum err vm_load(struct fault_text *fault);
-/* The mailbox of a vCPU, which stays shared memory until rw_unlock(*held); NULL, and nothing held: the payload has made it
+/* The mailbox of a vCPU, which stays shared memory until vm_mailbox_release(); NULL, and nothing held: the payload has made it
  * private. */
-struct probe_mailbox *vm_mailbox_hold(unsigned index, struct rw_held *held);
+struct probe_mailbox *vm_mailbox_hold(unsigned index, struct claim *held);
+void vm_mailbox_release(struct claim *held);
 void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r);
 
 #endif

@@ -64,10 +64,12 @@ static void test_slot_of_4k_pages_is_never_large(void **state)
 static void test_scatter_is_never_large_and_never_contiguous(void **state)
 {
     struct slot s;
-    static const uint64_t pages[] = {1024, 509, 2 * 509, 1};
-    for (unsigned i = 0; i < 4; i++) {
+    static const uint64_t pages[] = {1024, 509, 2 * 509, 509 * 7, 509 * 511 * 2, 1};
+    for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
         assert_int_equal(slot_create(&s, at(0), pages[i] * PAGE, LEVEL_1G, TDP_SCATTER), ERR_OK);
         assert_false(slot_may_be(&s, at(0), LEVEL_2M));
+        for (uint64_t gpa = 0; gpa < pages[i] * PAGE; gpa += PAGE)
+            assert_int_not_equal(slot_page(&s, at(gpa)).raw, HPA_NONE.raw);
         for (uint64_t gpa = PAGE; gpa < pages[i] * PAGE; gpa += PAGE)
             assert_int_not_equal(slot_page(&s, at(gpa)).raw, slot_page(&s, at(gpa - PAGE)).raw + PAGE);
         slot_destroy(&s);

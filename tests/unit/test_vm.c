@@ -525,10 +525,10 @@ static void type_interrupt(const struct seamcall_regs *regs)
 static void obey(const struct seamcall_regs *regs)
 {
     type_interrupt(regs);
-    struct rw_held held;
+    struct claim held;
     struct probe_mailbox *box = vm_mailbox_hold(0, &held);
     assert_non_null(box);
-    rw_unlock(held);
+    vm_mailbox_release(&held);
     if (box->abort && guest_waiting(vcpu(0)) == 0) {
         box->result.status = 2; /* aborted */
         box->result.bytes = 4096;

@@ -1,0 +1,68 @@
+/* Claims: see mm/claim.h. The list is as long as there are CPUs at work, so it is searched from end to end. */
+#include "mm/claim.h"
+
+#include "lib/hw/cpu.h"
+
+#define CLAIM_SPINS 1000000000ull /* longer than any operation takes */
+
+static bool meet(const struct claim *a, const struct claim *b)
+{
+    return a->from < b->end && b->from < a->end && (a->exclusive || b->exclusive);
+}
+
+/* With the lock held: does anything that came before stand in the way? */
+static bool is_first(const struct claims *all, const struct claim *c)
+{
+    for (const struct claim *before = all->first; before != c; before = before->next)
+        if (meet(before, c))
+            return false;
+    return true;
+}
+
+static bool enlist(struct claims *all, struct claim *c)
+{
+    spin_lock(&all->lock);
+    *(all->last ? &all->last->next : &all->first) = c;
+    all->last = c;
+    bool granted = is_first(all, c);
+    spin_unlock(&all->lock);
+    return granted;
+}
+
+/* Once granted it stays so. */
+static bool is_granted(struct claims *all, const struct claim *c)
+{
+    spin_lock(&all->lock);
+    bool granted = is_first(all, c);
+    spin_unlock(&all->lock);
+    return granted;
+}
+
+bool claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
+                 bool (*stop)(const void *arg), const void *arg)
+{
+    *c = (struct claim){.from = from.raw, .end = end.raw, .exclusive = exclusive};
+    bool granted = enlist(all, c), stopped = false;
+
+    for (u64 spins = 0; !granted && !stopped && spins < CLAIM_SPINS; spins++) {
+        cpu_relax();
+        stopped = stop && stop(arg);
+        granted = is_granted(all, c);
+    }
+    if (!granted)
+        claim_end(all, c);
+    return granted;
+}
+
+void claim_end(struct claims *all, struct claim *c)
+{
+    struct claim *before = NULL;
+
+    spin_lock(&all->lock);
+    for (struct claim *at = all->first; at != c; at = at->next)
+        before = at;
+    *(before ? &before->next : &all->first) = c->next;
+    if (all->last == c)
+        all->last = before;
+    spin_unlock(&all->lock);
+}
