@@ -18,7 +18,8 @@ enum policy_event {
     POLICY_TICK,          /* time has passed; no address */
 };
 
-/* Both are called with tdp.ops held exclusive, and may read the tree but not change it. */
+/* Both are called by any CPU, several at once, with a claim (mm/claim.h) that holds `gpa`: they may read the tree there, but
+ * not change it. answer_blocked() has the region of the entry exclusively. A tick comes without a claim. */
 struct policy {
     const char *name;
     void (*event)(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level);
