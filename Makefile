@@ -199,14 +199,14 @@ $(B)/host/lib%.a:
 	@rm -f $@
 	$(Q)ar qcs $@ $^
 HOST_LIBS := $(B)/host/libvmm.a $(B)/host/libmodule.a
-LINK_LIBS = -Wl,--start-group $(HOST_LIBS) -Wl,--end-group $(SHA_LIB) -lpthread
+LINK_LIBS = -Wl,--start-group $(HOST_LIBS) $(filter %/libmachine.a,$^) -Wl,--end-group $(SHA_LIB) -lpthread
 
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a %/libmachine.a,$^) $(LINK_LIBS) -lcmocka
+	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe: $(B)/host/libprobe.a
-$(filter $(B)/unit/test_sim_%,$(UNIT_BIN)): $(B)/host/libmachine.a
+$(filter $(B)/unit/test_sim_% $(B)/unit/test_crowd%,$(UNIT_BIN)): $(B)/host/libmachine.a
 unit-binaries: $(UNIT_BIN)
 unit: unit-binaries
 	@tests/run --build $(B) unit

@@ -4,6 +4,7 @@
  */
 #include "tests/host/cpu.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,10 @@
 #define ROWS_MAX     64
 #define MEMORY_BYTES ((u64)PLATFORM_HOST_GIB << 30)
 
+#define RELAXES_A_YIELD 64
+
 struct cpu_host_counts cpu_host_counts;
+void (*cpu_host_relaxed)(void);
 
 static struct {
     u32 msr;
@@ -127,9 +131,17 @@ u64 cpu_tsc(void)
     return __builtin_ia32_rdtsc();
 }
 
+/* Whoever is waited for may be waiting for a processor of this machine: now and then it gets this one. */
 void cpu_relax(void)
 {
-    __builtin_ia32_pause();
+    static _Thread_local unsigned turns;
+
+    if (cpu_host_relaxed)
+        cpu_host_relaxed();
+    else if (++turns % RELAXES_A_YIELD == 0)
+        sched_yield();
+    else
+        __builtin_ia32_pause();
 }
 
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
@@ -154,6 +166,8 @@ bool cpu_write_msr(u32 msr, u64 value)
     u64 old;
     if (!cpu_read_msr(msr, &old))
         return false;
+    if (old == value) /* other threads read it */
+        return true;
     cpu_host_set_msr(msr, value);
     return true;
 }

@@ -13,6 +13,8 @@ void cpu_host_reset(void);
 /* From now on the calling thread is CPU `index`. */
 void cpu_host_use(unsigned index);
 bool cpu_host_interrupts_on(void);
+/* Called in each cpu_relax(): where a test lets other threads run (NULL: nothing). */
+extern void (*cpu_host_relaxed)(void);
 
 void cpu_host_set_cpuid(u32 leaf, u32 subleaf, struct cpuid_regs regs);
 void cpu_host_set_msr(u32 msr, u64 value);

@@ -1,7 +1,6 @@
 /* Host twin of kernel/vm/kick.c: see hold.h. An IPI is a flag a vCPU that its thread sees while it is inside. */
 #include "tests/host/hold.h"
 
-#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -58,7 +57,7 @@ static enum err take_out(const struct td *td, bool any_epoch, u64 *ipis)
         while (waits[i] && td->vcpus[i].inside && td->vcpus[i].exits == exits[i]) {
             if (time(NULL) > end)
                 return ERR_TIMEOUT;
-            sched_yield();
+            cpu_relax();
         }
     return ERR_OK;
 }

@@ -121,9 +121,11 @@ bool plat_random(u64 *value)
 
 unsigned plat_interrupt_pending(struct seam_lp *lp)
 {
-    platform_host_counts.polls++;
+    __atomic_fetch_add(&platform_host_counts.polls, 1, __ATOMIC_RELAXED);
     if (platform_host_knobs.polled)
         platform_host_knobs.polled(lp);
+    if (platform_host_knobs.events)
+        return platform_host_knobs.events(lp);
     if (!platform_host_knobs.pending)
         return 0;
     if (platform_host_knobs.polls_before) {
@@ -155,9 +157,9 @@ void plat_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 
 void plat_invept(struct seam_lp *lp, u64 eptp)
 {
-    (void)lp;
     (void)eptp;
     __atomic_fetch_add(&platform_host_counts.invepts, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&platform_host_counts.invepts_of[lp->index], 1, __ATOMIC_RELAXED);
 }
 
 bool plat_flush_cache_block(struct seam_lp *lp)

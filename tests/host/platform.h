@@ -33,6 +33,7 @@ struct platform_host_knobs {
     struct platform_host_cpuid cpuid[PLATFORM_HOST_CPUID_ROWS];
     void (*atomic_point)(struct seam_lp *lp);     /* called before each atomic operation of the module (none) */
     void (*polled)(struct seam_lp *lp);           /* called at each poll for events (none) */
+    unsigned (*events)(struct seam_lp *lp);       /* answers the poll in the place of `pending` (none) */
     void (*page_used)(u64 hpa);                   /* called when the module asks for a page of memory (none) */
     unsigned next_cache_block[PLATFORM_HOST_LPS]; /* by package: how far its cache has been flushed */
 };
@@ -40,6 +41,7 @@ struct platform_host_knobs {
 /* Counters since platform_host_start(). */
 struct platform_host_counts {
     u64 invepts, owned_bytes, cache_blocks_flushed, polls;
+    u64 invepts_of[PLATFORM_HOST_LPS]; /* by logical processor */
 };
 
 /* The processor that a fresh platform has. */

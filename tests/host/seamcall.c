@@ -36,6 +36,7 @@
 enum seamcall_fault seamcall_host_fault;
 void (*seamcall_host_watch)(const struct seamcall_regs *regs);
 void (*guest_program)(struct seam_lp *lp);
+bool (*seamcall_host_answer)(struct seamcall_regs *regs);
 
 static struct {
     bool armed;
@@ -68,6 +69,7 @@ void seamcall_host_reset(void)
     memset(vmx_on, 0, sizeof(vmx_on));
     seamcall_host_fault = SEAMCALL_RAN;
     seamcall_host_watch = NULL;
+    seamcall_host_answer = NULL;
     guest_program = NULL;
 }
 
@@ -242,7 +244,7 @@ enum seamcall_fault seamcall(struct seamcall_regs *regs)
         return SEAMCALL_UD;
     if (seamcall_host_fault != SEAMCALL_RAN)
         return seamcall_host_fault;
-    if (injected(regs))
+    if (injected(regs) || (seamcall_host_answer && seamcall_host_answer(regs)))
         return SEAMCALL_RAN;
     if (seamcall_host_watch)
         seamcall_host_watch(regs);

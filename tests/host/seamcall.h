@@ -24,6 +24,9 @@ unsigned seamcall_host_injections_left(void);
 /* Called before each SEAMCALL that is executed, with its registers; NULL: none. */
 extern void (*seamcall_host_watch)(const struct seamcall_regs *regs);
 
+/* Answers a SEAMCALL in the place of the module where it returns true; on any thread. NULL: none. */
+extern bool (*seamcall_host_answer)(struct seamcall_regs *regs);
+
 /* --- the guest --------------------------------------------------------------------------------------------------- */
 
 /* What the vCPU that runs does next: the caller is the script's owner and keeps the memory until `done`. */

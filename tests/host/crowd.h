@@ -1,0 +1,37 @@
+/*
+ * A TD of several vCPUs in a host process, each on a thread of its own that is also its CPU, over the VMM's real mm/ and
+ * tdx/ and the real module model. Inside, a vCPU touches memory through a translation cache that only the epoch rules and
+ * INVEPT empty, so that a VMM that forgets either lets it read and write pages that are no longer its own; what every
+ * vCPU wrote is verified, by it, again and again.
+ *
+ * Memory: the regions below `CROWD_COMMON` are dealt out to the vCPUs in pieces of 64K, so that they meet in each of them;
+ * those above belong to one vCPU each as a whole. Other CPUs, operators, split, merge, block, move and look at any of
+ * it meanwhile.
+ */
+#ifndef TESTS_HOST_CROWD_H
+#define TESTS_HOST_CROWD_H
+
+#include "mm/tdp.h"
+
+struct crowd_plan {
+    unsigned vcpus, operators; /* at most 7 together with the CPU of the caller */
+    u64 seed;
+    u64 steps;      /* of each vCPU */
+    unsigned baton; /* threads take turns at about one point of so many, and all repeats; 0: they run free */
+    enum tdp_backing backing;
+    unsigned busy, interrupts; /* of 1000 calls, of 1000 polls */
+    unsigned stops;            /* of 1000 questions whether an operation is to stop */
+};
+
+struct crowd_result {
+    u64 steps, faults, operations; /* done */
+    u64 busy, interrupted;         /* operations that ended so */
+    u64 damage;                    /* words that were not what the vCPU had written; the first one ends the run */
+    u64 joined;                    /* TRACKs saved, for another CPU's served */
+};
+
+/* The machine, the TD, the work, the verification and the end; fails the test where anything is wrong but for damage that
+ * `expects_damage` says is looked for: then it gives up at the first. */
+struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * The TDP MMU under vCPUs on threads (tests/host/crowd.h): random faults, conversions, splits, merges, moves, blocks and
+ * looks side by side, with BUSY, interrupts and stops; every word that a vCPU wrote is verified, the mirror agrees with
+ * the module in the end, and no page is missing.
+ *
+ * SEED=n repeats a run, STEPS=n (of each vCPU) makes it longer.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/host/crowd.h"
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void work(struct crowd_plan plan)
+{
+    plan.seed = from_environment("SEED", plan.seed);
+    plan.steps = from_environment("STEPS", plan.steps);
+    printf("SEED=%llu STEPS=%llu\n", (unsigned long long)plan.seed, (unsigned long long)plan.steps);
+    fflush(stdout);
+    struct crowd_result r = crowd_run(&plan, false);
+    printf("%llu steps, %llu faults, %llu operations, %llu of them busy and %llu stopped\n",
+           (unsigned long long)r.steps, (unsigned long long)r.faults, (unsigned long long)r.operations,
+           (unsigned long long)r.busy, (unsigned long long)r.interrupted);
+    assert_int_equal(r.steps, plan.vcpus * plan.steps);
+    assert_true(r.faults > 0 && r.operations > 0);
+}
+
+static void test_four_vcpus_at_the_seeds_mercy(void **state)
+{
+    work((struct crowd_plan){
+        .vcpus = 4, .operators = 1, .seed = 6, .steps = 400, .baton = 20, .busy = 5, .interrupts = 5, .stops = 2});
+}
+
+static void test_scattered_memory_at_the_seeds_mercy(void **state)
+{
+    work((struct crowd_plan){.vcpus = 3,
+                             .operators = 1,
+                             .seed = 7,
+                             .steps = 300,
+                             .baton = 20,
+                             .busy = 5,
+                             .interrupts = 5,
+                             .stops = 2,
+                             .backing = TDP_SCATTER});
+}
+
+static void test_four_vcpus_as_threads_run(void **state)
+{
+    work((struct crowd_plan){
+        .vcpus = 4, .operators = 1, .seed = 8, .steps = 1000, .busy = 5, .interrupts = 5, .stops = 2});
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_four_vcpus_at_the_seeds_mercy),
+        cmocka_unit_test(test_scattered_memory_at_the_seeds_mercy),
+        cmocka_unit_test(test_four_vcpus_as_threads_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
