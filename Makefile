@@ -34,6 +34,7 @@ PROBE_LD := $(LD) -nostdlib -znoexecstack -pie --no-dynamic-linker --no-undefine
 
 # Host processes: the same logic under sanitizers.
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+TSAN := $(LANGUAGE) -O1 -fno-omit-frame-pointer -fsanitize=thread -DHOST_PROCESS
 HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
@@ -181,6 +182,7 @@ $(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,testguest,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,probe,$(CC) $(FREE)))
 $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
+$(eval $(call COMPILE,tsan,$(HOSTCC) $(TSAN)))
 $(eval $(call COMPILE,bench,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS))
 $(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
@@ -207,6 +209,17 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe: $(B)/host/libprobe.a
 $(filter $(B)/unit/test_sim_% $(B)/unit/test_crowd%,$(UNIT_BIN)): $(B)/host/libmachine.a
+# The same with threads watched: every access of two threads to one place must be ordered by what mm/ and the model lock.
+TSAN_OBJ := $(call obj,tsan,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC) $(MODULE_SRC) sim/machine/ept.c)
+$(B)/unit/tsan_%: $(B)/tsan/tests/unit/test_%.o $(B)/tsan/libtsan.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(TSAN) -o $@ $^ $(SHA_LIB) -lpthread -lcmocka
+$(B)/tsan/libtsan.a: $(TSAN_OBJ)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)ar qcs $@ $^
+UNIT_BIN += $(B)/unit/tsan_crowd
 unit-binaries: $(UNIT_BIN)
 unit: unit-binaries
 	@tests/run --build $(B) unit

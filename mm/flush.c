@@ -18,7 +18,7 @@ void flush_into_td(hpa_t page, u64 bytes)
 void flush_shared(hpa_t page, u64 bytes)
 {
     cpu_flush_lines(page, bytes);
-    tdx_counts.flushed_bytes += bytes;
+    __atomic_fetch_add(&tdx_counts.flushed_bytes, bytes, __ATOMIC_RELAXED);
 }
 
 static void write_back(const struct td *td, hpa_t page)
@@ -42,5 +42,5 @@ void flush_from_td(const struct td *td, hpa_t page, level_t level)
         for (u64 done = 0; done < level_bytes(level); done += PAGE_BYTES)
             write_back(td, hpa_add(page, done));
     }
-    tdx_counts.flushed_bytes += level_bytes(level);
+    __atomic_fetch_add(&tdx_counts.flushed_bytes, level_bytes(level), __ATOMIC_RELAXED);
 }

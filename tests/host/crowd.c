@@ -669,6 +669,10 @@ static void create_td(void)
         crowd.guests[i] = (struct guest){.index = i, .v = &crowd.td.vcpus[i]};
     }
     good(td_finalize(&crowd.td));
+    for (unsigned i = 0; i < crowd.plan->vcpus; i++) { /* they go to CPUs of their own, while this one has other work */
+        need(tdx_ok(tdh_vp_flush(crowd.td.vcpus[i].tdvpr).status), "VP.FLUSH", i);
+        crowd.td.vcpus[i].cpu = -1;
+    }
 }
 
 static void give(hpa_t page, void *arg)
