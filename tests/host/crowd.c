@@ -2,6 +2,7 @@
 #include "tests/host/crowd.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@
 #define TLB_ENTRIES    24u
 #define TRIES_MAX      1000000u
 #define UNBLOCKS_MAX   1000u
+#define SPY_YIELDS     20000u /* some time for it to act, in a test that says it cannot */
 #define SHARED_BIT     (1ull << 47)
 #define PROGRESS_BYTES 200u
 
@@ -67,6 +69,10 @@ struct guest {
     struct tlb_entry tlb[TLB_ENTRIES];
     unsigned tlb_used, tlb_next;
     u64 invepts;
+    /* a spy: it has the translation, it is told to write, it has ended with `end` */
+    bool is_spy;
+    _Atomic bool inside, told, ended;
+    enum err end;
 };
 
 static struct {
@@ -215,6 +221,18 @@ static void linger(struct guest *g)
     }
 }
 
+/* Waits inside with what it translates until it is told to go on; false: it is thrown out before. */
+static bool is_told(struct guest *g)
+{
+    g->inside = true;
+    while (!g->told) {
+        if (hold_host_asked(g->v))
+            return false;
+        cpu_relax();
+    }
+    return true;
+}
+
 static void access(struct guest *g, struct td_vmcs *td)
 {
     u64 hpa;
@@ -223,12 +241,17 @@ static void access(struct guest *g, struct td_vmcs *td)
         leave(td, REASON_EPT, g->write ? 2 : 1, g->gpa);
         return;
     }
+    if (g->is_spy && !is_told(g)) {
+        leave(td, REASON_INTR, 0, 0);
+        return;
+    }
     if (g->write)
         __atomic_store_n(word_at(hpa), g->value, __ATOMIC_RELAXED);
     g->result = __atomic_load_n(word_at(hpa), __ATOMIC_RELAXED);
     g->done = true;
     td->rip += PROGRESS_BYTES;
-    linger(g);
+    if (!g->is_spy)
+        linger(g);
     leave(td, REASON_INTR, 0, 0);
 }
 
@@ -728,24 +751,143 @@ static void work(void)
     guest_program = NULL;
 }
 
-struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage)
+static void check_all(void)
 {
     struct tdp_census c;
+    struct tdp_report r = tdp_census(crowd.tdp, (gpa_t){0}, 0, &c);
 
+    need(r.err == ERR_OK, r.what, r.status.raw);
+    need(c.agree, "mirror and module disagree", c.first_disagreement.raw);
+    need(c.blocked == 0, "blocked entries are left", c.blocked);
+}
+
+static u64 free_before;
+
+static void open_with(const struct crowd_plan *plan, bool expects_damage)
+{
     memset(&crowd, 0, sizeof(crowd));
     crowd.plan = plan;
     crowd.expects_damage = expects_damage;
     crowd.bytes = (COMMON_REGIONS + OWN_REGIONS * plan->vcpus) * M2;
     start_machine();
-    u64 free_before = page_free_bytes();
+    free_before = page_free_bytes();
     create_td();
+}
+
+struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage)
+{
+    open_with(plan, expects_damage);
     work();
-    if (crowd.result.damage)
-        return crowd.result;
-    struct tdp_report r = tdp_census(crowd.tdp, (gpa_t){0}, 0, &c);
-    need(r.err == ERR_OK, r.what, r.status.raw);
-    need(c.agree, "mirror and module disagree", c.first_disagreement.raw);
-    need(c.blocked == 0, "blocked entries are left", c.blocked);
-    destroy_td(free_before);
+    if (!crowd.result.damage) {
+        check_all();
+        destroy_td(free_before);
+    }
     return crowd.result;
+}
+
+/* --- step by step ------------------------------------------------------------------------------------------------- */
+
+void crowd_open(const struct crowd_plan *plan)
+{
+    open_with(plan, false);
+    guest_program = run;
+    dice_state = plan->seed;
+}
+
+void crowd_close(bool whole)
+{
+    seamcall_host_answer = NULL;
+    guest_program = NULL;
+    cpu_host_use(0);
+    if (whole) {
+        check_all();
+        destroy_td(free_before);
+    }
+}
+
+struct tdp *crowd_tdp(void)
+{
+    return crowd.tdp;
+}
+
+static pthread_t spy_thread;
+
+static void *spy(void *arg)
+{
+    struct guest *g = arg;
+
+    self = g;
+    cpu_host_use(1);
+    while (!g->done && g->end == ERR_OK) {
+        struct vcpu_exit e = vcpu_enter(g->v);
+        if (e.kind == VCPU_EXIT_EPT_VIOLATION)
+            g->end = tdp_fault(crowd.tdp, &e, g->index).err;
+        else
+            need(e.kind == VCPU_EXIT_INTERRUPT || e.kind == VCPU_EXIT_HELD, "an exit of the spy", e.status.raw);
+    }
+    g->ended = true;
+    return NULL;
+}
+
+void crowd_spy_enter(u64 gpa, bool shared)
+{
+    struct guest *g = &crowd.guests[0];
+
+    g->want = WANT_ACCESS;
+    g->gpa = gpa | (shared ? SHARED_BIT : 0);
+    g->is_spy = g->write = true;
+    g->inside = g->told = g->ended = g->done = false;
+    g->end = ERR_OK;
+    pthread_create(&spy_thread, NULL, spy, g);
+    while (!g->inside)
+        cpu_relax();
+}
+
+void crowd_spy_tell(u64 value)
+{
+    struct guest *g = &crowd.guests[0];
+
+    g->value = value;
+    g->told = true;
+    for (unsigned i = 0; i < SPY_YIELDS && !g->ended; i++)
+        sched_yield();
+}
+
+enum err crowd_spy_end(void)
+{
+    pthread_join(spy_thread, NULL);
+    return crowd.guests[0].end;
+}
+
+/* As vCPU 1, on its CPU. */
+static void act(void (*work)(u64 gpa, unsigned level), u64 gpa, unsigned level)
+{
+    self = &crowd.guests[1];
+    cpu_host_use(2);
+    work(gpa, level);
+    cpu_host_use(0);
+    self = NULL;
+}
+
+static void accept_now(u64 gpa, unsigned level)
+{
+    need(accept(gpa, level), "ACCEPT", gpa);
+}
+
+static void read_now(u64 gpa, unsigned level)
+{
+    (void)level;
+    page_at(gpa)->state = PAGE_ACCEPTED;
+    do_access(gpa, false, 0);
+}
+
+void crowd_accept(u64 gpa, unsigned level)
+{
+    act(accept_now, gpa, level);
+}
+
+u64 crowd_read(u64 gpa)
+{
+    act(read_now, gpa, 0);
+    return crowd.guests[1].result;
 }

@@ -34,4 +34,22 @@ struct crowd_result {
  * `expects_damage` says is looked for: then it gives up at the first. */
 struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage);
 
+/*
+ * The same TD for tests that say themselves what happens. The caller's thread is CPU 0, and vCPU 1's while it is inside. A
+ * spy is vCPU 0 on a thread of its own: it goes in, translates `gpa`, and stays inside with that translation, as long as
+ * nobody kicks it, until it is told to write there; thrown out it goes in again.
+ */
+void crowd_open(const struct crowd_plan *plan);
+/* `whole`: everything has to agree, and be given back. */
+void crowd_close(bool whole);
+struct tdp *crowd_tdp(void);
+void crowd_spy_enter(u64 gpa, bool shared);
+/* Tells it to write `value`, and leaves it some time for that. */
+void crowd_spy_tell(u64 value);
+/* Waits for its end. ERR_OK: it has written; else why a fault of it was not answered. */
+enum err crowd_spy_end(void);
+/* vCPU 1: ACCEPT of a 4K or 2M page, and what it reads in private memory. */
+void crowd_accept(u64 gpa, unsigned level);
+u64 crowd_read(u64 gpa);
+
 #endif

@@ -36,6 +36,7 @@
 enum seamcall_fault seamcall_host_fault;
 void (*seamcall_host_watch)(const struct seamcall_regs *regs);
 void (*guest_program)(struct seam_lp *lp);
+bool seamcall_host_forget_invept;
 bool (*seamcall_host_answer)(struct seamcall_regs *regs);
 
 static struct {
@@ -70,6 +71,7 @@ void seamcall_host_reset(void)
     seamcall_host_fault = SEAMCALL_RAN;
     seamcall_host_watch = NULL;
     seamcall_host_answer = NULL;
+    seamcall_host_forget_invept = false;
     guest_program = NULL;
 }
 
@@ -278,5 +280,6 @@ void seam_vmxoff(void)
 
 void seam_invept(u64 eptp)
 {
-    plat_invept(&platform_host_lps[cpu_index()], eptp);
+    if (!seamcall_host_forget_invept)
+        plat_invept(&platform_host_lps[cpu_index()], eptp);
 }

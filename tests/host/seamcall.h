@@ -27,6 +27,9 @@ extern void (*seamcall_host_watch)(const struct seamcall_regs *regs);
 /* Answers a SEAMCALL in the place of the module where it returns true; on any thread. NULL: none. */
 extern bool (*seamcall_host_answer)(struct seamcall_regs *regs);
 
+/* A rule that a test breaks: the VMM's INVEPT does nothing. */
+extern bool seamcall_host_forget_invept;
+
 /* --- the guest --------------------------------------------------------------------------------------------------- */
 
 /* What the vCPU that runs does next: the caller is the script's owner and keeps the memory until `done`. */
