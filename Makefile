@@ -34,7 +34,7 @@ PROBE_LD := $(LD) -nostdlib -znoexecstack -pie --no-dynamic-linker --no-undefine
 
 # Host processes: the same logic under sanitizers.
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-TSAN := $(LANGUAGE) -O1 -fno-omit-frame-pointer -fsanitize=thread -DHOST_PROCESS
+TSAN := $(LANGUAGE) -O1 -fno-omit-frame-pointer -fsanitize=thread -DHOST_PROCESS -DTHREADS_WATCHED
 HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------

@@ -38,8 +38,8 @@ static bool is_granted(struct claims *all, const struct claim *c)
     return granted;
 }
 
-bool claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
-                 bool (*stop)(const void *arg), const void *arg)
+enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
+                     bool (*stop)(const void *arg), const void *arg)
 {
     *c = (struct claim){.from = from.raw, .end = end.raw, .exclusive = exclusive};
     bool granted = enlist(all, c), stopped = false;
@@ -49,9 +49,10 @@ bool claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, boo
         stopped = stop && stop(arg);
         granted = is_granted(all, c);
     }
-    if (!granted)
-        claim_end(all, c);
-    return granted;
+    if (granted)
+        return ERR_OK;
+    claim_end(all, c);
+    return stopped ? ERR_INTERRUPTED : ERR_BUSY;
 }
 
 void claim_end(struct claims *all, struct claim *c)

@@ -25,6 +25,7 @@
 #define MM_CLAIM_H
 
 #include "lib/addr.h"
+#include "lib/err.h"
 #include "lib/lock.h"
 
 /* Every claim, those that wait included, in order of arrival. `lock`, a leaf in the lock order, guards the list. */
@@ -39,10 +40,10 @@ struct claim {
     struct claim *next;
 };
 
-/* Claims [from, end); `c` is the caller's memory and stays in the list until claim_end(). False: those that came before do
- * not end, or stop(arg), asked while it waits where it is not NULL, said so; nothing is claimed. */
-MUST_CHECK bool claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
-                            bool (*stop)(const void *arg), const void *arg);
+/* Claims [from, end); `c` is the caller's memory and stays in the list until claim_end(). ERR_BUSY: those that came before
+ * do not end; ERR_INTERRUPTED: stop(arg), asked while it waits where it is not NULL, said so. Then nothing is claimed. */
+MUST_CHECK enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
+                                bool (*stop)(const void *arg), const void *arg);
 void claim_end(struct claims *all, struct claim *c);
 
 #endif

@@ -76,9 +76,14 @@ static _Atomic u64 *current(const struct mirror_iter *it)
     return &it->path[it->level.raw]->entry[gpa_index(it->gpa, it->level)];
 }
 
+/* Nobody who has an entry frozen waits for a lock of the VMM's, only for the module and for vCPUs to leave. */
 static void load(struct mirror_iter *it)
 {
     it->entry = atomic_load_explicit(current(it), memory_order_acquire);
+    for (u64 spins = 0; mirror_state(it->entry) == MIRROR_FROZEN && spins < FROZEN_SPINS; spins++) {
+        cpu_relax();
+        it->entry = atomic_load_explicit(current(it), memory_order_acquire);
+    }
 }
 
 void mirror_begin(struct mirror_iter *it, const struct mirror *m, gpa_t from, gpa_t end)
@@ -136,17 +141,6 @@ bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, leve
         mirror_down(it);
     }
     return true;
-}
-
-/* Nobody who has an entry frozen waits for a lock of the VMM's, only for the module and for vCPUs to leave. */
-bool mirror_find_thawed(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level)
-{
-    bool found = mirror_find(it, m, gpa, level);
-    for (u64 spins = 0; mirror_state(it->entry) == MIRROR_FROZEN && spins < FROZEN_SPINS; spins++) {
-        cpu_relax();
-        found = mirror_find(it, m, gpa, level);
-    }
-    return found;
 }
 
 /* --- changing ----------------------------------------------------------------------------------------------------- */

@@ -91,6 +91,8 @@ struct mirror_table *mirror_child(u64 entry); /* of a TABLE or BLOCKED_TABLE */
  * A walk over [from, end) in order of address, tables before what is below them. At each entry the caller goes on with
  * mirror_next() (past it and all below it) or mirror_down() (into it).
  *
+ * Where another CPU is at work on an entry the walk waits for it, within bounds; only after them an entry is read FROZEN.
+ *
  *     for (mirror_begin(&it, m, from, end); mirror_valid(&it);)
  *         if (mirror_is_table(it.entry)) mirror_down(&it); else { ...; mirror_next(&it); }
  */
@@ -114,10 +116,6 @@ gpa_t mirror_part_end(const struct mirror_iter *it);
 
 /* To the entry of `level` for `gpa`, through unblocked tables only. False: `it` stands where the way ended, above. */
 bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level);
-
-/* The same; but where the way ends at a FROZEN entry, this waits until whoever works on it is done. After the bound of
- * that it stays FROZEN. */
-bool mirror_find_thawed(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level);
 
 /* The current entry becomes FROZEN; false where it is no longer what `it` read. Then the answer: its next value. True:
  * by that all entries of its table have come to be leaves at home, which is told to one CPU only. */

@@ -352,7 +352,7 @@ static enum found find_element(struct performance *p, const struct plan_step *s,
 {
     *e = (struct element){.kind = (enum step_kind)s->kind};
     do {
-        bool found = mirror_find_thawed(&e->it, &p->t->mirror, gpa, s->level);
+        bool found = mirror_find(&e->it, &p->t->mirror, gpa, s->level);
         if (found && is_done_already(p, e))
             return PASSED_OVER;
         if (!found || !(rules[s->kind].states & 1u << mirror_state(e->it.entry)))

@@ -5,6 +5,7 @@
 
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
+#include "lib/log.h"
 #include "mm/page.h"
 
 /* An EPT entry. SDM volume 3, "Format of an EPT page-table entry". */
@@ -45,15 +46,20 @@ static u64 leaf_entry(hpa_t page, level_t level)
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
 
+static void fill_table(hpa_t table, u64 first, u64 step)
+{
+    _Atomic u64 *entries = phys_ptr(table);
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
+        atomic_store_explicit(&entries[i], first + i * step, memory_order_relaxed);
+}
+
 /* A table of entries that begin with `first` and grow by `step`. */
 static enum err new_table(struct shared_ept *s, u64 first, u64 step, hpa_t *table)
 {
     enum err e = page_alloc_zeroed(table);
     if (e != ERR_OK)
         return e;
-    _Atomic u64 *entries = phys_ptr(*table);
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++)
-        atomic_store_explicit(&entries[i], first + i * step, memory_order_relaxed);
+    fill_table(*table, first, step);
     s->tables++;
     return ERR_OK;
 }
@@ -153,11 +159,31 @@ enum err shared_ept_prepare(struct shared_ept *s, const struct slot *slot, gpa_t
     return ERR_OK;
 }
 
+void shared_ept_cut(struct shared_ept *s, gpa_t gpa, hpa_t *spare)
+{
+    level_t level;
+    _Atomic u64 *at = find(s, gpa.raw | s->shared_bit, LEVEL_4K, &level);
+    u64 old = atomic_load(at);
+
+    if (!level_is(level, LEVEL_2M)) /* cut already, or far from anything shared */
+        return;
+    cpu_reset_pages(*spare, PAGE_BYTES);
+    if (is_present(old))
+        fill_table(*spare, leaf_entry(page_of(old), LEVEL_4K), PAGE_BYTES);
+    else
+        fill_table(*spare, EPT_SUPPRESS_VE, 0);
+    s->tables++;
+    atomic_store_explicit(at, spare->raw | EPT_RWX, memory_order_release);
+    *spare = HPA_NONE;
+}
+
+/* The region has a table. */
 static void set_4k(struct shared_ept *s, const struct slot *slot, u64 address, u64 end)
 {
     for (; address < end; address += PAGE_BYTES) {
         level_t level;
         _Atomic u64 *at = find(s, address, LEVEL_4K, &level);
+        ASSERT(level_is(level, LEVEL_4K));
         u64 old = atomic_load(at);
         gpa_t gpa = {address & ~s->shared_bit};
         atomic_store_explicit(at, slot ? leaf_entry(slot_page(slot, gpa), LEVEL_4K) : EPT_SUPPRESS_VE,

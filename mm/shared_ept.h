@@ -40,6 +40,10 @@ void shared_ept_destroy(struct shared_ept *s);
  */
 MUST_CHECK enum err shared_ept_prepare(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u64 bytes);
 
+/* A prepared range that is mapped or unmapped in part only may end inside a 2M page: then cut there first, into `*spare`, a
+ * page of mm/page.h that is taken beforehand (HPA_NONE afterwards where it was needed). */
+void shared_ept_cut(struct shared_ept *s, gpa_t gpa, hpa_t *spare);
+
 /* Maps a prepared range to its home, by 2M leaves where the slot, the range and what is mapped allow. */
 void shared_ept_map(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u64 bytes);
 /* Unmaps a prepared range; the caller drops the translations before the memory is used for anything else. */

@@ -15,6 +15,7 @@
 #include "mm/plan_build.h"
 
 #include "lib/hw/cpu.h"
+#include "mm/page.h"
 
 /* A conversion's range and slot. */
 struct conversion {
@@ -94,18 +95,35 @@ static gpa_t first_with(const struct conversion *c, bool leaf)
     return c->end;
 }
 
-struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes)
+/* Room in the shared EPT for all runs of `attr`, and a table for where the conversion may end early. */
+static struct tdp_report prepare(const struct conversion *c, enum tdp_attr attr, hpa_t *spare)
 {
-    const struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
-    if (each_run(&c, TDP_PRIVATE, c.end, prepare_run) != ERR_OK)
-        return tdp_error(ERR_NO_MEMORY, "no memory for the shared EPT", gpa);
-    return tdp_error(ERR_OK, NULL, gpa);
+    *spare = HPA_NONE;
+    if (each_run(c, attr, c->end, prepare_run) != ERR_OK || page_alloc(LEVEL_4K, spare) != ERR_OK)
+        return tdp_error(ERR_NO_MEMORY, "no memory for the shared EPT", c->from);
+    return tdp_error(ERR_OK, NULL, c->from);
 }
 
-gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes)
+/* It ends at `at`: the table is put in where that is inside a 2M page, or given back. */
+static void end_at(const struct conversion *c, gpa_t at, hpa_t *spare)
+{
+    if (!gpa_is_aligned(at, LEVEL_2M) && at.raw < c->end.raw)
+        shared_ept_cut(&c->t->shared, at, spare);
+    if (!hpa_is(*spare, HPA_NONE))
+        page_free(*spare, LEVEL_4K);
+}
+
+struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare)
+{
+    const struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
+    return prepare(&c, TDP_PRIVATE, spare);
+}
+
+gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare)
 {
     const struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
     gpa_t at = first_with(&c, true);
+    end_at(&c, at, spare);
     (void)each_run(&c, TDP_PRIVATE, at, share_run);
     return at;
 }
@@ -121,11 +139,13 @@ static bool is_too_long(const struct tdp_op *op, const struct conversion *c)
  * failed. False: the range is too long. */
 static bool to_shared(struct tdp_op *op, const struct conversion *c)
 {
+    hpa_t spare;
+
     build_zap(op, c, false);
     if (is_too_long(op, c))
         return false;
     if (op->report.err == ERR_OK && !op->dry)
-        op->report = tdp_share_prepare(c->t, c->from, c->end.raw - c->from.raw);
+        op->report = prepare(c, TDP_PRIVATE, &spare);
     if (op->report.err != ERR_OK || op->dry)
         return true;
     tdp_op_perform(op);
@@ -134,7 +154,7 @@ static bool to_shared(struct tdp_op *op, const struct conversion *c)
         build_zap(op, c, true);
         tdp_op_perform(op);
     }
-    op->report.at = tdp_share_finish(c->t, c->from, c->end.raw - c->from.raw);
+    op->report.at = tdp_share_finish(c->t, c->from, c->end.raw - c->from.raw, &spare);
     return true;
 }
 
@@ -167,20 +187,21 @@ static enum err remap_run(const struct conversion *c, gpa_t gpa, u64 bytes)
 static bool to_private(struct tdp_op *op, const struct conversion *c)
 {
     level_t max = {(u8)min_u64(c->t->max_level.raw, c->t->choice.back.raw)};
+    hpa_t spare;
+
     op->plan->from_shared = true;
     struct plan_fault f = plan_map(c->t, op->plan, c->from, c->end.raw - c->from.raw, max);
     op->report = tdp_error(f.err, f.what, c->from); /* `at` is how far the conversion came */
     if (is_too_long(op, c))
         return false;
-    if (op->report.err == ERR_OK && !op->dry && each_run(c, TDP_SHARED, c->end, prepare_run) != ERR_OK) {
-        op->report.err = ERR_NO_MEMORY;
-        op->report.what = "no memory for the shared EPT";
-    }
+    if (op->report.err == ERR_OK && !op->dry)
+        op->report = prepare(c, TDP_SHARED, &spare);
     if (op->report.err != ERR_OK || op->dry)
         return true;
     (void)each_run(c, TDP_SHARED, c->end, clear_run);
     tdp_op_perform(op);
     op->report.at = op->report.err == ERR_OK ? c->end : first_with(c, false);
+    end_at(c, op->report.at, &spare);
     (void)each_run(c, TDP_SHARED, op->report.at, own_run);
     (void)each_run(c, TDP_SHARED, c->end, remap_run);
     return true;

@@ -92,7 +92,7 @@ void *tdp_shared_hold(struct tdp *t, gpa_t gpa, struct claim *claim)
 {
     gpa_t from = gpa_floor(gpa, LEVEL_2M);
 
-    if (!claim_begin(&t->claims, claim, from, gpa_add(from, level_bytes(LEVEL_2M)), false, NULL, NULL))
+    if (claim_begin(&t->claims, claim, from, gpa_add(from, level_bytes(LEVEL_2M)), false, NULL, NULL) != ERR_OK)
         return NULL;
     void *page = tdp_shared_ptr(t, gpa);
     if (!page)

@@ -102,7 +102,7 @@ static void answer_private(struct fault *f, level_t *level, bool *exclusive)
     op->stale = false;
     if (slot_is_shared(f->slot, f->gpa)) {
         tdp_op_fail(op, ERR_ATTR_MISMATCH, "private access to shared memory", f->gpa);
-    } else if ((void)mirror_find_thawed(&it, &op->t->mirror, f->gpa, LEVEL_4K), !claim_suffices(f, &it, level)) {
+    } else if ((void)mirror_find(&it, &op->t->mirror, f->gpa, LEVEL_4K), !claim_suffices(f, &it, level)) {
         *exclusive = true;
         op->stale = true;
         tdp_op_fail(op, ERR_BUSY, "the mirror changes faster than the fault is answered", f->gpa);

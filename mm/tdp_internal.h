@@ -64,8 +64,8 @@ struct tdp_report tdp_error(enum err err, const char *what, gpa_t at);
 
 /* The ends of a conversion to shared, whose private mappings a plan removes in between: room in the shared EPT is taken;
  * what has no private mapping any more, up to the first page that has, is shared. How far that came. */
-MUST_CHECK struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes);
-gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes);
+MUST_CHECK struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare);
+gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare);
 
 /* Before MR.FINALIZE nothing needs BLOCK or TRACK. */
 bool tdp_tracking(const struct tdp *t);

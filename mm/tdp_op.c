@@ -81,12 +81,12 @@ static bool is_stopped(const void *op)
 
 static enum err claim(struct tdp_op *op, gpa_t from, gpa_t end, bool exclusive)
 {
+    enum err e = claim_begin(&op->t->claims, &op->claim, from, end, exclusive, is_stopped, op);
+
     op->report.err = ERR_OK;
     op->report.what = NULL;
-    if (!claim_begin(&op->t->claims, &op->claim, from, end, exclusive, is_stopped, op)) {
-        bool stopped = tdp_op_is_stopped(op);
-        tdp_op_fail(op, stopped ? ERR_INTERRUPTED : ERR_BUSY,
-                    stopped ? "stopped before it began" : "another operation is at work here", from);
+    if (e != ERR_OK) {
+        tdp_op_fail(op, e, e == ERR_BUSY ? "another operation is at work here" : "stopped before it began", from);
     } else if (op->t->dead) {
         claim_end(&op->t->claims, &op->claim);
         tdp_op_fail(op, ERR_TD_DEAD, "the TD is dead: only destruction is left", from);

@@ -4,6 +4,8 @@
  */
 #include "mm/plan_build.h"
 
+#include "mm/page.h"
+
 /* --- a range of regions ------------------------------------------------------------------------------------------- */
 
 /* Regions that PROMOTE refused are blocked, and tracked: what is above comes first, for below it nothing is reached. */
@@ -156,18 +158,31 @@ static struct plan_fault build(struct tdp *t, struct plan *p, const struct tdp_p
     }
 }
 
+static void give_spares(const struct tdp_part *parts, unsigned count, hpa_t *spare)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].kind == TDP_SHARE && !hpa_is(spare[i], HPA_NONE)) {
+            page_free(spare[i], LEVEL_4K);
+            spare[i] = HPA_NONE;
+        }
+}
+
 /* `at` of a failure is where it was; conversions are done as far as their REMOVEs went. */
 static void perform_parts(struct tdp_op *op, const struct tdp_part *parts, unsigned count)
 {
-    for (unsigned i = 0; i < count && op->report.err == ERR_OK && !op->dry; i++)
-        if (parts[i].kind == TDP_SHARE)
-            op->report = tdp_share_prepare(op->t, parts[i].gpa, parts[i].bytes);
-    if (op->report.err != ERR_OK || op->dry)
-        return;
-    tdp_op_perform(op);
-    for (unsigned i = 0; i < count; i++)
-        if (parts[i].kind == TDP_SHARE)
-            (void)tdp_share_finish(op->t, parts[i].gpa, parts[i].bytes);
+    hpa_t spare[TDP_PARTS_MAX];
+    unsigned prepared = 0;
+
+    for (; prepared < count && op->report.err == ERR_OK && !op->dry; prepared++)
+        if (parts[prepared].kind == TDP_SHARE)
+            op->report = tdp_share_prepare(op->t, parts[prepared].gpa, parts[prepared].bytes, &spare[prepared]);
+    if (op->report.err == ERR_OK)
+        tdp_op_perform(op);
+    else
+        give_spares(parts, prepared, spare);
+    for (unsigned i = 0; i < prepared; i++)
+        if (parts[i].kind == TDP_SHARE && !hpa_is(spare[i], HPA_NONE))
+            (void)tdp_share_finish(op->t, parts[i].gpa, parts[i].bytes, &spare[i]);
 }
 
 struct tdp_report tdp_together(struct tdp *t, const struct tdp_part *parts, unsigned count, struct plan *dry)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "mm/page.h"
 #include "sim/machine/ept.h"
@@ -42,6 +43,7 @@
 #define RAX_BUSY      0x80000200u
 #define RAX_ACCEPTED  0x00000b0au
 #define RAX_MISMATCH  0xc0000b0bu
+#define LEAF_PROMOTE  23u
 #define PROMOTE_NO    0xc0000b09u
 
 struct tlb_entry {
@@ -78,7 +80,6 @@ struct guest {
 static struct {
     const struct crowd_plan *plan;
     struct crowd_result result;
-    bool expects_damage;
     struct td td;
     struct tdp *tdp;
     u64 bytes;
@@ -90,6 +91,7 @@ static struct {
 
 static _Thread_local struct guest *self;
 static _Thread_local u64 dice_state;
+static _Thread_local bool may_fail; /* the operation under way has met no fault yet */
 
 _Noreturn static void fail(const char *what, u64 value)
 {
@@ -192,18 +194,10 @@ static u64 *word_at(u64 hpa)
     return (u64 *)(platform_host_memory() + hpa);
 }
 
-static void damage(u64 gpa, u64 found)
-{
-    count(&crowd.result.damage);
-    crowd.give_up = true;
-    if (!crowd.expects_damage)
-        fail(found ? "the TD's memory does not hold what it wrote" : "the TD's memory is zero", gpa);
-}
-
 static void check_word(u64 gpa, u64 found)
 {
     if (found != word(gpa & ~SHARED_BIT & ~(K4 - 1), page_at(gpa & ~SHARED_BIT)->version))
-        damage(gpa, found);
+        fail(found ? "the TD's memory does not hold what it wrote" : "the TD's memory is zero", gpa);
 }
 
 /* Reads again what the cache translates of this vCPU's memory, until it is asked to leave or has enough. */
@@ -288,6 +282,20 @@ static void run(struct seam_lp *lp)
 
 /* --- its VMM ------------------------------------------------------------------------------------------------------ */
 
+/* An operation may end by a fault that was injected, and every operation by the one that kills the TD. */
+static bool is_injected(const struct tdp_report *r)
+{
+    return crowd.plan->faults && r->err == ERR_TDX && r->what;
+}
+
+static bool is_over(const struct tdp_report *r)
+{
+    if (!crowd.plan->fatal_at || r->err != ERR_TD_DEAD)
+        return false;
+    crowd.give_up = true;
+    return true;
+}
+
 static void answer_fault(struct guest *g, const struct vcpu_exit *e)
 {
     const char *what = NULL;
@@ -295,9 +303,9 @@ static void answer_fault(struct guest *g, const struct vcpu_exit *e)
     for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
         struct tdp_report r = tdp_fault(crowd.tdp, e, g->index);
         count(&crowd.result.faults);
-        if (r.err == ERR_OK)
+        if (r.err == ERR_OK || is_over(&r))
             return;
-        if (r.err != ERR_BUSY && r.err != ERR_STATE) /* blocked by hand: soon unblocked */
+        if (r.err != ERR_BUSY && r.err != ERR_STATE && !is_injected(&r)) /* blocked by hand: soon unblocked */
             fail(r.what, e->gpa.raw | r.err);
         what = r.what;
         cpu_relax();
@@ -317,7 +325,7 @@ static void enter(struct guest *g)
         else if (e.kind == VCPU_EXIT_HELD)
             cpu_relax();
         else
-            need(e.kind == VCPU_EXIT_INTERRUPT, "an exit", e.status.raw);
+            need(e.kind == VCPU_EXIT_INTERRUPT || (crowd.plan->fatal_at && crowd.give_up), "an exit", e.status.raw);
     }
 }
 
@@ -342,7 +350,7 @@ static void write_page(u64 gpa)
 static void verify_page(u64 gpa)
 {
     do_access(gpa, false, 0);
-    if (!crowd.give_up)
+    if (self->done)
         check_word(gpa, self->result);
 }
 
@@ -354,6 +362,8 @@ static bool accept(u64 gpa, unsigned level)
         self->gpa = gpa;
         self->level = level;
         enter(self);
+        if (!self->done)
+            return true; /* all is over */
         u64 code = self->result >> 32;
         if (code == RAX_BUSY)
             continue;
@@ -398,7 +408,10 @@ static void convert(u64 gpa, u64 bytes, enum tdp_attr to)
                 page_at(at)->state = PAGE_NONE;
         struct tdp_report r = tdp_convert(crowd.tdp, (gpa_t){gpa}, end - gpa, to, NULL);
         note(&r);
-        need(r.err == ERR_OK || r.err == ERR_BUSY || r.err == ERR_INTERRUPTED || r.err == ERR_STATE, r.what, r.err);
+        if (is_over(&r))
+            return;
+        need(r.err == ERR_OK || r.err == ERR_BUSY || r.err == ERR_INTERRUPTED || r.err == ERR_STATE || is_injected(&r),
+             r.what, r.err);
         need(r.at.raw >= gpa && r.at.raw <= end, "how far a conversion came", r.at.raw);
         for (; gpa < r.at.raw; gpa += K4)
             if (to == TDP_SHARED && page_at(gpa)->state == PAGE_NONE)
@@ -420,10 +433,27 @@ static void random_range(u64 *gpa, u64 *bytes)
     *bytes = (1 + dice(left / K4)) * K4;
 }
 
+static void may(struct tdp_report r);
+
+/* A region of this vCPU's own, all of it accepted one way or the other, becomes one page, and is cut again. */
+static void ripen(void)
+{
+    u64 region = (COMMON_REGIONS + OWN_REGIONS * self->index + dice(OWN_REGIONS)) * M2;
+
+    convert(region, M2, TDP_PRIVATE);
+    accept_range(region, M2);
+    may(tdp_merge(crowd.tdp, (gpa_t){region}, LEVEL_2M, NULL));
+    if (dice(2))
+        convert(region + K4 * dice(512), K4, TDP_SHARED);
+    convert(region, M2, TDP_SHARED); /* piece by piece where it was cut, which leaves an empty table */
+    convert(region, M2, TDP_PRIVATE);
+}
+
 static void guest_step(void)
 {
     u64 gpa, bytes, page = random_own_page();
 
+    may_fail = true;
     switch (dice(16)) {
     case 0:
         random_range(&gpa, &bytes);
@@ -436,7 +466,9 @@ static void guest_step(void)
         accept_range(gpa, bytes);
         break;
     case 3:
-        if (page_at(page)->state == PAGE_NONE) {
+        if (dice(4) == 0) {
+            ripen();
+        } else if (page_at(page)->state == PAGE_NONE) {
             convert(page, K4, TDP_PRIVATE);
             (void)accept(page, 0);
         }
@@ -474,7 +506,7 @@ static void *guest_work(void *arg)
 static void may(struct tdp_report r)
 {
     note(&r);
-    if (r.err == ERR_TDX && r.status.raw >> 32 == PROMOTE_NO)
+    if ((r.err == ERR_TDX && r.status.raw >> 32 == PROMOTE_NO) || is_injected(&r) || is_over(&r))
         return;
     need(r.err == ERR_OK || r.err == ERR_BUSY || r.err == ERR_INTERRUPTED || r.err == ERR_EXISTS ||
              r.err == ERR_NOT_FOUND || r.err == ERR_STATE || r.err == ERR_ATTR_MISMATCH || r.err == ERR_NO_MEMORY,
@@ -488,7 +520,7 @@ static void block(gpa_t at, level_t level)
 
     may(r);
     baton_point();
-    for (unsigned tries = 0; r.err == ERR_OK && tries < UNBLOCKS_MAX; tries++) {
+    for (unsigned tries = 0; r.err == ERR_OK && tries < UNBLOCKS_MAX && !crowd.give_up; tries++) {
         struct tdp_report u = tdp_unblock(crowd.tdp, at, level, NULL);
         may(u);
         if (u.err == ERR_OK || u.err == ERR_NOT_FOUND)
@@ -502,10 +534,9 @@ static void look(gpa_t at)
     struct tdp_walk w;
     struct tdp_report r = tdp_walk(crowd.tdp, at, &w);
 
+    if (is_over(&r))
+        return;
     need(r.err == ERR_OK || r.err == ERR_BUSY || r.err == ERR_INTERRUPTED, r.what, r.err);
-    if (r.err == ERR_OK && !w.agree)
-        fprintf(stderr, "walk: level %u state %d mirror %llx module %llx\n", w.level.raw, w.state,
-                (unsigned long long)w.mirror_raw, (unsigned long long)w.module_raw);
     need(r.err != ERR_OK || w.agree, "mirror and module disagree", at.raw);
 }
 
@@ -513,6 +544,7 @@ static void operator_step(void)
 {
     gpa_t region = {dice(crowd.bytes / M2) * M2}, page = {dice(crowd.bytes / K4) * K4};
 
+    may_fail = true;
     switch (dice(9)) {
     case 0:
     case 1:
@@ -571,18 +603,86 @@ static unsigned events(struct seam_lp *lp)
     return dice(1000) < crowd.plan->interrupts ? PLAT_EVENT_INTERRUPT | (dice(2) ? PLAT_EVENT_NMI : 0) : 0;
 }
 
-/* BUSY for nothing, from the leaves that the TDP MMU calls. */
-static bool busy(struct seamcall_regs *regs)
+/* The leaves of the TDP MMU's steps, by number, and what each of them is made to answer; `times` in a row. */
+static const unsigned step_leaves[] = {3, 5, 6, 7, 15, 23, 29, 30, 38, 39};
+static const struct {
+    u64 status;
+    unsigned times;
+} fault_list[] = {
+    {0x8000020000000001, 1}, {0x8000020000000092, 1026}, {0xc0000b0d00000001, 1}, {0x8000000400000000, 1},
+    {0x8000020100000000, 1}, {0xc0000b0800000001, 1},    {0xc0000b0600000001, 1}, {0xc0000b0000000001, 1},
+    {0xc0000b0900000001, 1}, {0xc000030000000008, 1},    {0xc000010000000001, 1}, {0xdead0bad00000000, 1},
+};
+#define LEAVES (sizeof(step_leaves) / sizeof(step_leaves[0]))
+#define FAULTS (sizeof(fault_list) / sizeof(fault_list[0]))
+
+static u64 calls_so_far;
+static u64 faults_of[LEAVES]; /* so far: which comes next is this modulo FAULTS */
+
+static int step_leaf(const struct seamcall_regs *regs)
+{
+    for (unsigned i = 0; i < LEAVES; i++)
+        if (step_leaves[i] == (regs->rax & 0xffff))
+            return (int)i;
+    return -1;
+}
+
+/* What is rare fails more often, until it has answered each of them. */
+static u64 fault_rate(unsigned leaf)
+{
+    static const u64 rates[LEAVES] = {[0] = 1000, [1] = 300, [4] = 300, [5] = 300, [7] = 1000, [8] = 50, [9] = 300};
+    bool is_missing = __atomic_load_n(&faults_of[leaf], __ATOMIC_RELAXED) < FAULTS;
+    return crowd.plan->faults ? max_u64(crowd.plan->faults, is_missing ? rates[leaf] : 0) : 0;
+}
+
+/* Nothing is moved in memory that is in place; scattered memory is rarely merged. */
+static bool is_expected(unsigned leaf)
+{
+    unsigned number = step_leaves[leaf];
+    return crowd.plan->backing == TDP_INPLACE ? number != 5 : number != 15 && number != 23 && number != 30;
+}
+
+static unsigned faults_missing(void)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; crowd.plan->faults && i < LEAVES; i++) {
+        unsigned missing = is_expected(i) && faults_of[i] < FAULTS ? (unsigned)(FAULTS - faults_of[i]) : 0;
+        if (missing)
+            printf("leaf %u did not answer %u of the statuses\n", step_leaves[i], missing);
+        sum += missing;
+    }
+    return sum;
+}
+
+/* BUSY for nothing, or a fault. */
+static bool answer(struct seamcall_regs *regs)
 {
     static const u64 statuses[] = {0x8000020000000001, 0x8000020000000092, 0x8000020000000008};
-    static const u64 leaves =
-        1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 15 | 1ull << 23 | 1ull << 29 | 1ull << 30 | 1ull << 39;
-    unsigned leaf = regs->rax & 0xffff;
+    static _Thread_local unsigned again, again_leaf;
+    static _Thread_local u64 again_status;
+    int leaf = step_leaf(regs);
 
     baton_point();
-    if (leaf > 39 || !(leaves >> leaf & 1) || dice(1000) >= crowd.plan->busy)
+    if (leaf < 0)
         return false;
-    regs->rax = statuses[dice(3)];
+    if (crowd.plan->fatal_at && count(&calls_so_far) == crowd.plan->fatal_at) {
+        regs->rax = 0xe000060400000000;
+    } else if (again && again_leaf == (unsigned)leaf) {
+        again--;
+        regs->rax = again_status;
+    } else if (may_fail && dice(1000) < fault_rate((unsigned)leaf)) {
+        unsigned f = (unsigned)(__atomic_fetch_add(&faults_of[leaf], 1, __ATOMIC_RELAXED) % FAULTS);
+        may_fail = false;
+        again = fault_list[f].times - 1;
+        again_leaf = (unsigned)leaf;
+        again_status = regs->rax = fault_list[f].status;
+    } else if (step_leaves[leaf] != 38 && dice(1000) < crowd.plan->busy) {
+        regs->rax = statuses[dice(3)];
+    } else {
+        if (step_leaves[leaf] == LEAF_PROMOTE)
+            may_fail = false; /* where that is refused, an undo comes next, which cannot fail */
+        return false;
+    }
     return true;
 }
 
@@ -707,7 +807,7 @@ static void give(hpa_t page, void *arg)
 static void destroy_td(u64 free_before)
 {
     struct tdp_report r = tdp_prepare_destroy(crowd.tdp);
-    need(r.err == ERR_OK, r.what, r.status.raw);
+    need(r.err == ERR_OK || (r.err == ERR_TD_DEAD && crowd.plan->fatal_at), r.what, r.status.raw);
     good(td_release_key(&crowd.td));
     r = tdp_destroy(crowd.tdp);
     need(r.err == ERR_OK, r.what, r.status.raw);
@@ -724,7 +824,9 @@ static void work(void)
     const struct crowd_plan *p = crowd.plan;
 
     guest_program = run;
-    seamcall_host_answer = busy;
+    seamcall_host_answer = answer;
+    memset(faults_of, 0, sizeof(faults_of));
+    calls_so_far = 0;
     platform_host_knobs.events = events;
     platform_host_knobs.atomic_point = at_atomic_point;
     cpu_host_relaxed = p->baton ? baton_point : NULL;
@@ -763,25 +865,24 @@ static void check_all(void)
 
 static u64 free_before;
 
-static void open_with(const struct crowd_plan *plan, bool expects_damage)
+static void open_with(const struct crowd_plan *plan)
 {
     memset(&crowd, 0, sizeof(crowd));
     crowd.plan = plan;
-    crowd.expects_damage = expects_damage;
     crowd.bytes = (COMMON_REGIONS + OWN_REGIONS * plan->vcpus) * M2;
     start_machine();
     free_before = page_free_bytes();
     create_td();
 }
 
-struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage)
+struct crowd_result crowd_run(const struct crowd_plan *plan)
 {
-    open_with(plan, expects_damage);
+    open_with(plan);
     work();
-    if (!crowd.result.damage) {
+    crowd.result.faults_missing = faults_missing();
+    if (!plan->fatal_at)
         check_all();
-        destroy_td(free_before);
-    }
+    destroy_td(free_before);
     return crowd.result;
 }
 
@@ -789,7 +890,7 @@ struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage
 
 void crowd_open(const struct crowd_plan *plan)
 {
-    open_with(plan, false);
+    open_with(plan);
     guest_program = run;
     dice_state = plan->seed;
 }

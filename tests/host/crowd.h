@@ -21,18 +21,20 @@ struct crowd_plan {
     enum tdp_backing backing;
     unsigned busy, interrupts; /* of 1000 calls, of 1000 polls */
     unsigned stops;            /* of 1000 questions whether an operation is to stop */
+    /* Of 1000 calls of the TDP MMU's leaves so many are not executed and answer what is no success, each leaf the statuses of
+     * the list in turn; at most one in an operation, so that it can be undone. */
+    unsigned faults;
+    u64 fatal_at; /* this call says that the TD is dead; 0: none */
 };
 
 struct crowd_result {
     u64 steps, faults, operations; /* done */
     u64 busy, interrupted;         /* operations that ended so */
-    u64 damage;                    /* words that were not what the vCPU had written; the first one ends the run */
-    u64 joined;                    /* TRACKs saved, for another CPU's served */
+    unsigned faults_missing;       /* pairs of a leaf and a status that it has not answered */
 };
 
-/* The machine, the TD, the work, the verification and the end; fails the test where anything is wrong but for damage that
- * `expects_damage` says is looked for: then it gives up at the first. */
-struct crowd_result crowd_run(const struct crowd_plan *plan, bool expects_damage);
+/* The machine, the TD, the work, the verification and the end; fails the test where anything is wrong. */
+struct crowd_result crowd_run(const struct crowd_plan *plan);
 
 /*
  * The same TD for tests that say themselves what happens. The caller's thread is CPU 0, and vCPU 1's while it is inside. A

@@ -28,18 +28,21 @@ static void work(struct crowd_plan plan)
     plan.steps = from_environment("STEPS", plan.steps);
     printf("SEED=%llu STEPS=%llu\n", (unsigned long long)plan.seed, (unsigned long long)plan.steps);
     fflush(stdout);
-    struct crowd_result r = crowd_run(&plan, false);
+    struct crowd_result r = crowd_run(&plan);
     printf("%llu steps, %llu faults, %llu operations, %llu of them busy and %llu stopped\n",
            (unsigned long long)r.steps, (unsigned long long)r.faults, (unsigned long long)r.operations,
            (unsigned long long)r.busy, (unsigned long long)r.interrupted);
-    assert_int_equal(r.steps, plan.vcpus * plan.steps);
+    if (!plan.fatal_at)
+        assert_int_equal(r.steps, plan.vcpus * plan.steps);
     assert_true(r.faults > 0 && r.operations > 0);
+    assert_int_equal(plan.faults ? r.faults_missing : 0, 0);
 }
 
+#ifndef THREADS_WATCHED
 static void test_four_vcpus_at_the_seeds_mercy(void **state)
 {
     work((struct crowd_plan){
-        .vcpus = 4, .operators = 1, .seed = 6, .steps = 400, .baton = 20, .busy = 5, .interrupts = 5, .stops = 2});
+        .vcpus = 4, .operators = 1, .seed = 6, .steps = 400, .baton = 60, .busy = 5, .interrupts = 5, .stops = 1});
 }
 
 static void test_scattered_memory_at_the_seeds_mercy(void **state)
@@ -48,25 +51,54 @@ static void test_scattered_memory_at_the_seeds_mercy(void **state)
                              .operators = 1,
                              .seed = 7,
                              .steps = 300,
-                             .baton = 20,
+                             .baton = 60,
                              .busy = 5,
                              .interrupts = 5,
-                             .stops = 2,
+                             .stops = 1,
                              .backing = TDP_SCATTER});
 }
+#endif
 
 static void test_four_vcpus_as_threads_run(void **state)
 {
     work((struct crowd_plan){
-        .vcpus = 4, .operators = 1, .seed = 8, .steps = 1000, .busy = 5, .interrupts = 5, .stops = 2});
+        .vcpus = 4, .operators = 1, .seed = 8, .steps = 1000, .busy = 5, .interrupts = 5, .stops = 1});
 }
+
+#ifndef THREADS_WATCHED
+/* Every status at every leaf, while other CPUs go on; then the one that ends it for all. */
+static void test_every_leaf_may_fail_beside_others(void **state)
+{
+    work((struct crowd_plan){.vcpus = 4, .operators = 1, .seed = 9, .steps = 2000, .baton = 60, .faults = 15});
+}
+#endif
+
+static void test_every_leaf_may_fail_as_threads_run(void **state)
+{
+    work((struct crowd_plan){
+        .vcpus = 3, .operators = 2, .seed = 10, .steps = 3000, .faults = 15, .backing = TDP_SCATTER});
+}
+
+#ifndef THREADS_WATCHED
+static void test_a_td_dies_under_all(void **state)
+{
+    for (unsigned i = 1; i <= 8; i++)
+        work((struct crowd_plan){
+            .vcpus = 4, .operators = 1, .seed = i, .steps = 400, .baton = 60, .fatal_at = 50 + i * 97});
+}
+#endif
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_four_vcpus_as_threads_run),
+        cmocka_unit_test(test_every_leaf_may_fail_as_threads_run),
+#ifndef THREADS_WATCHED /* threads that take turns are ordered, whatever else they forget */
         cmocka_unit_test(test_four_vcpus_at_the_seeds_mercy),
         cmocka_unit_test(test_scattered_memory_at_the_seeds_mercy),
-        cmocka_unit_test(test_four_vcpus_as_threads_run),
+        cmocka_unit_test(test_every_leaf_may_fail_beside_others),
+        cmocka_unit_test(test_a_td_dies_under_all),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
