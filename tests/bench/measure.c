@@ -145,12 +145,12 @@ static void time_calls(enum measure_row row, unsigned round, void (*one)(void), 
 
 static void give_work(struct probe_work work)
 {
-    struct rw_held held;
+    struct claim held;
     struct probe_mailbox *box = vm_mailbox_hold(0, &held);
     if (box == NULL)
         panic("measure: the payload has no mailbox");
     box->work = work;
-    rw_unlock(held);
+    vm_mailbox_release(&held);
 }
 
 static void pass_exits(unsigned round)
