@@ -26,6 +26,7 @@ struct element {
     enum step_kind kind;
     struct mirror_iter it;      /* its entry in the mirror */
     hpa_t page;                 /* AUG, RELOCATE: the page that goes in */
+    u64 home;                   /* AUG: the entry that maps it */
     struct mirror_table *table; /* goes in with DEMOTE and SEPT.ADD, comes out with PROMOTE and SEPT.REMOVE */
 };
 
@@ -200,8 +201,9 @@ static void bring(struct performance *p, struct element *e)
         e->table = mirror_child(e->it.entry);
         return;
     case STEP_AUG:
-        e->page = mirror_page(tdp_home_entry(p->t, e->it.gpa, e->it.level));
-        if (p->plan->from_shared)
+        e->home = tdp_home_entry(p->t, e->it.gpa, e->it.level);
+        e->page = mirror_page(e->home);
+        if (p->plan && p->plan->from_shared)
             flush_shared(e->page, level_bytes(e->it.level));
         else
             flush_into_td(e->page, level_bytes(e->it.level));
@@ -268,7 +270,7 @@ static u64 entry_after(struct performance *p, struct element *e)
     case STEP_PROMOTE:
         return merged_entry(p, e);
     case STEP_AUG:
-        return tdp_home_entry(p->t, e->it.gpa, e->it.level);
+        return e->home;
     case STEP_RELOCATE:
         return mirror_leaf_entry(e->page, true);
     default: /* REMOVE, SEPT.REMOVE */
@@ -332,7 +334,7 @@ static struct rw_held lock_tree(struct tdp *t, enum step_kind kind)
 
 static bool may_pass_over(const struct performance *p, enum step_kind kind, tdx_status_t status)
 {
-    return p->plan->skip_refused_promotes && kind == STEP_PROMOTE && tdx_verdict(status) == TDX_REFUSED;
+    return kind == STEP_PROMOTE && p->plan->skip_refused_promotes && tdx_verdict(status) == TDX_REFUSED;
 }
 
 enum found { FOUND, PASSED_OVER, STALE };
@@ -505,4 +507,23 @@ void perform(struct tdp_op *op)
             fail(&p, s, err);
     }
     tlb_end(&p.tlb);
+}
+
+/* Nothing is blocked, so nothing is undone. */
+void perform_aug(struct tdp_op *op, const struct mirror_iter *it)
+{
+    const struct plan_step s = {.gpa = it->gpa, .count = 1, .kind = STEP_AUG, .level = it->level};
+    struct performance p = {.op = op, .t = op->t, .report = &op->report};
+    struct element e = {.kind = STEP_AUG, .it = *it};
+
+    op->report.err = tlb_begin(&p.tlb, p.t->td, &p.t->tlb, p.report, 0);
+    struct rw_held tree = lock_tree(p.t, STEP_AUG);
+    op->stale = !mirror_freeze(&e.it);
+    if (!op->stale)
+        op->report.status = perform_element(&p, &e);
+    rw_unlock(tree);
+    op->report.err = op->stale ? ERR_BUSY : err_of(op->report.status);
+    op->report.what = op->report.err == ERR_OK ? NULL : step_words(&s);
+    if (op->report.err == ERR_TD_DEAD)
+        p.t->dead = true;
 }

@@ -34,4 +34,7 @@
  */
 void perform(struct tdp_op *op);
 
+/* The AUG of the free entry that `it` stands at, as a plan of this one step would do it, without one. */
+void perform_aug(struct tdp_op *op, const struct mirror_iter *it);
+
 #endif

@@ -9,6 +9,7 @@
  * first and plans again. A fault that changes what is mapped, by splitting or unblocking, claims the entry's region for
  * itself, as any operation does.
  */
+#include "mm/perform.h"
 #include "mm/plan_build.h"
 
 #include "lib/trace.h"
@@ -56,22 +57,39 @@ static bool wants_split(const struct fault *f, const struct mirror_iter *it)
     return mirror_state(it->entry) == MIRROR_LEAF && f->exit->accept && it->level.raw > f->exit->level.raw;
 }
 
-/* Files what answers the fault; an empty plan: there is nothing to do. */
-static void plan_answer(struct fault *f, const struct mirror_iter *it)
+/* What answers the fault needs a plan: tables are missing, or what is mapped is not as it should be. */
+static void answer_by_plan(struct fault *f, const struct mirror_iter *it, level_t level)
 {
     struct tdp_op *op = &f->op;
     struct plan_fault pf = {.err = ERR_OK};
 
-    if (mirror_state(it->entry) == MIRROR_NONE) {
-        level_t level = level_for(f, it->level);
+    if (!tdp_op_want_plan(op))
+        return;
+    if (mirror_state(it->entry) == MIRROR_NONE)
         pf = plan_map(op->t, op->plan, gpa_floor(f->gpa, level), level_bytes(level), level);
-    } else if (mirror_is_blocked(it->entry)) {
+    else if (mirror_is_blocked(it->entry))
         plan_blocked(f, it);
-    } else if (wants_split(f, it)) {
+    else
         pf = plan_split(op->t, op->plan, it->gpa, it->level);
-    }
     if (pf.err != ERR_OK)
         tdp_op_fail(op, pf.err, pf.what, f->gpa);
+    tdp_op_perform(op);
+}
+
+static void answer_entry(struct fault *f, const struct mirror_iter *it)
+{
+    level_t level = LEVEL_4K;
+
+    if (mirror_state(it->entry) == MIRROR_NONE) {
+        level = level_for(f, it->level);
+        if (level_is(level, it->level)) {
+            perform_aug(&f->op, it);
+            return;
+        }
+    } else if (!mirror_is_blocked(it->entry) && !wants_split(f, it)) {
+        return; /* there is nothing to do */
+    }
+    answer_by_plan(f, it, level);
 }
 
 /* A shared page is always mapped while its attribute says shared: this is a stale translation, or an attribute
@@ -107,8 +125,7 @@ static void answer_private(struct fault *f, level_t *level, bool *exclusive)
         op->stale = true;
         tdp_op_fail(op, ERR_BUSY, "the mirror changes faster than the fault is answered", f->gpa);
     } else {
-        plan_answer(f, &it);
-        tdp_op_perform(op);
+        answer_entry(f, &it);
     }
 }
 
@@ -164,8 +181,7 @@ struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigne
     if (vcpu >= TD_VCPUS_MAX)
         return tdp_error(ERR_ARGUMENT, "no such vCPU", f.gpa);
     f.slot = tdp_slot(t, f.gpa, PAGE_BYTES);
-    if (tdp_op_begin_fault(&f.op, t, f.gpa) != ERR_OK)
-        return f.op.report;
+    tdp_op_begin_fault(&f.op, t, f.gpa);
     answer(&f);
     judge_progress(&f, &t->faults[vcpu], &f.op.report);
     trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, f.op.report.err);

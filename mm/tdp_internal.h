@@ -89,9 +89,11 @@ struct tdp_op {
 MUST_CHECK enum err tdp_op_begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, u64 bytes, struct plan *dry);
 /* For a look, which has no plan: all memory is claimed. */
 MUST_CHECK enum err tdp_op_begin_look(struct tdp_op *op, struct tdp *t, gpa_t gpa);
-/* For a fault, without a claim: tdp_op_claim() comes next, and again where the claim turns out to be too small. */
-MUST_CHECK enum err tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa);
-/* The claim of the region of `level` around `gpa` in the place of the one before; the plan is emptied. */
+/* For a fault, without a claim: tdp_op_claim() comes next, and again where the claim turns out to be too small; and without
+ * a plan, which few faults need: an empty one is asked for. False: no memory, the report says so. */
+void tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa);
+MUST_CHECK bool tdp_op_want_plan(struct tdp_op *op);
+/* The claim of the region of `level` around `gpa` in the place of the one before. */
 MUST_CHECK enum err tdp_op_claim(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusive);
 /* Is the operation to end between two steps? */
 bool tdp_op_is_stopped(const struct tdp_op *op);

@@ -119,7 +119,6 @@ enum err tdp_op_claim(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusiv
 
     if (op->claim.end)
         claim_end(&op->t->claims, &op->claim);
-    plan_reset(op->plan, tdp_tracking(op->t));
     enum err e = claim(op, from, gpa_add(from, level_bytes(level)), exclusive);
     if (e != ERR_OK)
         op->claim.end = 0;
@@ -165,11 +164,20 @@ enum err tdp_op_begin_look(struct tdp_op *op, struct tdp *t, gpa_t gpa)
     return claim_range(op, (gpa_t){0}, tdp_end(t));
 }
 
-enum err tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa)
+void tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa)
 {
-    enum err e = begin(op, t, gpa, NULL);
-    op->is_fault = true;
-    return e;
+    *op = (struct tdp_op){.t = t, .is_fault = true, .report = tdp_error(ERR_OK, NULL, gpa), .tsc = cpu_tsc()};
+}
+
+bool tdp_op_want_plan(struct tdp_op *op)
+{
+    if (!op->plan)
+        op->plan = plan_new();
+    if (op->plan)
+        plan_reset(op->plan, tdp_tracking(op->t));
+    else
+        tdp_op_fail(op, ERR_NO_MEMORY, "no memory for the plan", op->report.at);
+    return op->plan;
 }
 
 static enum err take_home(struct slot *s, gpa_t region)

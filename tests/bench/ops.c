@@ -254,6 +254,7 @@ static void count_in_child(const struct row *row, unsigned vcpus, bool septum)
         world_fail(row->op, (u64)status);
 }
 
+/* ops septum|linux [one row] */
 int main(int argc, char **argv)
 {
     static const unsigned vcpus[] = {1, 4};
@@ -262,6 +263,7 @@ int main(int argc, char **argv)
     world_boot(MEMORY_BYTES);
     for (unsigned i = 0; i < row_count; i++)
         for (unsigned v = 0; v < sizeof(vcpus) / sizeof(vcpus[0]); v++)
-            count_in_child(&rows[i], vcpus[v], septum);
+            if (argc < 3 || strcmp(argv[2], rows[i].op) == 0)
+                count_in_child(&rows[i], vcpus[v], septum);
     return 0;
 }
