@@ -53,12 +53,13 @@ hpa_t tdp_shared_root(const struct tdp *t);
 /*
  * `stop`, where there is one, is asked between any two steps of an operation that is no fault, on the CPU that performs
  * it: true ends the operation there with ERR_INTERRUPTED. What it has blocked is unblocked; what is split, merged, moved
- * or converted by then stays so, and `at` says where it ended. To be set before the TD has vCPUs.
+ * or converted by then stays so, and `at` says where it ended. May change at any time.
  */
 void tdp_set_stop(struct tdp *t, bool (*stop)(void));
 
 /* The longest pause of the vCPUs in a conversion, in SEAMCALLs made while they are held out: one that would have more is
- * done in pieces, each with TRACKs of its own, but a piece is never less than a 2M region. To be set as above. */
+ * done in pieces, each with TRACKs of its own, but a piece is never less than a 2M region. To be set before the TD has
+ * vCPUs. */
 #define TDP_PAUSE_DEFAULT 4096u
 void tdp_set_pause(struct tdp *t, u64 seamcalls);
 

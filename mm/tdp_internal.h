@@ -41,7 +41,7 @@ struct tdp {
     struct claims claims;
     struct rwlock tree;
     struct tlb tlb;
-    bool (*stop)(void);                            /* see tdp_set_stop() */
+    bool (*_Atomic stop)(void);                    /* see tdp_set_stop() */
     u64 pause;                                     /* see tdp_set_pause() */
     _Atomic u64 operations;                        /* begun so far, faults left out */
     _Atomic bool dead;                             /* the TD is, or an undo failed: only destruction is left */

@@ -59,7 +59,8 @@ void tdp_op_fail(struct tdp_op *op, enum err err, const char *what, gpa_t at)
 
 bool tdp_op_is_stopped(const struct tdp_op *op)
 {
-    return !op->is_fault && op->t->stop && op->t->stop();
+    bool (*stop)(void) = op->is_fault ? NULL : op->t->stop;
+    return stop && stop();
 }
 
 void tdp_set_pause(struct tdp *t, u64 seamcalls)

@@ -6,9 +6,11 @@
 
 #include "kernel/console/cmd.h"
 #include "kernel/console/cmd_probe.h"
+#include "kernel/console/console.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
 #include "lib/format.h"
+#include "lib/hw/cpu.h"
 #include "lib/string.h"
 
 #define PLAN_LINE_BYTES 96
@@ -163,12 +165,20 @@ static struct tdp_report perform_chosen(const struct op *op, struct plan *dry)
     }
 }
 
+/* ^C is for what the console has asked for: what a vCPU asks for on its own CPU goes on. */
+static bool is_stopped(void)
+{
+    return cpu_index() == 0 && console_take_interrupt();
+}
+
 static struct tdp_report perform(const struct op *op, struct plan *dry)
 {
     struct tdp_choice before = tdp_choice(vm.tdp);
 
     tdp_choose(vm.tdp, op->choice);
+    tdp_set_stop(vm.tdp, is_stopped);
     struct tdp_report r = perform_chosen(op, dry);
+    tdp_set_stop(vm.tdp, NULL);
     tdp_choose(vm.tdp, before);
     return r;
 }

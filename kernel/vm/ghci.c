@@ -53,7 +53,7 @@ static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
                                                                     : 0;
     if (done == bytes) {
         answer(r, VMCALL_STATUS_SUCCESS);
-    } else if (report.err == ERR_OK || report.err == ERR_BUSY || done != 0) {
+    } else if (report.err == ERR_OK || report.err == ERR_BUSY || report.err == ERR_INTERRUPTED || done != 0) {
         r->r11 = gpa + done;
         answer(r, VMCALL_STATUS_RETRY);
     } else {

@@ -546,6 +546,29 @@ static void test_interrupt_is_obeyed(void **state)
     good("probe spin 0");
 }
 
+/* ^C in the middle of a conversion: it ends between two steps, what is done stays done, and the rest can be asked for. */
+static void type_at_remove(const struct seamcall_regs *regs)
+{
+    if ((regs->rax & 0xffff) == 29 && entries_left > 0 && --entries_left == 0)
+        io_host_type("\x03", 1);
+}
+
+static void test_interrupt_stops_a_conversion(void **state)
+{
+    good("map 800000 8M 2m");
+    entries_left = 2;
+    seamcall_host_watch = type_at_remove;
+    const char *answer = run("convert 800000 8M shared force");
+    says(answer, "\"ok\":false");
+    says(answer, "stopped between two steps");
+    says(answer, "\"at\":\"0xc00000\"");
+    seamcall_host_watch = NULL;
+    says(good("sept 800000 8M"), "\"agree\":true");
+    says(good("walk bff000"), "\"state\":\"shared\"");
+    says(good("walk c00000"), "\"state\":\"pending\"");
+    good("convert 800000 8M shared force");
+}
+
 static void test_interrupt_is_ignored(void **state)
 {
     entries_left = 20;
@@ -583,6 +606,7 @@ int main(void)
         WITH_TD(test_block_by_hand_parks),
         WITH_TD(test_private_access_to_shared),
         WITH_TD(test_interrupt_is_obeyed),
+        WITH_TD(test_interrupt_stops_a_conversion),
         WITH_TD(test_interrupt_is_ignored),
     };
     return cmocka_run_group_tests(tests, machine, NULL);
