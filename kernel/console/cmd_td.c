@@ -48,6 +48,8 @@ static void print_td(void)
     }
 }
 
+#define PAUSE_MAX 1000000u
+
 /* --- td create --- */
 
 static bool read_words(struct command_call *c, struct vm_config *config)
@@ -77,10 +79,11 @@ void cmd_td_create(struct command_call *c)
     struct vm_config config = {.memory_bytes = MEMORY_DEFAULT, .level = LEVEL_1G};
     struct fault_text fault;
     struct tdp_choice choice = {.back = LEVEL_2M};
-    u64 vcpus = 1;
+    u64 vcpus = 1, pause = TDP_PAUSE_DEFAULT;
 
     if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 1, TD_VCPUS_MAX, &vcpus) ||
-        !arg_key_bool(c, "debug", &config.debug) || !read_words(c, &config) || !arg_choice(c, &choice))
+        !arg_key_number(c, "pause", 1, PAUSE_MAX, &pause) || !arg_key_bool(c, "debug", &config.debug) ||
+        !read_words(c, &config) || !arg_choice(c, &choice))
         return;
     config.vcpus = (unsigned)vcpus;
     if (vm_create(&config, &fault) != ERR_OK) {
@@ -88,6 +91,7 @@ void cmd_td_create(struct command_call *c)
         return;
     }
     tdp_choose(vm.tdp, choice);
+    tdp_set_pause(vm.tdp, pause);
     print_td();
     add_td(reply_ok(c));
 }

@@ -327,6 +327,36 @@ static void test_back_as_512_4k_between_pages(void **state)
             "DEMOTE 2M @0x200000");
 }
 
+/* --- pieces ------------------------------------------------------------------------------------------------------- */
+
+/* Four regions of 512 pages: with at most so many calls while the vCPUs are out, in pieces of so many regions. */
+static void convert_in_pieces(uint64_t pause, uint64_t calls, uint64_t tracks)
+{
+    have(0, 4 * TB_2M);
+    for (uint64_t gpa = 0; gpa < 4 * TB_2M; gpa += TB_2M)
+        split(gpa, LEVEL_2M);
+    tdp_set_pause(tb.tdp, pause);
+    tb_calls_reset();
+    struct tdp_report r = fine(tb_convert(0, 4 * TB_2M, TDP_SHARED));
+    expect_cost(r, calls, tracks);
+    assert_int_equal(r.at.raw, 4 * TB_2M);
+}
+
+static void test_a_pause_that_suffices_cuts_nothing(void **state)
+{
+    convert_in_pieces(4 + 1 + 8 + 1, 4 * 4 + 2, 2); /* 4 BLOCK, TRACK, 4 PROMOTE, 4 BLOCK, TRACK; 4 REMOVE */
+}
+
+static void test_a_shorter_pause_cuts_it_in_two(void **state)
+{
+    convert_in_pieces(4 + 1 + 8, 2 * (2 * 4 + 2), 4);
+}
+
+static void test_the_shortest_pause_is_one_region(void **state)
+{
+    convert_in_pieces(1, 4 * (4 + 2), 8);
+}
+
 /* --- modules that can more ---------------------------------------------------------------------------------------- */
 
 static void test_non_blocking_split_1(void **state)
@@ -451,6 +481,9 @@ int main(void)
         T(test_back_as_512_4k_over_an_empty_table_7),
         T(test_back_as_512_4k_without_a_track_512),
         T(test_back_as_512_4k_where_nothing_is_4),
+        T(test_a_pause_that_suffices_cuts_nothing),
+        T(test_a_shorter_pause_cuts_it_in_two),
+        T(test_the_shortest_pause_is_one_region),
         T(test_back_as_512_4k_between_pages),
         T_FREE(test_non_blocking_split_1),
         T_FREE(test_non_blocking_n_pages_of_a_2m_leaf_2_plus_2n),
