@@ -5,7 +5,7 @@
 #include "lib/hw/cpu.h"
 
 #define MAP_SLACK_BYTES  16384 /* descriptors that appear between asking for the size and reading the map */
-#define POOL_PAGES       32    /* roots, the image's own tables, guard, registers */
+#define POOL_PAGES       64    /* roots, the image's own tables, guard, trampoline, registers */
 #define CPUID_EXT_EDX_1G BIT(26)
 
 bool boot_memory_map_reserve(struct boot_env *env)

@@ -9,6 +9,7 @@
 #include "lib/err.h"
 
 #define APIC_VECTOR_TIMER    0x40
+#define APIC_VECTOR_SERIAL   0x41
 #define APIC_VECTOR_CALL     0xf0
 #define APIC_VECTOR_SPURIOUS 0xff
 

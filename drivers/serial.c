@@ -19,6 +19,8 @@
 #define LCR_8N1           0x03
 #define LCR_DLAB          0x80
 #define MCR_DTR_RTS       0x03
+#define MCR_OUT2          0x08
+#define IER_DATA_READY    0x01
 #define LSR_DATA_READY    0x01
 #define LSR_OVERRUN       0x02
 #define LSR_THR_EMPTY     0x20
@@ -53,6 +55,15 @@ bool serial_init(u16 port)
     tx_room = 0;
     base = port;
     return true;
+}
+
+/* On a PC the line to the interrupt controller is gated by OUT2. */
+void serial_interrupts_on(void)
+{
+    if (base == 0)
+        return;
+    io_out8(base + UART_MCR, MCR_DTR_RTS | MCR_OUT2);
+    io_out8(base + UART_IER, IER_DATA_READY);
 }
 
 static bool tx_wait(void)

@@ -1,17 +1,21 @@
 /*
  * The serial line of the console: a 16550 at 115200 8n1. Output waits a bounded time for the transmitter and then
- * drops; input is polled into a ring, from the timer interrupt and from whoever waits for input, so that nothing typed
- * is lost while the VMM works. One reader; interrupts are turned off inside where it matters.
+ * drops; input goes into a ring by interrupt, and also when the timer or whoever waits for input polls, so that nothing typed is
+ * lost while the VMM works. One reader, on the CPU that gets the interrupt; interrupts are turned off inside where it matters.
  */
 #ifndef DRIVERS_SERIAL_H
 #define DRIVERS_SERIAL_H
 
 #include "lib/types.h"
 
-#define SERIAL_COM1 0x3f8
+#define SERIAL_COM1     0x3f8
+#define SERIAL_COM1_IRQ 4
 
 /* False where no UART answers at `port`; output is then dropped and input never comes. */
 bool serial_init(u16 port);
+
+/* The UART interrupts when bytes wait; then serial_poll() is to be called. */
+void serial_interrupts_on(void);
 
 void serial_write(const char *text, size_t bytes);
 

@@ -4,6 +4,7 @@
 
 #include "drivers/acpi.h"
 #include "drivers/apic.h"
+#include "drivers/ioapic.h"
 #include "drivers/serial.h"
 #include "kernel/boot_info.h"
 #include "kernel/console/command.h"
@@ -18,6 +19,7 @@
 #include "kernel/trace.h"
 #include "kernel/trap.h"
 #include "kernel/version.h"
+#include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
 #include "mm/page.h"
@@ -25,13 +27,27 @@
 static const struct boot_info *boot;
 static struct traps_tables first_tables; /* of CPU 0 */
 
+/* Pages of registers. */
+static unsigned list_registers(hpa_t pages[1 + ACPI_IOAPICS_MAX])
+{
+    unsigned n = 0;
+
+    if (acpi.lapic.raw != 0)
+        pages[n++] = acpi.lapic;
+    for (unsigned i = 0; i < acpi.ioapic_count; i++)
+        pages[n++] = (hpa_t){align_down(acpi.ioapics[i].base.raw, PAGE_BYTES)};
+    return n;
+}
+
 static void start_memory(void)
 {
+    hpa_t registers[1 + ACPI_IOAPICS_MAX];
     struct paging_config config = {
         .top = boot->memory_top,
         .pool = boot->pool,
         .pool_pages = boot->pool_pages,
-        .uncached = acpi.lapic.raw != 0 ? acpi.lapic : HPA_NONE,
+        .uncached = registers,
+        .uncached_count = list_registers(registers),
         .guard = boot->guard,
         .trampoline = boot->trampoline,
     };
@@ -52,6 +68,10 @@ static void start_interrupts(void)
         e = timer_init();
     if (e != ERR_OK)
         panic("no usable local APIC or timer: %s", err_text(e));
+    if (ioapic_route_isa(SERIAL_COM1_IRQ, APIC_VECTOR_SERIAL, apic_id()) == ERR_OK)
+        serial_interrupts_on();
+    else
+        log_msg(LOG_WARN, "the serial line has no interrupt: it is polled by the timer");
     irq_enable();
 }
 

@@ -1,6 +1,7 @@
 /* The trace's rings. See kernel/trace.h and lib/trace.h. */
 #include "kernel/trace.h"
 
+#include "kernel/cpus.h"
 #include "lib/bits.h"
 #include "lib/format.h"
 #include "lib/hw/cpu.h"
@@ -24,11 +25,14 @@ static bool enabled = true;
 enum err trace_init(void)
 {
     hpa_t at;
-    enum err e = page_alloc_range(RING_PAGES_BYTES, PAGE_BYTES, &at);
 
-    if (e == ERR_OK)
-        rings[cpu_index()] = phys_ptr(at);
-    return e;
+    for (unsigned i = 0; i < cpus_count(); i++) {
+        enum err e = page_alloc_range(RING_PAGES_BYTES, PAGE_BYTES, &at);
+        if (e != ERR_OK)
+            return e;
+        rings[i] = phys_ptr(at);
+    }
+    return ERR_OK;
 }
 
 void trace_enable(bool on)
@@ -52,8 +56,8 @@ void trace_record(enum trace_event event, u64 a, u64 b, u64 c, u64 d)
 
     if (!enabled || rings[cpu] == NULL)
         return;
-    /* An interrupt's record between these lines takes the next slot: the number is taken first. */
-    u32 number = next[cpu]++;
+    /* An interrupt's record in between takes the next slot: the number is taken first, and at one go. */
+    u32 number = __atomic_fetch_add(&next[cpu], 1, __ATOMIC_RELAXED);
     rings[cpu][number % TRACE_RING_RECORDS] =
         (struct trace_entry){.tsc = cpu_tsc(), .event = event, .number = number, .args = {a, b, c, d}};
 }
@@ -68,6 +72,54 @@ unsigned trace_each(unsigned cpu, unsigned max, void (*line)(const struct trace_
         count = max;
     for (u32 n = end - count; n != end; n++)
         line(&rings[cpu][n % TRACE_RING_RECORDS], arg);
+    return count;
+}
+
+/* --- all CPUs ----------------------------------------------------------------------------------------------------- */
+
+static const struct trace_entry *entry(unsigned cpu, u32 number)
+{
+    return &rings[cpu][number % TRACE_RING_RECORDS];
+}
+
+static u32 oldest(unsigned cpu)
+{
+    return next[cpu] < TRACE_RING_RECORDS ? 0 : next[cpu] - TRACE_RING_RECORDS;
+}
+
+/* The CPU whose record before from[cpu] is the newest of all; CPU_COUNT_MAX: there is none. */
+static unsigned newest_before(const u32 *from)
+{
+    unsigned best = CPU_COUNT_MAX;
+
+    for (unsigned i = 0; i < CPU_COUNT_MAX; i++)
+        if (rings[i] != NULL && from[i] > oldest(i) &&
+            (best == CPU_COUNT_MAX || entry(i, from[i] - 1)->tsc > entry(best, from[best] - 1)->tsc))
+            best = i;
+    return best;
+}
+
+static unsigned first_at(const u32 *from, const u32 *end)
+{
+    unsigned best = CPU_COUNT_MAX;
+
+    for (unsigned i = 0; i < CPU_COUNT_MAX; i++)
+        if (from[i] < end[i] && (best == CPU_COUNT_MAX || entry(i, from[i])->tsc < entry(best, from[best])->tsc))
+            best = i;
+    return best;
+}
+
+unsigned trace_merge(unsigned max, void (*line)(unsigned cpu, const struct trace_entry *e, void *arg), void *arg)
+{
+    u32 from[CPU_COUNT_MAX], end[CPU_COUNT_MAX];
+    unsigned count = 0, cpu;
+
+    memcpy(from, next, sizeof(from));
+    memcpy(end, next, sizeof(end));
+    for (; count < max && (cpu = newest_before(from)) != CPU_COUNT_MAX; count++)
+        from[cpu]--;
+    while ((cpu = first_at(from, end)) != CPU_COUNT_MAX)
+        line(cpu, entry(cpu, from[cpu]++), arg);
     return count;
 }
 

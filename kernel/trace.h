@@ -18,7 +18,7 @@ struct trace_entry {
 };
 _Static_assert(sizeof(struct trace_entry) == 48, "tools read it in this form");
 
-/* The ring of this CPU; before it records are dropped. */
+/* A ring for each CPU; before it records are dropped. ERR_NO_MEMORY: some have none, and record nothing. */
 MUST_CHECK enum err trace_init(void);
 void trace_enable(bool on);
 bool trace_is_enabled(void);
@@ -26,6 +26,9 @@ void trace_clear(void);
 
 /* Calls `line` for the newest `max` records of CPU `cpu`, oldest first; returns how many. */
 unsigned trace_each(unsigned cpu, unsigned max, void (*line)(const struct trace_entry *e, void *arg), void *arg);
+
+/* The newest `max` records of all CPUs in the order of their TSCs, oldest first; returns how many. */
+unsigned trace_merge(unsigned max, void (*line)(unsigned cpu, const struct trace_entry *e, void *arg), void *arg);
 
 /* "seamcall leaf=0x6 rcx=.. ..": returns the text's whole length, as format_to(). */
 size_t trace_format(const struct trace_entry *e, char *to, size_t bytes);

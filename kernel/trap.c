@@ -45,6 +45,10 @@ static void interrupt(struct trap_frame *frame)
         serial_poll();
         apic_eoi();
         return;
+    case APIC_VECTOR_SERIAL:
+        serial_poll();
+        apic_eoi();
+        return;
     case APIC_VECTOR_CALL:
         apic_eoi();
         cpus_answer();

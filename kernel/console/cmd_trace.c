@@ -2,7 +2,6 @@
 #include "kernel/console/cmd.h"
 #include "kernel/print.h"
 #include "kernel/trace.h"
-#include "lib/hw/cpu.h"
 
 #define DUMP_DEFAULT 64
 #define LINE_BYTES   240
@@ -30,12 +29,12 @@ void cmd_trace_clear(struct command_call *c)
     answer_state(c);
 }
 
-static void dump_line(const struct trace_entry *e, void *arg)
+static void dump_line(unsigned cpu, const struct trace_entry *e, void *arg)
 {
     char line[LINE_BYTES];
 
     trace_format(e, line, sizeof(line));
-    print("%8u %16llu %s\n", e->number, (unsigned long long)e->tsc, line);
+    print("%3u %8u %16llu %s\n", cpu, e->number, (unsigned long long)e->tsc, line);
 }
 
 void cmd_trace_dump(struct command_call *c)
@@ -47,7 +46,7 @@ void cmd_trace_dump(struct command_call *c)
     /* Off while it is read: printing takes time, and the timer's records would overwrite what is being shown. */
     bool was_on = trace_is_enabled();
     trace_enable(false);
-    unsigned n = trace_each(cpu_index(), (unsigned)max, dump_line, NULL);
+    unsigned n = trace_merge((unsigned)max, dump_line, NULL);
     trace_enable(was_on);
     json_number(reply_ok(c), "records", n);
 }

@@ -113,13 +113,17 @@ static enum err build(struct builder *b, const struct paging_config *c)
         {(u64)_text, align_up((u64)_etext - (u64)_text, PAGE_BYTES), FLAGS_TEXT},
         {c->guard.raw, PAGE_BYTES, FLAGS_NONE},
         {c->trampoline.raw, PAGE_BYTES, FLAGS_TRAMPOLINE},
-        {c->uncached.raw, hpa_is(c->uncached, HPA_NONE) ? 0 : PAGE_BYTES, FLAGS_REGISTERS},
     };
 
     for (unsigned i = 0; i < ARRAY_COUNT(parts); i++) {
         if (parts[i].bytes == 0)
             continue;
         enum err e = map_range(b, parts[i].from, parts[i].from + parts[i].bytes, parts[i].flags);
+        if (e != ERR_OK)
+            return e;
+    }
+    for (unsigned i = 0; i < c->uncached_count; i++) {
+        enum err e = map_range(b, c->uncached[i].raw, c->uncached[i].raw + PAGE_BYTES, FLAGS_REGISTERS);
         if (e != ERR_OK)
             return e;
     }

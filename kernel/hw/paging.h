@@ -13,7 +13,8 @@ struct paging_config {
     u64 top;    /* everything below is mapped, at least 4 GiB */
     hpa_t pool; /* pages for tables: the VMM's for ever */
     u64 pool_pages;
-    hpa_t uncached;   /* one page of registers (the local APIC), HPA_NONE: none */
+    const hpa_t *uncached; /* pages of registers: APICs */
+    unsigned uncached_count;
     hpa_t guard;      /* one page that must not be mapped */
     hpa_t trampoline; /* one page that other CPUs start in: writable, and no text of the image, but executable */
 };

@@ -18,9 +18,9 @@
 
 #define ABORT_US       2000000ull
 #define STOP_US        2000000ull
-#define ASSIGN_US      100000ull
-#define BUSY_TURNS_MAX 100000u /* faults of a vCPU in a row that meet other operations at work on the entry */
-#define PAUSE_SPINS    1000u   /* a vCPU that halts on a CPU without a timer looks again after so many */
+#define ASSIGN_US      5000000ull /* a few instructions; a CPU that is emulated may not get to them for long */
+#define BUSY_TURNS_MAX 100000u    /* faults of a vCPU in a row that meet other operations at work on the entry */
+#define PAUSE_SPINS    1000u      /* a vCPU that halts on a CPU without a timer looks again after so many */
 
 enum turn { TURN_AGAIN, TURN_IDLE, TURN_ENDED };
 

@@ -61,7 +61,7 @@ class Septum:
 
     def answer(self, limit=COMMAND_S):
         """The next `@` line, and the prompt after it."""
-        self.child.expect(r"\n@(\{[^\r\n]*\})\r?\n", timeout=limit)
+        self.child.expect(r"\n@(\{[^\r\n]*\})\r?(?=\n)", timeout=limit)
         answer = Answer(json.loads(self.child.match.group(1)))
         answer.text = self.child.before
         self.child.expect_exact(PROMPT, timeout=limit)

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include "kernel/trace.h"
+#include "tests/host/cpu.h"
+#include "tests/host/cpus.h"
 #include "tests/host/testbed.h"
 
 #define RING 2048
@@ -116,7 +118,36 @@ static void test_text_is_cut_where_the_buffer_ends(void **state)
 static int machine(void **state)
 {
     tb_machine();
+    cpus_host_start(3);
     return trace_init() == ERR_OK ? 0 : -1;
+}
+
+/* Three CPUs' records, merged by time. */
+static u64 merged_last;
+static unsigned merged_cpus;
+
+static void look_merged(unsigned cpu, const struct trace_entry *e, void *arg)
+{
+    assert_true(e->tsc >= merged_last);
+    merged_last = e->tsc;
+    merged_cpus |= 1u << cpu;
+    seen.last_arg = e->args[3];
+}
+
+static void test_merge_is_in_order(void **state)
+{
+    for (u64 i = 0; i < 30; i++) {
+        cpu_host_use((unsigned)(i % 3));
+        trace_record(TRACE_FAULT, 0, 0, 0, i);
+    }
+    cpu_host_use(0);
+    merged_last = merged_cpus = 0;
+    assert_int_equal(trace_merge(1000, look_merged, NULL), 30);
+    assert_int_equal(merged_cpus, 7);
+    assert_int_equal(seen.last_arg, 29);
+    merged_last = merged_cpus = 0;
+    assert_int_equal(trace_merge(2, look_merged, NULL), 2); /* the newest: of CPUs 1 and 2 */
+    assert_int_equal(merged_cpus, 6);
 }
 
 int main(void)
@@ -126,6 +157,7 @@ int main(void)
         cmocka_unit_test_setup(test_order_and_bound, fresh),
         cmocka_unit_test_setup(test_wrap_keeps_the_newest, fresh),
         cmocka_unit_test_setup(test_off_and_clear, fresh),
+        cmocka_unit_test_setup(test_merge_is_in_order, fresh),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_text_is_cut_where_the_buffer_ends),
     };
