@@ -189,23 +189,26 @@ static void end_run(struct vm_vcpu *v, enum err how)
     cpus_kick(0); /* whoever waits there for it */
 }
 
-static void one_turn(struct vm_vcpu *v)
+/* False: the run has ended, and the console may have begun the next one already. */
+static bool one_turn(struct vm_vcpu *v)
 {
     enum turn turn = v->parked ? fault_turn(v) : enter_turn(v);
 
     if (turn == TURN_AGAIN)
         turn = look_around(v);
+    if (turn == TURN_AGAIN)
+        return true;
     if (turn == TURN_IDLE)
         end_run(v, v->abort ? ERR_INTERRUPTED : ERR_OK);
-    else if (turn == TURN_ENDED)
+    else
         end_run(v, v->abort_until && time_us() >= v->abort_until ? ERR_TIMEOUT : ERR_STATE);
+    return false;
 }
 
 static void run_here(void *arg)
 {
-    struct vm_vcpu *v = arg;
-    while (v->runs)
-        one_turn(v);
+    while (one_turn(arg))
+        ;
 }
 
 static bool have_own_cpus(void)
@@ -265,7 +268,7 @@ static void while_waiting(void)
     }
     for (unsigned i = 0; i < vm.vcpu_count; i++)
         if (vm.vcpus[i].runs)
-            one_turn(&vm.vcpus[i]);
+            (void)one_turn(&vm.vcpus[i]);
 }
 
 /* --- td run, td stop ---------------------------------------------------------------------------------------------- */

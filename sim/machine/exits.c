@@ -26,6 +26,7 @@
 #define CR4_FOLLOWED       (1ull << 4 | 1ull << 7 | 1ull << 20 | 1ull << 21) /* PSE, PGE, SMEP, SMAP */
 #define CR4_OURS           (1ull << 9 | 1ull << 10 | 1ull << 18)             /* OSFXSR, OSXMMEXCPT, OSXSAVE: no flush */
 #define RESET_CONTROL      0xcf9
+#define OPCODE_HLT         0xf4
 #define OPCODE_MOV_FROM_CR 0x20
 #define OPCODE_MOV_TO_CR   0x22
 #define HYPERVISOR_LEAF    0x40000000
@@ -186,10 +187,23 @@ static void refused(struct cpu *cpu)
     guest_inject_error(cpu, VECTOR_GP, 0);
 }
 
+/*
+ * An NMI of ours between STI and HLT: QEMU does not give the interrupt shadow back at VMRUN, so an interrupt that waits would
+ * come before the HLT, which then sleeps over it. The HLT is taken as done instead: a CPU may wake for no reason that it sees.
+ */
+static void keep_shadow_of_halt(struct cpu *cpu)
+{
+    struct insn insn;
+    if (cpu->vmm->int_state & VMCB_INT_SHADOW && guest_insn(cpu, &insn) && insn.map == MAP_ONE &&
+        insn.opcode == OPCODE_HLT)
+        cpu->vmm->rip += insn.length;
+}
+
 /* Taken by the core's own handler; it goes on to the VMM unless a shootdown or an INIT sent it. */
 static void nmi(struct cpu *cpu)
 {
     svm_take_nmi();
+    keep_shadow_of_halt(cpu);
     if (shoot_take_nmi(cpu))
         cpu->vmm->event_injection = VMCB_EVENT_VALID | VMCB_EVENT_NMI | VECTOR_NMI;
     else
