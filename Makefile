@@ -67,7 +67,7 @@ BENCH_OBJ  := $(filter-out %/console/commands.o,$(VMM_OBJ)) $(call obj,vmm,$(BEN
 BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.c) tests/bench/model.c)
 # The TDP MMU and the model in a host process without sanitizers. tests/bench/world.c stands behind mm/hold.h.
 BENCHMMU_SRC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c) kernel/trace.c $(MODULE_SRC) \
-                $(wildcard tests/host/platform*.c) $(addprefix tests/host/,cpu.c log.c seamcall.c) tests/bench/world.c
+                $(wildcard tests/host/platform*.c) $(addprefix tests/host/,cpu.c cpus.c log.c seamcall.c) tests/bench/world.c
 BENCHOPS_OBJ := $(call obj,bench,$(BENCHMMU_SRC) $(addprefix tests/bench/,ops.c rows.c linux.c))
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
@@ -220,7 +220,15 @@ $(B)/tsan/libtsan.a: $(TSAN_OBJ)
 	@rm -f $@
 	$(Q)ar qcs $@ $^
 UNIT_BIN += $(B)/unit/tsan_crowd
-unit-binaries: $(UNIT_BIN)
+# The project's own records, unless another folder is named.
+DIR ?= $(B)/records
+RECORDS := $(patsubst tests/conformance/records/%.gz,$(B)/records/%,$(wildcard tests/conformance/records/*.gz))
+$(B)/records/%: tests/conformance/records/%.gz
+	$(call say,GUNZIP,$@)
+	@mkdir -p $(@D)
+	$(Q)gzip -dc $< > $@
+
+unit-binaries: $(UNIT_BIN) $(RECORDS)
 unit: unit-binaries
 	@tests/run --build $(B) unit
 
@@ -229,8 +237,7 @@ CONF_PLATFORM := $(B)/host/tests/host/platform.o $(B)/host/tests/host/platform_c
 $(B)/conformance: $(CONF_OBJ) $(CONF_PLATFORM) $(B)/host/libmodule.a
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $^ $(SHA_LIB) -lpthread -ljansson
-DIR ?= ../shared/conformance
-conformance: $(B)/conformance
+conformance: $(B)/conformance $(RECORDS)
 	@$< $(DIR)
 
 # The module model under libFuzzer: `make fuzz SECONDS=3600` goes on with the inputs that it found earlier, kept in

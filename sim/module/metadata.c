@@ -112,6 +112,10 @@ u64 md_next(const struct md_context *x, u64 id, bool whole_field)
         return NULL_ID;
     u32 count = is_cpuid(x, id) ? 2 * CPUID_ROWS : element_count(e.row);
     u32 next = whole_field ? (e.number / e.row->elements + 1) * e.row->elements : e.number + 1;
+    /* Of the module's own fields the id comes back as it was given, one element on. */
+    bool in_field = e.number % e.row->elements + 1 < e.row->elements;
+    if (x->no == MD_SYS && !whole_field && in_field)
+        return (id & ~MD_CONTEXT_BITS) + MD_STRIDE(e.row->id);
     if (next < count && (e.row->readable[x->access] & md_size_mask(e.row->id)))
         return id_of(x, e.row, next);
     return first_from(x, t, (unsigned)(e.row - t->rows) + 1);

@@ -266,7 +266,7 @@ u64 mdl_vmx_capability(const struct tdcs *tdcs, u32 msr)
 #define DEBUGCTL_BTS             (1ull << 7)
 #define PENDING_DBG_BS           (1ull << 14)
 #define MISC_ENABLE_NATIVE       0x40081ull /* fast strings, performance monitoring, MONITOR */
-#define PERF_CAPABILITIES_NATIVE 0xa000ull  /* full-width writes, metrics */
+#define PERF_CAPABILITIES_NATIVE 0xa005ull  /* full-width writes, metrics; LBR format 5 */
 #define MISC_PERFMON             (1ull << 7)
 #define MISC_NO_PEBS             (1ull << 12)
 

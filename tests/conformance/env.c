@@ -8,15 +8,19 @@ static struct plat_info base;
 static struct platform_host_cpuid rows[PLATFORM_HOST_CPUID_ROWS];
 static unsigned row_count;
 
-static void load_cmrs(const json_t *env)
+/* What `env` says; nothing changes where it says nothing. */
+static void load_cmrs(struct plat_info *info, const json_t *env)
 {
+    const json_t *cmrs = json_object_get(env, "cmrs");
     size_t i;
     json_t *range;
-    base.cmr_count = 0;
-    json_array_foreach(json_object_get(env, "cmrs"), i, range)
+    if (cmrs)
+        info->cmr_count = 0;
+    json_array_foreach(cmrs, i, range)
     {
-        base.cmrs[base.cmr_count++] =
-            (struct plat_range){conf_number(json_array_get(range, 0)), conf_number(json_array_get(range, 1))};
+        if (info->cmr_count < PLAT_CMRS_MAX)
+            info->cmrs[info->cmr_count++] =
+                (struct plat_range){conf_number(json_array_get(range, 0)), conf_number(json_array_get(range, 1))};
     }
 }
 
@@ -52,7 +56,7 @@ bool conf_env_load(const char *folder)
     base.keyid_bits = (unsigned)conf_number(json_object_get(keyid, "keyid_bits"));
     base.keyid_shift = (unsigned)conf_number(json_object_get(keyid, "first_keyid_bit"));
     base.first_private_hkid = (u16)conf_number(json_object_get(keyid, "global_hkid"));
-    load_cmrs(env);
+    load_cmrs(&base, env);
     load_cpuid(env);
     json_decref(env);
     return true;
@@ -65,6 +69,7 @@ void conf_env_start(const json_t *env, bool interleaved)
     unsigned packages = (unsigned)conf_number(json_object_get(env, "pkgs"));
     info.lp_count = lps && lps <= CONF_LPS ? lps : 2;
     info.package_count = packages && packages <= info.lp_count ? packages : 1;
+    load_cmrs(&info, env);
     platform_host_start(&info);
     if (row_count) {
         memcpy(platform_host_knobs.cpuid, rows, sizeof(rows));

@@ -22,11 +22,11 @@ struct abi_record {
     unsigned long long status, field; /* field: RDX */
 };
 
-/* The records' folder: $CONFORMANCE_DIR, or the one beside the tree. */
+/* The records' folder: $CONFORMANCE_DIR, or where the build unpacks the project's own. */
 static inline const char *abi_records_folder(void)
 {
     const char *folder = getenv("CONFORMANCE_DIR");
-    return folder ? folder : "../shared/conformance";
+    return folder ? folder : "build/records";
 }
 
 static inline const char *abi_value(const char *from, const char *end, const char *key)
