@@ -173,7 +173,7 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
 @pytest.mark.parametrize(
     "options, status, words",
     [
-        (["--smp", "2"], 2, "one CPU"),
+        (["--smp", "9"], 2, "1 to 8 CPUs"),
         (["--mem", "lots"], 2, "4096M or 5G"),
         (["--timeout", "-1"], 2, "more than 0"),
         (["--nonsense"], 2, "unrecognized"),

@@ -105,7 +105,7 @@ static u64 w_pool(void)
     return w_next_pool += 0x1000;
 }
 
-static void w_system(void)
+static inline void w_system(void)
 {
     struct plat_info info = *platform_host_default_info();
     info.lp_count = 1;
