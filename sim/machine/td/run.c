@@ -242,10 +242,20 @@ static void enter(struct cpu *cpu)
     cpu->td_state->step = STEP_NONE;
 }
 
+/* An exit that comes before the step: the instruction has not run, so the flag is still ours, before an IRET too. */
+static void step_abandon(struct cpu *cpu)
+{
+    bool own_trap = cpu->td_state->step_tf;
+
+    step_end(cpu);
+    if (!own_trap)
+        cpu->td->rflags &= ~RFLAGS_TF;
+}
+
 static void leave(struct cpu *cpu)
 {
     if (cpu->td_state->step != STEP_NONE)
-        step_end(cpu);
+        step_abandon(cpu);
     td_vmcb_store(cpu);
 }
 
