@@ -278,7 +278,8 @@ bench: bench-binaries
 
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.
-RUN ?= --script tools/demo.septum
+# Four CPUs where the host has two or more: emulated ones share them.
+RUN ?= --script tools/demo.septum --smp $(if $(filter 1,$(shell nproc)),1,4)
 run:
 	@tools/deps run
 	@$(MAKE) --no-print-directory all
