@@ -199,7 +199,7 @@ def test_demo_script():
     records = [json.loads(match) for match in re.findall(r"^@(\{.*\})\s*$", text, re.MULTILINE)]
     assert done.returncode == 0, text[-3000:]
     assert all(record["ok"] for record in records)
-    verifies = [record for record in records if record["cmd"] == "probe verify"]
+    verifies = [r for r in records if r["cmd"] == "probe verify" and list(r) != ["cmd", "ok", "job"]]  # not those just begun
     assert verifies[-1]["bytes"] == G and all(record["bad_bytes"] == 0 for record in verifies)
     free = [record["free_bytes"] for record in records if record["cmd"] == "mem"]
     assert len(free) == 2 and free[0] == free[1]
