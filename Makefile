@@ -208,18 +208,21 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe: $(B)/host/libprobe.a
+# With the machine's kicks in the place of their twin: each vCPU is on a CPU of its own there.
+$(B)/unit/test_jobs: $(B)/host/kernel/vm/kick.o
+$(B)/unit/tsan_jobs: $(B)/tsan/kernel/vm/kick.o
 $(filter $(B)/unit/test_sim_% $(B)/unit/test_crowd%,$(UNIT_BIN)): $(B)/host/libmachine.a
 # The same with threads watched: every access of two threads to one place must be ordered by what mm/ and the model lock.
 TSAN_OBJ := $(call obj,tsan,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC) $(MODULE_SRC) sim/machine/ept.c)
 $(B)/unit/tsan_%: $(B)/tsan/tests/unit/test_%.o $(B)/tsan/libtsan.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(TSAN) -o $@ $^ $(SHA_LIB) -lpthread -lcmocka
+	$(Q)$(HOSTCC) $(TSAN) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(SHA_LIB) -lpthread -lcmocka
 $(B)/tsan/libtsan.a: $(TSAN_OBJ)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)ar qcs $@ $^
-UNIT_BIN += $(B)/unit/tsan_crowd
+UNIT_BIN += $(B)/unit/tsan_crowd $(B)/unit/tsan_jobs
 # The project's own records, unless another folder is named.
 DIR ?= $(B)/records
 RECORDS := $(patsubst tests/conformance/records/%.gz,$(B)/records/%,$(wildcard tests/conformance/records/*.gz))

@@ -63,6 +63,7 @@ struct td {
     _Atomic u64 epoch;          /* TRACKs and `drops` so far: what entered with less has to leave once (mm/hold.h) */
     _Atomic u64 drops;          /* how often mm/tlb.c had all translations of the shared half dropped */
     u64 dropped[CPU_COUNT_MAX]; /* by CPU, which alone changes it: `drops` at its last INVEPT of eptp */
+    _Atomic u32 late;           /* 1 + the vCPU that mm/hold.h last waited for in vain; 0: none */
     unsigned vcpu_count;
     struct vcpu vcpus[TD_VCPUS_MAX];
     u8 mrtd[48];

@@ -121,6 +121,7 @@ static void do_convert(struct probe_vcpu *vcpu, const struct probe_work *work, s
     for (uint32_t idle = 0; at < end && idle < MAX_IDLE_TRIES; idle++) {
         if (is_aborted(vcpu)) {
             result->status = PROBE_ABORTED;
+            result->bytes = at - work->gpa;
             result->at_gpa = at;
             return;
         }

@@ -2,7 +2,6 @@
 #include "kernel/console/cmd.h"
 #include "kernel/console/cmd_probe.h"
 #include "kernel/console/job.h"
-#include "kernel/cpus.h"
 #include "kernel/print.h"
 #include "lib/string.h"
 
@@ -123,13 +122,11 @@ void cmd_vcpu_kick(struct command_call *c)
         reply_fail(c, "there is no vCPU '%s': the TD has %u, counted from 0", word, count);
         return;
     }
-    const struct vcpu *v = &vm.td.vcpus[n];
-    bool inside = v->inside;
-    u64 exits = v->exits;
-    if (inside)
-        cpus_kick((unsigned)v->cpu);
-    struct json *j = reply_ok(c);
+    struct fault_text fault;
+    bool inside;
+    enum err e = vm_kick((unsigned)n, &inside, &fault);
+    struct json *j = e == ERR_OK ? reply_ok(c) : reply_fail(c, "%s", fault.text);
     json_number(j, "vcpu", n);
     json_bool(j, "inside", inside);
-    json_number(j, "exits", exits);
+    json_number(j, "exits", vm.td.vcpus[n].exits);
 }

@@ -6,11 +6,9 @@
 
 #include "kernel/console/cmd.h"
 #include "kernel/console/cmd_probe.h"
-#include "kernel/console/console.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
 #include "lib/format.h"
-#include "lib/hw/cpu.h"
 #include "lib/string.h"
 
 #define PLAN_LINE_BYTES 96
@@ -165,20 +163,13 @@ static struct tdp_report perform_chosen(const struct op *op, struct plan *dry)
     }
 }
 
-/* ^C is for what the console has asked for: what a vCPU asks for on its own CPU goes on. */
-static bool is_stopped(void)
-{
-    return cpu_index() == 0 && console_take_interrupt();
-}
-
 static struct tdp_report perform(const struct op *op, struct plan *dry)
 {
     struct tdp_choice before = tdp_choice(vm.tdp);
 
     tdp_choose(vm.tdp, op->choice);
-    tdp_set_stop(vm.tdp, is_stopped);
+    vm.td.late = 0;
     struct tdp_report r = perform_chosen(op, dry);
-    tdp_set_stop(vm.tdp, NULL);
     tdp_choose(vm.tdp, before);
     return r;
 }
@@ -197,7 +188,7 @@ static void answer_failure(struct command_call *c, const struct tdp_report *r)
 {
     struct fault_text text;
 
-    (void)fault_tdp(&text, c->command->name, r);
+    (void)vm_say(&text, c->command->name, r);
     struct json *j = reply_fail(c, "%s", text.text);
     json_hex(j, "at", r->at.raw);
     add_cost(j, r);
@@ -209,7 +200,7 @@ static void do_op(struct command_call *c, const struct op *op)
 
     if (r.err != ERR_OK) {
         if (r.err == ERR_TD_DEAD)
-            vm.state = VM_DEAD;
+            vm_dies();
         answer_failure(c, &r);
         return;
     }

@@ -143,7 +143,7 @@ void cmd_td_run(struct command_call *c)
 
 void cmd_td_stop(struct command_call *c)
 {
-    if (vm.state != VM_RUNNING) {
+    if (vm.state != VM_RUNNING && !vm_is_at_work()) {
         reply_fail(c, "the TD is not running; it is %s", vm_state_name(vm.state));
         return;
     }

@@ -8,6 +8,7 @@
 #include "kernel/console/editor.h"
 #include "kernel/hw/traps.h"
 #include "kernel/print.h"
+#include "kernel/vm/vm.h"
 #include "lib/format.h"
 #include "lib/log.h"
 
@@ -48,6 +49,15 @@ static void tell_trouble(void)
         log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump` has the newest", strange);
 }
 
+/* ^C forgets what was typed; where there was nothing, it is for the work that goes on beside the console. */
+static void cancel(void)
+{
+    unsigned count = editor.length == 0 ? vm_abort() : 0;
+
+    if (count != 0)
+        print("%u vCPU%s taken out of work; `wait all` tells how far it came\n", count, count == 1 ? "" : "s");
+}
+
 static void finish(enum editor_event event)
 {
     switch (event) {
@@ -59,6 +69,9 @@ static void finish(enum editor_event event)
         break;
     case EDITOR_BAD_BYTE:
         refuse_bad_byte();
+        break;
+    case EDITOR_CANCEL:
+        cancel();
         break;
     default:
         break;

@@ -33,6 +33,17 @@ static u64 mapgpa_check(u64 gpa, u64 bytes, u64 shared_bit)
     return VMCALL_STATUS_SUCCESS;
 }
 
+/* A TD may ask for what it cannot have as often as it likes: the log hears of the 1st, 2nd, 4th, 8th and so on. */
+static void refuse_mapgpa(struct seamcall_regs *r, unsigned vcpu, u64 status, const char *why)
+{
+    u64 n = ++vm.vcpus[vcpu].refused;
+
+    answer(r, status);
+    if ((n & (n - 1)) == 0)
+        log_msg(LOG_WARN, "vCPU %u: MapGPA 0x%llx, 0x%llx bytes: %s (%llu refused so far)", vcpu,
+                (unsigned long long)r->r12, (unsigned long long)r->r13, why, (unsigned long long)n);
+}
+
 /* Done in full: SUCCESS. In part, or nothing yet but it may work the next time: RETRY, and where to go on. */
 static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
 {
@@ -57,9 +68,7 @@ static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
         r->r11 = gpa + done;
         answer(r, VMCALL_STATUS_RETRY);
     } else {
-        log_msg(LOG_WARN, "MapGPA 0x%llx, 0x%llx bytes: %s", (unsigned long long)gpa, (unsigned long long)bytes,
-                report.what != NULL ? report.what : err_text(report.err));
-        answer(r, VMCALL_STATUS_INVALID_OPERAND);
+        refuse_mapgpa(r, vcpu, VMCALL_STATUS_INVALID_OPERAND, report.what != NULL ? report.what : err_text(report.err));
     }
 }
 

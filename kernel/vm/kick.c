@@ -50,6 +50,7 @@ static enum err wait(const struct round *r)
             cpu_relax();
             if (time_us() - from <= LEAVE_TIMEOUT_US)
                 continue;
+            r->td->late = i + 1;
             log_msg(LOG_ERROR, "vCPU %u does not leave the TD on CPU %d", i, v->cpu);
             return ERR_TIMEOUT;
         }

@@ -113,7 +113,7 @@ enum err vm_load(struct fault_text *fault)
 
 struct probe_mailbox *vm_mailbox_hold(unsigned index, struct claim *held)
 {
-    return tdp_shared_hold(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES), held);
+    return vm.tdp ? tdp_shared_hold(vm.tdp, gpa_add(vm.mailboxes, index * PAGE_BYTES), held) : NULL;
 }
 
 void vm_mailbox_release(struct claim *held)

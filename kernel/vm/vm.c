@@ -26,6 +26,19 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s)
     return names[s];
 }
 
+enum err vm_say(struct fault_text *fault, const char *doing, const struct tdp_report *r)
+{
+    u32 late = vm.td.late;
+    struct fault_text text;
+    enum err e = fault_tdp(&text, doing, r);
+
+    if ((e == ERR_TIMEOUT || e == ERR_TD_DEAD) && late != 0)
+        return fault_say(fault, e, "%s; vCPU %u does not leave the TD on CPU %d", text.text, late - 1,
+                         vm.td.vcpus[late - 1].cpu);
+    *fault = text;
+    return e;
+}
+
 void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r)
 {
     cost->seamcalls += r->seamcalls;
@@ -201,6 +214,8 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
     vm.free_bytes_before = page_free_bytes();
     vm.state = VM_CREATED;
     e = create_all(c, fault);
+    if (e == ERR_OK)
+        tdp_set_stop(vm.tdp, vm_is_stopped);
     if (e != ERR_OK && vm_destroy(&undo) != ERR_OK)
         log_msg(LOG_ERROR, "after the failed creation: %s", undo.text);
     return e;
@@ -214,6 +229,8 @@ static enum err release_key(struct fault_text *fault)
 {
     if (vm.td.state == TD_NONE || vm.td.state >= TD_KEY_FREED)
         return ERR_OK;
+    if (vm.tdp != NULL)
+        tdp_set_stop(vm.tdp, NULL);
     if (vm.tdp != NULL && vm.td.state == TD_RUNNABLE && !vm.td.dead) {
         struct tdp_report r = tdp_prepare_destroy(vm.tdp);
         if (r.err != ERR_OK)

@@ -27,20 +27,24 @@ struct vm_cost {
 };
 
 /*
- * While `runs`, the CPU that runs the vCPU owns all of it but `abort`, which the console sets; otherwise the console does.
+ * While `runs`, the CPU that runs the vCPU owns all of it but what is said to be the console's; otherwise the console does.
  * `runs` is set by the console and cleared by the CPU that is done.
  */
 struct vm_vcpu {
     _Atomic enum vm_vcpu_state state;
     _Atomic bool runs;
-    _Atomic bool abort; /* the payload is to be taken out of its work */
-    u64 abort_until;    /* time_us(): how long it has for that; 0: it was not told yet */
-    bool has_work;      /* was given work and has not given its result */
-    bool finished; /* vm_run() saw the end of work that had stopped on the way: `result` says what came out of it */
-    bool parked;   /* waits because of `fault`, which is answered again before the TD is entered */
+    _Atomic bool abort; /* the payload is to be taken out of its work: the console's */
+    u64 aborted_at;     /* time_us() of that, 0: not yet; by which entry it was inside then: the console's */
+    u64 aborted_inside;
+    u64 abort_until;  /* time_us(): how long it has for that; 0: it was not told yet */
+    bool has_work;    /* was given work and has not given its result */
+    bool finished;    /* vm_run() saw the end of work that had stopped on the way: `result` says what came out of it */
+    bool parked;      /* waits because of `fault`, which is answered again before the TD is entered */
+    bool got_nowhere; /* ... and had been answered in vain */
     struct vcpu_exit fault;
     unsigned busy;  /* answers to faults in a row that were to be tried again */
     enum err ended; /* how the last run ended */
+    u64 refused;    /* MapGPAs that were answered with an error */
     struct probe_result result;
     struct fault_text why;
     struct vm_cost cost;
@@ -78,14 +82,20 @@ MUST_CHECK enum err vm_create(const struct vm_config *config, struct fault_text 
 /* Tears down whatever exists of it. ERR_STATE: none. Pages that the module does not give back are named in `fault`. */
 MUST_CHECK enum err vm_destroy(struct fault_text *fault);
 
+/* The TD is dead: nobody is left inside, and nothing but vm_destroy() is done with it. On any CPU. */
+void vm_dies(void);
+
 /* How many vCPUs a TD may have here: what the payload has stacks for, and a CPU for each beside the console's. */
 unsigned vm_vcpus_max(void);
 
 /* Runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
  * whatever the others do. */
 MUST_CHECK enum err vm_run(struct fault_text *fault);
-/* Takes all vCPUs out of the TD. ERR_TIMEOUT: one does not leave. */
+/* Takes all vCPUs out of the TD. ERR_TIMEOUT: one does not leave; it ends its run when it does, and the function may be
+ * called again. */
 MUST_CHECK enum err vm_stop(struct fault_text *fault);
+/* Does any vCPU run? */
+bool vm_is_at_work(void);
 
 /*
  * Gives `work` to vCPU `index` and lets it run. ERR_STATE: it is not there for work. Then vm_work_end() waits for it, once.
@@ -97,6 +107,12 @@ MUST_CHECK enum err vm_work_begin(unsigned index, const struct probe_work *work,
 bool vm_work_is_done(unsigned index);
 MUST_CHECK enum err vm_work_end(unsigned index, struct probe_result *result, struct fault_text *fault);
 
+/* Takes all vCPUs out of their work, as ^C does, and says how many; each tells it when it is waited for. */
+unsigned vm_abort(void);
+
+/* Takes a vCPU out of the TD for a moment: `inside` says whether it was there. ERR_TIMEOUT: it does not leave. */
+MUST_CHECK enum err vm_kick(unsigned index, bool *inside, struct fault_text *fault);
+
 const char *vm_state_name(enum vm_state s);
 const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
@@ -104,12 +120,16 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
 /* Where payload, mailboxes and ROM go for a TD of `memory_bytes` (load.c). ERR_RANGE: they do not fit. */
 MUST_CHECK enum err vm_layout(struct fault_text *fault);
+/* Is the operation on the TD's memory that this CPU is at to end, because of ^C (work.c)? */
+bool vm_is_stopped(void);
 /* Adds and measures the ROM and the payload, makes the mailboxes shared. */
 MUST_CHECK enum err vm_load(struct fault_text *fault);
 /* The mailbox of a vCPU, which stays shared memory until vm_mailbox_release(); NULL, and nothing held: the payload has made it
  * private. */
 struct probe_mailbox *vm_mailbox_hold(unsigned index, struct claim *held);
 void vm_mailbox_release(struct claim *held);
+/* fault_tdp(), and which vCPU it was that did not leave the TD, where that is why. */
+enum err vm_say(struct fault_text *fault, const char *doing, const struct tdp_report *r);
 void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r);
 
 #endif

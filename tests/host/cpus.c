@@ -5,6 +5,7 @@
 #include "tests/host/cpus.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "tests/host/cpu.h"
@@ -18,12 +19,14 @@ static struct cpu {
     void (*work)(void *arg);
     void *arg;
     pthread_t thread;
+    _Atomic bool kicked;
 } cpus[CPUS_MAX] = {{.state = CPU_WORKS}};
 
 static unsigned count = 1;
 static bool stopping;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all above */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static pthread_mutex_t call = PTHREAD_MUTEX_INITIALIZER; /* one call at a time is under way */
 
 void cpus_start(void) {}
 
@@ -115,6 +118,13 @@ enum err cpus_assign(unsigned cpu, void (*work)(void *arg), void *arg)
 void cpus_kick(unsigned cpu)
 {
     __atomic_fetch_add(&cpus_host.kicks, 1, __ATOMIC_RELAXED);
+    if (cpu < CPUS_MAX && cpus_host.unkickable != (int)cpu)
+        cpus[cpu].kicked = true;
+}
+
+bool cpus_host_take_kick(unsigned cpu)
+{
+    return cpus[cpu].kicked && atomic_exchange(&cpus[cpu].kicked, false);
 }
 
 enum err cpus_call(unsigned cpu, void (*work)(void *arg), void *arg)
@@ -125,9 +135,11 @@ enum err cpus_call(unsigned cpu, void (*work)(void *arg), void *arg)
         return ERR_NOT_FOUND;
     if (cpu && cpus_host.deaf == (int)cpu)
         return ERR_TIMEOUT;
+    pthread_mutex_lock(&call);
     cpu_host_use(cpu);
     work(arg);
     cpu_host_use(self);
+    pthread_mutex_unlock(&call);
     return ERR_OK;
 }
 

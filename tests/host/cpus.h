@@ -9,9 +9,13 @@ void cpus_host_start(unsigned count);
 void cpus_host_stop(void);
 
 struct cpus_host {
-    unsigned kicks; /* cpus_kick() so far */
-    int deaf;       /* the CPU that a call does not reach; 0: none */
+    unsigned kicks;         /* cpus_kick() so far */
+    int deaf;               /* the CPU that a call does not reach; 0: none */
+    _Atomic int unkickable; /* the CPU that no kick reaches; 0: none */
 };
 extern struct cpus_host cpus_host;
+
+/* Was the CPU kicked? Told once: what runs on its thread looks here, as an interrupt would come to it. */
+bool cpus_host_take_kick(unsigned cpu);
 
 #endif

@@ -2,12 +2,16 @@
  * Host twin of the kernel's messages: stderr, from the level in the environment variable SEPTUM_LOG (error, warn,
  * info, debug; warn without it). A panic aborts, so that the sanitizers print where.
  */
-#include "lib/log.h"
+#include "tests/host/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "lib/log.h"
+
+_Atomic unsigned log_host_count[4];
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 
@@ -22,6 +26,7 @@ static enum log_level level_wanted(void)
 
 void log_msg(enum log_level level, const char *fmt, ...)
 {
+    log_host_count[level]++;
     if (level > level_wanted())
         return;
     va_list args;

@@ -1,6 +1,8 @@
-/* Host twin of kernel/hw/traps.c: there are no interrupts to wait for, and a halted CPU ends the process. */
+/* Host twin of kernel/hw/traps.c: there are no interrupts to wait for, so whoever waits gives way to other
+ * threads, and a halted CPU ends the process. */
 #include "kernel/hw/traps.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,7 +10,10 @@ void irq_enable(void) {}
 
 void irq_disable(void) {}
 
-void irq_wait(void) {}
+void irq_wait(void)
+{
+    (void)sched_yield();
+}
 
 void cpu_halt(void)
 {
