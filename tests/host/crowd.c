@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
@@ -31,6 +32,7 @@
 #define PAGES_MAX      ((COMMON_REGIONS + OWN_REGIONS * GUESTS_MAX) * 512)
 #define TLB_ENTRIES    24u
 #define TRIES_MAX      1000000u
+#define HELD_SECONDS   60 /* a net */
 #define UNBLOCKS_MAX   1000u
 #define SPY_YIELDS     20000u /* some time for it to act, in a test that says it cannot */
 #define SHARED_BIT     (1ull << 47)
@@ -313,17 +315,28 @@ static void answer_fault(struct guest *g, const struct vcpu_exit *e)
     fail(what, e->gpa.raw);
 }
 
+/* Out until who holds it is through, which is for the machine to say: its thread may wait long for its turn. */
+static struct vcpu_exit enter_when_let(struct guest *g)
+{
+    time_t end = time(NULL) + HELD_SECONDS;
+    struct vcpu_exit e;
+
+    while ((e = vcpu_enter(g->v)).kind == VCPU_EXIT_HELD) {
+        need(time(NULL) < end, "a vCPU that nobody lets in", g->gpa);
+        cpu_relax();
+    }
+    return e;
+}
+
 /* Until what the guest wants is done. */
 static void enter(struct guest *g)
 {
     g->done = false;
     for (unsigned tries = 0; !g->done && !crowd.give_up; tries++) {
         need(tries < TRIES_MAX, "a vCPU that does not get on", g->gpa);
-        struct vcpu_exit e = vcpu_enter(g->v);
+        struct vcpu_exit e = enter_when_let(g);
         if (e.kind == VCPU_EXIT_EPT_VIOLATION)
             answer_fault(g, &e);
-        else if (e.kind == VCPU_EXIT_HELD)
-            cpu_relax();
         else
             need(e.kind == VCPU_EXIT_INTERRUPT || (crowd.plan->fatal_at && crowd.give_up), "an exit", e.status.raw);
     }
