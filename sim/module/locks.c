@@ -70,6 +70,11 @@ enum lock_result mdl_lock(struct seam_lp *lp, struct lock_list *list, void *lock
     return LOCK_TAKEN;
 }
 
+bool mdl_is_exclusive(const u16 *lock)
+{
+    return __atomic_load_n(lock, __ATOMIC_SEQ_CST) & EXCLUSIVE;
+}
+
 static struct held_lock *find_held(struct lock_list *list, const void *lock)
 {
     for (unsigned i = list->count; i > 0; i--)

@@ -32,6 +32,9 @@ void mdl_unlock(struct seam_lp *lp, struct lock_list *list, void *lock);
 void mdl_unlock_forget(struct lock_list *list, void *lock);
 void mdl_unlock_to(struct seam_lp *lp, struct lock_list *list, unsigned keep);
 
+/* A call has this lock of kind host priority for itself at the moment. */
+bool mdl_is_exclusive(const u16 *lock);
+
 /* S-EPT entries outside any list, for the host's leafs that lock whole tables. */
 bool mdl_try_sept_entry(struct seam_lp *lp, u64 *entry);
 void mdl_release_sept_entry(struct seam_lp *lp, u64 *entry);

@@ -11,9 +11,9 @@
 
 static void own_page(struct pamt_entry *entry, u64 hpa, enum page_level level, u64 tdr_hpa)
 {
+    plat_own(hpa, sept_level_bytes(level));
     pamt_set(entry, PT_REG, tdr_hpa);
     entry->bepoch = 0;
-    plat_own(hpa, sept_level_bytes(level));
 }
 
 /* The TDR is held exclusively, so that neither the tree nor the entry is locked. */
@@ -54,12 +54,12 @@ u64 leaf_mem_page_add(struct call *c)
     void *target = plat_page(hpa), *source = mdl_shared_pointer(c->in[R9]);
     if (!source)
         return status_operand(TDX_OPERAND_INVALID, R9);
+    own_page(page, hpa, LEVEL_4K, op.td.tdr_hpa);
     mdl_copy(target, source, PAGE_4K);
     plat_atomic_point(c->lp);
     __atomic_store_n(op.walk.entry, sept_make_leaf(SEPT_MAPPED, hpa), __ATOMIC_SEQ_CST);
     mdl_measure_page_add(op.td.tdcs, op.gpa);
     op.td.tdr->chldcnt++;
-    own_page(page, hpa, LEVEL_4K, op.td.tdr_hpa);
     return TDX_SUCCESS;
 }
 
@@ -73,9 +73,9 @@ u64 leaf_mem_page_aug(struct call *c)
         status = pamt_open_free(c, hpa, op.walk.level, R8, &page);
     if (status)
         return status;
+    own_page(page, hpa, op.walk.level, op.td.tdr_hpa);
     sept_store_unlock(c, op.walk.entry, sept_make_leaf(SEPT_PENDING, hpa));
     tdr_count_pages(c, op.td.tdr, 1ll << 9 * op.walk.level);
-    own_page(page, hpa, op.walk.level, op.td.tdr_hpa);
     return TDX_SUCCESS;
 }
 
@@ -132,10 +132,10 @@ u64 leaf_mem_page_relocate(struct call *c)
         return status;
     u64 from = sept_leaf_hpa(&op.walk), to = c->in[R8];
     enum sept_state state = unblocked(sept_state(op.walk.value));
+    own_page(page, to, LEVEL_4K, op.td.tdr_hpa);
     if (state == SEPT_MAPPED)
         mdl_copy(plat_page(to), plat_page(from), PAGE_4K);
     old->type = PT_NDA;
-    own_page(page, to, LEVEL_4K, op.td.tdr_hpa);
     sept_store_unlock(c, op.walk.entry, sept_make_leaf(state, to));
     c->out[RCX] = from;
     return TDX_SUCCESS;

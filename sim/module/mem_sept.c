@@ -17,10 +17,10 @@ bool sept_tdr_and_flag(u64 operand, u64 *tdr_hpa)
 
 static void fill_table(struct call *c, struct sept_op *op, u64 hpa, struct pamt_entry *page)
 {
+    plat_own(hpa, PAGE_4K);
     mdl_fill(plat_page(hpa), SEPT_FREE_ENTRY, SEPT_ENTRIES);
     pamt_set(page, PT_EPT, op->td.tdr_hpa);
     page->bepoch = 0;
-    plat_own(hpa, PAGE_4K);
     tdr_count_pages(c, op->td.tdr, 1);
     sept_store(c, op->walk.entry, sept_make_table(SEPT_NL_MAPPED, hpa));
 }

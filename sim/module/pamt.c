@@ -46,7 +46,7 @@ void *mdl_shared_pointer(u64 hpa)
 {
     u64 pa = hpa & ~mdl_keyid_mask(), page_pa = pa & ~(PAGE_4K - 1);
     u8 *page = plat_page(page_pa);
-    if (page && module_uses_page(page_pa))
+    if (page && pamt_uses_page(page_pa))
         page = blank_page();
     return page ? page + (pa & (PAGE_4K - 1)) : NULL;
 }

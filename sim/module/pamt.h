@@ -36,6 +36,8 @@ u64 pamt_open_free(struct call *c, u64 hpa, enum page_level level, unsigned oper
 /* Walk to the entry of whatever size the page has, and lock the path. */
 u64 pamt_open_any(struct call *c, u64 hpa, enum lock_mode mode, unsigned operand, struct pamt_entry **entry,
                   enum page_level *level);
+/* The page is part of a PAMT, or an entry says that it is in use. */
+bool pamt_uses_page(u64 hpa);
 /* The entry of a page that is known to be in use at this size. */
 struct pamt_entry *pamt_known(u64 hpa, enum page_level level);
 

@@ -33,10 +33,14 @@ const struct plat_info *plat_info(void);
  * pages of one range are contiguous behind the pointer too. */
 void *plat_page(u64 hpa);
 
-/* What the page holds is encrypted and owned from now on under a private KeyID: the VMM's accesses are caught until it
+/* What the page holds is encrypted and owned from now on under a private KeyID, so a call comes here with the PAMT entry for itself
+ * and before it writes to the page: the VMM's accesses, on all CPUs, are caught until it
  * resets the page with MOVDIR64B (or until the module no longer uses the page and the VMM finds scrambled bytes). */
 void plat_own(u64 hpa, u64 bytes);
-/* For the machine's guard: does the module use this page now (PAMT type other than free, or part of a PAMT)? */
+/*
+ * For the machine's guard: does the module use this page now (PAMT type other than free, or part of a PAMT)? So it says of a free
+ * page too while a call has its entry for itself: the call has not decided yet, and may be writing to the page.
+ */
 bool module_uses_page(u64 hpa);
 
 u64 plat_tsc(void);

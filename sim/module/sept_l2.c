@@ -55,8 +55,8 @@ u64 sept_l2_check_new(struct call *c, const struct sept_op *op, unsigned vm, boo
 
 void sept_l2_fill(u64 hpa)
 {
-    mdl_fill(plat_page(hpa), 0, SEPT_ENTRIES);
     plat_own(hpa, PAGE_4K);
+    mdl_fill(plat_page(hpa), 0, SEPT_ENTRIES);
 }
 
 void sept_l2_link(struct call *c, const struct sept_op *op, unsigned vm, u64 hpa, const struct sept_l2 *l2)

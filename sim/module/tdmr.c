@@ -83,17 +83,34 @@ static bool in_pamt(u64 hpa)
     return false;
 }
 
-bool module_uses_page(u64 hpa)
+static bool is_in_use(const struct pamt_entry *entry)
 {
-    if (mdl_sys.state < SYS_CONFIG_DONE)
-        return false;
-    if (in_pamt(hpa))
-        return true;
+    return entry->type != PT_NDA && entry->type != PT_RSVD;
+}
+
+static bool is_changing(const struct pamt_entry *entry)
+{
+    return mdl_is_exclusive(&entry->lock);
+}
+
+static bool holds_at_a_level(u64 hpa, bool (*holds)(const struct pamt_entry *entry))
+{
     struct pamt_path path;
     if (!pamt_find(hpa, &path))
         return false;
     for (unsigned level = LEVEL_4K; level <= LEVEL_1G; level++)
-        if (path.at[level]->type != PT_NDA && path.at[level]->type != PT_RSVD)
+        if (holds(path.at[level]))
             return true;
     return false;
+}
+
+bool pamt_uses_page(u64 hpa)
+{
+    return mdl_sys.state >= SYS_CONFIG_DONE && (in_pamt(hpa) || holds_at_a_level(hpa, is_in_use));
+}
+
+/* The lock first: a call that lets go of it between the two looks has made up its mind before the second one. */
+bool module_uses_page(u64 hpa)
+{
+    return (mdl_sys.state >= SYS_CONFIG_DONE && holds_at_a_level(hpa, is_changing)) || pamt_uses_page(hpa);
 }

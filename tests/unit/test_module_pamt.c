@@ -3,6 +3,7 @@
  * against a table typed by hand from the ABI specification, and PAMT as TDH.PHYMEM.PAGE.RDMD shows it.
  */
 #include "tests/unit/module_world.h"
+#include "sim/module/pamt.h"
 
 enum { W_WBINVD = 41 };
 
@@ -166,13 +167,33 @@ static void test_large_page_operand(void **unused)
     }
 }
 
+/* While a call has a page's entry for itself, at whatever size, the guard has to keep the VMM away; a shared lock says nothing. */
+static void test_page_of_a_running_call(void **unused)
+{
+    enum { EXCLUSIVE = 1, SHARER = 4 };
+    (void)unused;
+    world();
+    struct pamt_path path;
+    assert_true(pamt_find(FREE_PAGE, &path));
+    for (unsigned level = 0; level < 3; level++) {
+        assert_false(module_uses_page(FREE_PAGE));
+        path.at[level]->lock = SHARER;
+        assert_false(module_uses_page(FREE_PAGE));
+        path.at[level]->lock = EXCLUSIVE;
+        assert_true(module_uses_page(FREE_PAGE));
+        assert_ptr_equal(mdl_shared_pointer(FREE_PAGE),
+                         plat_page(FREE_PAGE)); /* the call itself may read it: in-place ADD */
+        path.at[level]->lock = 0;
+    }
+    assert_true(module_uses_page(W_PAGES));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_page_operands),
-        cmocka_unit_test(test_rdmd),
-        cmocka_unit_test(test_reclaim_too_early),
-        cmocka_unit_test(test_large_page_operand),
+        cmocka_unit_test(test_page_operands),          cmocka_unit_test(test_rdmd),
+        cmocka_unit_test(test_reclaim_too_early),      cmocka_unit_test(test_large_page_operand),
+        cmocka_unit_test(test_page_of_a_running_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
