@@ -40,6 +40,8 @@ enum {
 #define LVT_MASKED         0x00010000u
 #define SVR_AT_RESET       0xffu
 #define ICR_MODE(low)      ((low) >> 8 & 7)
+#define ICR_MODE_BITS      0x00000700u
+#define ICR_MODE_LOWEST    1
 #define ICR_MODE_NMI       4
 #define ICR_MODE_INIT      5
 #define ICR_MODE_SIPI      6
@@ -213,11 +215,25 @@ static void deliver(struct cpu *from, u32 low, u32 dest)
     }
 }
 
+/* An xAPIC knows other logical IDs: each CPU that is meant gets an interrupt of its own, the first one alone of lowest priority. */
+static void send_logical(struct cpu *from, u32 low, u32 dest)
+{
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        if (!is_meant(from, cpu_at(i), low, dest))
+            continue;
+        send(from, low & ~(ICR_LOGICAL | ICR_MODE_BITS), cpu_at(i)->apic_id);
+        if (ICR_MODE(low) == ICR_MODE_LOWEST)
+            return;
+    }
+}
+
 static void send_ipi(struct cpu *cpu, u64 icr)
 {
     u32 low = (u32)icr, dest = (u32)(icr >> 32);
     if (ICR_MODE(low) >= ICR_MODE_NMI)
         deliver(cpu, low, dest);
+    else if (low & ICR_LOGICAL && ICR_SHORTHAND(low) == TO_DEST && !cpu->x2apic_native)
+        send_logical(cpu, low, dest);
     else
         send(cpu, low, dest);
 }

@@ -36,13 +36,25 @@ static void features_1(const struct cpu *cpu, u32 out[4])
     out[EDX] = (out[EDX] & ~BIT(28)) | (in_package > 1 ? BIT(28) : 0); /* HTT: the field above counts */
 }
 
-/* Caches: the last level is a package's, the others one core's; a core has one thread. */
-static void caches(u32 out[4])
+/*
+ * Caches of a fourth-generation Xeon (the CPU underneath may have leaf 8000001Dh instead): the last level is a package's, the others
+ * one core's; a core has one thread. EAX without its counts, EBX, ECX, EDX by SDM vol. 2.
+ */
+static void caches(u32 subleaf, u32 out[4])
 {
-    u32 in_package = 1u << cpu_package_shift(), level = out[EAX] >> 5 & 7;
-    if (!(out[EAX] & 0x1f))
+    static const u32 table[][4] = {
+        {0x121, 11u << 22 | 63, 63, 0},     /* L1 data, 48 KiB */
+        {0x122, 7u << 22 | 63, 63, 0},      /* L1 code, 32 KiB */
+        {0x143, 15u << 22 | 63, 2047, 0},   /* L2, 2 MiB */
+        {0x163, 14u << 22 | 63, 114687, 4}, /* L3, 105 MiB */
+    };
+    const unsigned count = sizeof(table) / sizeof(table[0]);
+    u32 others = (1u << cpu_package_shift()) - 1;
+    set(out, 0, 0, 0, 0);
+    if (subleaf >= count)
         return;
-    out[EAX] = (out[EAX] & 0x3fff) | (level >= 3 ? in_package - 1 : 0) << 14 | (in_package - 1) << 26;
+    const u32 *row = table[subleaf];
+    set(out, row[EAX] | (subleaf == count - 1 ? others : 0) << 14 | others << 26, row[EBX], row[ECX], row[EDX]);
 }
 
 /* SDM vol. 2, CPUID leaf 1FH: one thread a core, the rest of the x2APIC ID below the shift numbers a package's cores. */
@@ -127,7 +139,7 @@ static void basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         topology(cpu, subleaf, out);
         break;
     case 4:
-        caches(out);
+        caches(subleaf, out);
         break;
     case 2:
     case 5:
