@@ -7,7 +7,9 @@
 #ifndef TESTS_UNIT_TD_STAGE_H
 #define TESTS_UNIT_TD_STAGE_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
