@@ -57,6 +57,7 @@ CONF_SRC  := $(wildcard tests/conformance/*.c)
 FUZZ_SRC  := $(wildcard tests/fuzz/*.c)
 BENCH_SRC := tests/bench/measure.c tests/bench/commands.c
 TESTGUEST_SRC := $(wildcard tests/system/guests/*.c)
+TESTGUEST_LIB = $(call obj,testguest,$(wildcard tests/system/guests/lib/*.c))
 
 obj = $(patsubst %.c,$(B)/$(1)/%.o,$(filter %.c,$(2))) $(patsubst %.asm,$(B)/$(1)/%.asm.o,$(filter %.asm,$(2)))
 
@@ -127,9 +128,9 @@ $(B)/simtdx.so: $(LOADER_OBJ) linker.ld
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(LOADER_OBJ) -o $@ -l:libgnuefi.a
 
 # Small guests of the simulated platform, for its own tests.
-$(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o linker.ld
+$(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o $(TESTGUEST_LIB) linker.ld
 	$(call say,LD,$@)
-	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $< -o $@ -l:libgnuefi.a
+	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(filter %.o,$^) -o $@ -l:libgnuefi.a
 
 # The machine with a test module in the place of the model: sim/machine and one TD.
 $(B)/tdcore/simtdx-core.so: $(TDCORE_OBJ) linker.ld

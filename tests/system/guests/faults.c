@@ -5,7 +5,7 @@
  */
 #include <efi.h>
 
-#define COM1 0x3f8
+#include "tests/system/guests/lib/guest.h"
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
@@ -35,21 +35,10 @@ extern const char ud_stub[], gp_stub[];
     })
 static UINT64 out_rax, out_rcx;
 
-static void put(const char *text)
-{
-    for (; *text; text++)
-        __asm__ volatile("outb %0, %1" ::"a"(*text), "d"((UINT16)COM1));
-}
-
 static void say(const char *name, UINT64 value)
 {
-    char digits[] = " 0000000000000000";
-    for (int i = 16; i > 0; i--, value >>= 4)
-        digits[i] = "0123456789abcdef"[value & 15];
-    put("faults: ");
-    put(name);
-    put(digits);
-    put("\r\n");
+    guest_put("faults: ");
+    guest_put_number(name, value);
 }
 
 struct table {
@@ -196,7 +185,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     outside_vmx();
     inside_vmx();
     registers();
-    put("faults: end\r\n");
+    guest_put("faults: end\r\n");
     __asm__ volatile("lidt %0; ud2" ::"m"(none));
     for (;;)
         ;
