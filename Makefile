@@ -70,6 +70,9 @@ BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.
 BENCHMMU_SRC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c) kernel/trace.c $(MODULE_SRC) \
                 $(wildcard tests/host/platform*.c) $(addprefix tests/host/,cpu.c cpus.c log.c seamcall.c) tests/bench/world.c
 BENCHOPS_OBJ := $(call obj,bench,$(BENCHMMU_SRC) $(addprefix tests/bench/,ops.c rows.c linux.c))
+# The random crowd of tests/host/crowd.h without sanitizers, with what stands behind mm/hold.h for threads.
+SOAK_SRC := $(filter-out tests/bench/%,$(BENCHMMU_SRC)) $(addprefix tests/host/,baton.c crowd.c hold.c) sim/machine/ept.c tests/soak/crowd.c
+SOAK_OBJ := $(call obj,bench,$(SOAK_SRC))
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
@@ -87,7 +90,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test bench bench-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test bench bench-binaries soak-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -276,6 +279,11 @@ WRAPPED := seamcall cpu_reset_pages hold_kick hold_begin hold_end
 $(B)/bench/ops: $(BENCHOPS_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(HOSTCC) -o $@ $^ $(WRAPPED:%=-Wl,--wrap=%) $(SHA_LIB) -lpthread
+$(B)/soak/crowd: $(SOAK_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) -o $@ $^ $(SHA_LIB) -lpthread
+soak-binaries: $(B)/soak/crowd
 bench-binaries: $(B)/bench/septum.efi $(B)/bench/model $(B)/bench/ops $(B)/simtdx.efi
 bench: bench-binaries
 	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
@@ -314,11 +322,11 @@ image: all
 comma := ,
 entry = $(foreach f,$(1),{"directory":"$(CURDIR)"$(comma)"file":"$(f)"$(comma)"command":"$(subst ",\",$(2)) -c $(f)"}$(comma))
 compile_commands.json: Makefile $(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC) $(PROBE_SRC) \
-                       $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC)
+                       $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC) tests/soak/crowd.c
 	$(file >$@,[)
 	$(file >>$@,$(call entry,$(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC),$(CC) $(FREE) $(EFI_INC)))
 	$(file >>$@,$(call entry,$(PROBE_SRC),$(CC) $(FREE)))
-	$(file >>$@,$(call entry,$(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC),$(CC) $(HOST)))
+	$(file >>$@,$(call entry,$(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC) tests/soak/crowd.c,$(CC) $(HOST)))
 	$(file >>$@,{"directory":"$(CURDIR)"$(comma)"file":"linker.ld"$(comma)"command":"true"}])
 	@:
 

@@ -655,16 +655,26 @@ static bool is_expected(unsigned leaf)
     return crowd.plan->backing == TDP_INPLACE ? number != 5 : number != 15 && number != 23 && number != 30;
 }
 
+/* How many of the statuses this leaf has yet to answer. */
+static unsigned missing_of(unsigned leaf)
+{
+    bool is_wanted = crowd.plan->faults && is_expected(leaf) && faults_of[leaf] < FAULTS;
+    return is_wanted ? (unsigned)(FAULTS - faults_of[leaf]) : 0;
+}
+
 static unsigned faults_missing(void)
 {
     unsigned sum = 0;
-    for (unsigned i = 0; crowd.plan->faults && i < LEAVES; i++) {
-        unsigned missing = is_expected(i) && faults_of[i] < FAULTS ? (unsigned)(FAULTS - faults_of[i]) : 0;
-        if (missing)
-            printf("leaf %u did not answer %u of the statuses\n", step_leaves[i], missing);
-        sum += missing;
-    }
+    for (unsigned i = 0; i < LEAVES; i++)
+        sum += missing_of(i);
     return sum;
+}
+
+void crowd_tell_missing(void)
+{
+    for (unsigned i = 0; i < LEAVES; i++)
+        if (missing_of(i))
+            printf("leaf %u did not answer %u of the statuses\n", step_leaves[i], missing_of(i));
 }
 
 /* BUSY for nothing, or a fault. */
@@ -701,7 +711,10 @@ static bool answer(struct seamcall_regs *regs)
 
 static bool stop(void)
 {
-    return !self && dice(1000) < crowd.plan->stops;
+    if (self || dice(1000) >= crowd.plan->stops)
+        return false;
+    may_fail = false; /* an undo comes next */
+    return true;
 }
 
 static void at_atomic_point(struct seam_lp *lp)

@@ -35,6 +35,8 @@ struct crowd_result {
 
 /* The machine, the TD, the work, the verification and the end; fails the test where anything is wrong. */
 struct crowd_result crowd_run(const struct crowd_plan *plan);
+/* Prints what `faults_missing` of the last run, whose plan is still there, is made of. */
+void crowd_tell_missing(void);
 
 /*
  * The same TD for tests that say themselves what happens. The caller's thread is CPU 0, and vCPU 1's while it is inside. A
