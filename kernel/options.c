@@ -6,6 +6,10 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
+/* The smallest TD with its tables and control pages. What is no TDX memory goes to nobody, so that less would leave none to
+ * work with. */
+#define TDMEM_MIN (16 * MIB)
+
 void options_default(struct options *o)
 {
     *o = (struct options){.log = LOG_INFO};
@@ -34,8 +38,8 @@ static bool set_key(struct options *o, const char *key, const char *value, char 
         if (log_level_parse(value, &o->log))
             return true;
     } else if (strcmp(key, "tdmem") == 0) {
-        allowed = "a size such as 512M or 4G, at least 4K";
-        if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes >= PAGE_BYTES)
+        allowed = "a size such as 512M or 4G, at least 16M";
+        if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes >= TDMEM_MIN)
             return true;
     } else {
         format_to(error, bytes, "unknown option '%s='; there are script=NAME log=LEVEL tdmem=SIZE force", key);

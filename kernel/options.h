@@ -3,7 +3,7 @@
  *
  *   script=NAME   run this script from the boot volume before the console starts; a failing command powers off
  *   log=LEVEL     error, warn, info or debug
- *   tdmem=SIZE    at most this much memory becomes TDX memory: whole 4K pages, at least one
+ *   tdmem=SIZE    at most this much memory becomes TDX memory: whole 4K pages, at least 16M
  *   force         leave boot services also where the platform lacks what TDX needs
  */
 #ifndef KERNEL_OPTIONS_H

@@ -22,6 +22,7 @@
     X(ERR_PLATFORM, "the platform lacks something")                      \
     X(ERR_ATTR_MISMATCH, "private access to shared memory")              \
     X(ERR_NO_PROGRESS, "the same fault repeats without progress")        \
+    X(ERR_LOST, "the memory is lost: a cache flush of it failed")        \
     X(ERR_TDX, "the TDX module refused")                                 \
     X(ERR_TD_DEAD, "the TD is dead")
 /* clang-format on */

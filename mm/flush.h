@@ -9,6 +9,7 @@
 #define MM_FLUSH_H
 
 #include "lib/addr.h"
+#include "lib/err.h"
 #include "tdx/td.h"
 
 /* A page of the VMM goes to the module: PAGE.AUG, SEPT.ADD, DEMOTE. */
@@ -18,7 +19,18 @@ void flush_into_td(hpa_t page, u64 bytes);
  * private. */
 void flush_shared(hpa_t page, u64 bytes);
 
-/* The module gave back what was the TD's: before the VMM or anyone else touches it. */
-void flush_from_td(const struct td *td, hpa_t page, level_t level);
+/*
+ * The module gave back what was the TD's: before the VMM or anyone else touches it. A 4K page whose flush fails is lost for
+ * good (page_lose()): a dirty line of it might be written over whatever it is used for next. `lost` counts them, `first`
+ * is the first; `err`, `what` and, with ERR_TDX, `status` say why. `ipis` gets the IPIs that were sent added to it.
+ */
+struct flush_result {
+    u64 lost;
+    hpa_t first;
+    enum err err;
+    const char *what;
+    tdx_status_t status;
+};
+MUST_CHECK struct flush_result flush_from_td(struct td *td, hpa_t page, level_t level, u64 *ipis);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * A page given to the TDX module must not be read or written by the VMM, so free pages hold no links: each range
  * carries a side table, cut from the range itself at boot, with one `struct block` a page for the links of free
- * blocks and two bits a page: `used`, and `own`. Blocks are aligned by physical address, so that a block of order 18
+ * blocks and three bits a page: `used`, `own` and `lost`. Blocks are aligned by physical address, so that a block of order 18
  * is what a 1G page needs.
  *
  * Left out: NUMA nodes, per-CPU caches. One lock; it is held for a few list operations, except for 1G blocks, where
@@ -40,7 +40,8 @@ struct range {
     u64 count; /* pages */
     struct block *blocks;
     u64 *used;
-    u64 *own; /* the page has not left the VMM since it was last reset (or since boot): no reset, plain stores do */
+    u64 *own;  /* the page has not left the VMM since it was last reset (or since boot): no reset, plain stores do */
+    u64 *lost; /* used for good, by nobody: page_lose() */
     u32 head[ORDERS];
     u64 blocks_free[ORDERS];
 };
@@ -48,6 +49,7 @@ struct range {
 static struct range ranges[RANGES_MAX];
 static unsigned range_count;
 static u64 pages_total, pages_free;
+static _Atomic u64 pages_lost;
 static struct spin lock;
 
 /* --- free blocks of one range ------------------------------------------------------------------------------------- */
@@ -224,6 +226,18 @@ static enum err alloc_run(u64 pages, u64 align_pages, hpa_t *base)
     return ERR_OK;
 }
 
+static void free_piece(struct range *r, u64 index, u64 pages, bool own)
+{
+    u64 pfn = r->first + index;
+
+    if (bitmap_set(r->used, index, pages, false) != pages)
+        panic("double free of %llu pages at %llx", (unsigned long long)pages, (unsigned long long)pfn << PAGE_SHIFT);
+    bitmap_set(r->own, index, pages, own);
+    join_run(r, pfn, pages);
+    pages_free += pages;
+}
+
+/* What is lost stays out. */
 static void free_run(hpa_t base, u64 pages, bool own)
 {
     u64 pfn = base.raw >> PAGE_SHIFT;
@@ -231,11 +245,12 @@ static void free_run(hpa_t base, u64 pages, bool own)
     ASSERT((base.raw & (PAGE_BYTES - 1)) == 0 && pages > 0);
     spin_lock(&lock);
     struct range *r = range_of(pfn, pages);
-    if (bitmap_set(r->used, pfn - r->first, pages, false) != pages)
-        panic("double free of %llu pages at %llx", (unsigned long long)pages, (unsigned long long)base.raw);
-    bitmap_set(r->own, pfn - r->first, pages, own);
-    join_run(r, pfn, pages);
-    pages_free += pages;
+    for (u64 at = pfn - r->first, end = at + pages; at < end;) {
+        u64 past = bitmap_find(r->lost, at, end, true);
+        if (past > at)
+            free_piece(r, at, past - at, own);
+        at = bitmap_find(r->lost, past, end, false);
+    }
     spin_unlock(&lock);
 }
 
@@ -264,12 +279,12 @@ static void zero_run(hpa_t base, u64 pages)
 void page_init(void)
 {
     range_count = 0;
-    pages_total = pages_free = 0;
+    pages_total = pages_free = pages_lost = 0;
 }
 
 static u64 side_bytes(u64 pages)
 {
-    return align_up(pages * sizeof(struct block) + 2 * BITMAP_WORDS(pages) * sizeof(u64), PAGE_BYTES);
+    return align_up(pages * sizeof(struct block) + 3 * BITMAP_WORDS(pages) * sizeof(u64), PAGE_BYTES);
 }
 
 void page_add_range(hpa_t base, u64 bytes)
@@ -292,7 +307,8 @@ void page_add_range(hpa_t base, u64 bytes)
     memset(phys_ptr(side), 0, side_pages << PAGE_SHIFT);
     r->used = phys_ptr(side);
     r->own = r->used + BITMAP_WORDS(end - first);
-    r->blocks = (struct block *)(r->own + BITMAP_WORDS(end - first));
+    r->lost = r->own + BITMAP_WORDS(end - first);
+    r->blocks = (struct block *)(r->lost + BITMAP_WORDS(end - first));
     bitmap_set(r->own, 0, r->count, true);
     for (unsigned order = 0; order < ORDERS; order++)
         r->head[order] = NIL;
@@ -355,6 +371,39 @@ enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base)
 void page_free_range(hpa_t base, u64 bytes)
 {
     free_run(base, align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT, false);
+}
+
+void page_lose(hpa_t base, u64 bytes)
+{
+    u64 pfn = base.raw >> PAGE_SHIFT, pages = bytes >> PAGE_SHIFT;
+
+    spin_lock(&lock);
+    struct range *r = range_of(pfn, pages);
+    ASSERT(bitmap_find(r->used, pfn - r->first, pfn - r->first + pages, false) == pfn - r->first + pages);
+    pages_lost += bitmap_set(r->lost, pfn - r->first, pages, true);
+    spin_unlock(&lock);
+}
+
+/* Without the lock where nothing is lost, which is always but for what tests do and broken machines. */
+hpa_t page_first_lost(hpa_t base, u64 bytes)
+{
+    u64 pfn = base.raw >> PAGE_SHIFT, end = pfn + (bytes >> PAGE_SHIFT);
+
+    for (unsigned i = 0; pages_lost && i < range_count; i++) {
+        const struct range *r = &ranges[i];
+        u64 from = max_u64(pfn, r->first), past = min_u64(end, r->first + r->count);
+        if (from >= past)
+            continue;
+        u64 lost = r->first + bitmap_find(r->lost, from - r->first, past - r->first, true);
+        if (lost < past)
+            end = lost;
+    }
+    return (hpa_t){end << PAGE_SHIFT};
+}
+
+u64 page_lost_bytes(void)
+{
+    return pages_lost << PAGE_SHIFT;
 }
 
 void *page_take(u64 bytes)

@@ -24,6 +24,13 @@ MUST_CHECK enum err page_alloc(level_t level, hpa_t *page);
 MUST_CHECK enum err page_alloc_zeroed(hpa_t *page); /* 4K, by cpu_reset_pages */
 void page_free(hpa_t page, level_t level);
 
+/* Pages that somebody has taken, and that must never be used again: freed, they stay taken, and are no longer that
+ * somebody's. They count as total memory, not as free. */
+void page_lose(hpa_t base, u64 bytes);
+/* The first 4K page of the range that is lost, or its end. Any memory may be asked about. */
+hpa_t page_first_lost(hpa_t base, u64 bytes);
+u64 page_lost_bytes(void);
+
 /* `bytes` physically contiguous, base aligned to `align` (a power of two, >= 4K); freed piecewise or by
  * page_free_range. */
 MUST_CHECK enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base);

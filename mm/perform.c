@@ -18,7 +18,8 @@ struct performance {
     struct plan *plan;
     struct tdp_report *report;
     struct tlb_batch tlb;
-    unsigned stops_left; /* TRACKs and DROP_SHARED to come */
+    unsigned stops_left;           /* TRACKs and DROP_SHARED to come */
+    struct flush_result unflushed; /* with `lost`: of the TD's memory, so that the plan cannot go on */
 };
 
 /* One element of a step, on its way through the module. */
@@ -245,11 +246,24 @@ static u64 merged_entry(struct performance *p, const struct element *e)
     return home;
 }
 
+static struct flush_result flush(struct performance *p, hpa_t page, level_t level)
+{
+    struct flush_result r = flush_from_td(p->t->td, page, level, &p->report->ipis);
+    p->report->lost += r.lost;
+    return r;
+}
+
+/* A page of the TD's that nothing needs any more; lost, it only counts. */
+static void free_page(struct performance *p, hpa_t page)
+{
+    flush(p, page, LEVEL_4K);
+    page_free(page, LEVEL_4K);
+}
+
 /* A page of the TD is the VMM's again, and so is a table's S-EPT page. */
 static void free_table(struct performance *p, struct mirror_table *table)
 {
-    flush_from_td(p->t->td, table->sept, LEVEL_4K);
-    page_free(table->sept, LEVEL_4K);
+    free_page(p, table->sept);
     mirror_table_free(table);
 }
 
@@ -287,12 +301,11 @@ static void after_change(struct performance *p, struct element *e, u64 old, bool
         free_table(p, e->table);
         break;
     case STEP_REMOVE:
-        flush_from_td(p->t->td, mirror_page(old), e->it.level);
+        p->unflushed = flush(p, mirror_page(old), e->it.level);
         break;
     case STEP_RELOCATE:
         slot_move(tdp_slot(p->t, e->it.gpa, PAGE_BYTES), e->it.gpa);
-        flush_from_td(p->t->td, mirror_page(old), LEVEL_4K);
-        page_free(mirror_page(old), LEVEL_4K);
+        free_page(p, mirror_page(old));
         break;
     case STEP_AUG:
         policy_raise(p->t, POLICY_MAPPED, e->it.gpa, e->it.level);
@@ -363,6 +376,14 @@ static enum found find_element(struct performance *p, const struct plan_step *s,
     return FOUND;
 }
 
+/* The module has given the page back, and yet it must not become shared memory. */
+static enum err give_up_page(struct performance *p)
+{
+    p->report->status = p->unflushed.status;
+    p->report->page = p->unflushed.first;
+    return p->unflushed.err;
+}
+
 static enum err perform_at(struct performance *p, const struct plan_step *s, gpa_t gpa)
 {
     struct element e;
@@ -378,6 +399,8 @@ static enum err perform_at(struct performance *p, const struct plan_step *s, gpa
         return ERR_BUSY;
     default:
         p->report->status = perform_element(p, &e);
+        if (p->unflushed.lost)
+            return give_up_page(p);
         return may_pass_over(p, e.kind, p->report->status) ? ERR_OK : err_of(p->report->status);
     }
 }
@@ -479,6 +502,7 @@ static void fail(struct performance *p, const struct plan_step *s, enum err err)
     p->report->err = err;
     p->report->what = err == ERR_INTERRUPTED ? "stopped between two steps"
                       : p->op->stale         ? "the mirror has changed since the plan was made"
+                      : p->unflushed.lost    ? p->unflushed.what
                                              : step_words(s);
     if (err == ERR_TD_DEAD)
         p->t->dead = true;

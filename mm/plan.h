@@ -19,6 +19,7 @@ struct tdp_report {
     gpa_t at;            /* where it failed; how far a conversion came */
     hpa_t page;          /* the host's page that the failure is about; 0: none in particular */
     u64 seamcalls, tracks, ipis, tsc;
+    u64 lost;    /* 4K pages whose flush failed (mm/flush.h): nobody uses them any more */
     u64 regions; /* merge of a range: how many became one page each */
 };
 

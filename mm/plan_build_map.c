@@ -99,10 +99,17 @@ static struct plan_fault map_table(const struct map *m, struct mirror_iter *it)
     return (struct plan_fault){.err = ERR_OK};
 }
 
+/* Memory of the range that is lost cannot be mapped. */
+static struct plan_fault check_lost(const struct map *m)
+{
+    struct tdp_report r = tdp_check_lost(m->t, m->from, m->end.raw - m->from.raw);
+    return (struct plan_fault){r.err, r.what, r.at};
+}
+
 static struct plan_fault map_range(const struct map *m)
 {
     struct mirror_iter it;
-    struct plan_fault f = {.err = ERR_OK};
+    struct plan_fault f = check_lost(m);
 
     mirror_begin(&it, &m->t->mirror, m->from, m->end);
     while (mirror_valid(&it) && f.err == ERR_OK) {

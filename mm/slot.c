@@ -188,11 +188,38 @@ static bool may_hold(const struct slot *s, gpa_t gpa, level_t level)
     return level.raw <= s->max_level.raw && slot_holds(s, gpa_floor(gpa, level), level_bytes(level));
 }
 
+/* How far host memory is contiguous from `gpa` on. */
+static gpa_t piece_end(const struct slot *s, gpa_t gpa, gpa_t end)
+{
+    level_t level = s->backing == TDP_INPLACE ? LEVEL_1G : LEVEL_4K;
+    return (gpa_t){min_u64(gpa_floor(gpa, level).raw + level_bytes(level), end.raw)};
+}
+
+gpa_t slot_first_lost(const struct slot *s, gpa_t gpa, gpa_t end)
+{
+    if (page_lost_bytes() == 0)
+        return end;
+    for (gpa_t next; gpa.raw < end.raw; gpa = next) {
+        next = piece_end(s, gpa, end);
+        hpa_t page = slot_page(s, gpa);
+        u64 good = page_first_lost(page, next.raw - gpa.raw).raw - page.raw;
+        if (good < next.raw - gpa.raw)
+            return gpa_add(gpa, good);
+    }
+    return end;
+}
+
+static bool has_lost(const struct slot *s, gpa_t from, level_t level)
+{
+    gpa_t end = gpa_add(from, level_bytes(level));
+    return slot_first_lost(s, from, end).raw != end.raw;
+}
+
 bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level)
 {
     if (level.raw == 0)
         return slot_holds(s, gpa, PAGE_BYTES);
-    if (!may_hold(s, gpa, level))
+    if (!may_hold(s, gpa, level) || has_lost(s, gpa_floor(gpa, level), level))
         return false;
     if (s->backing == TDP_SCATTER)
         return level.raw == 1 && s->at_home[region_index(s, gpa, LEVEL_2M)] == TABLE_ENTRIES;

@@ -70,8 +70,12 @@ void slot_move(struct slot *s, gpa_t gpa);
 /* May the pages of the 2M region around `gpa` be gathered in one place by relocating them? */
 bool slot_may_gather(const struct slot *s, gpa_t gpa);
 
-/* May the region of `level` around `gpa` be one mapping as far as slot and backing go (attributes aside)? */
+/* May the region of `level` around `gpa` be one mapping as far as slot and backing go (attributes aside), none of it
+ * being lost? */
 bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level);
+
+/* The first page of [gpa, end) whose backing is lost (mm/page.h), or `end`: it stays private, and is never mapped again. */
+gpa_t slot_first_lost(const struct slot *s, gpa_t gpa, gpa_t end);
 
 /* Attributes. How many 4K pages of the region of `level` around `gpa` are shared: O(1). */
 bool slot_is_shared(const struct slot *s, gpa_t gpa);

@@ -65,7 +65,9 @@ void tdp_set_pause(struct tdp *t, u64 seamcalls);
 
 /*
  * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is
- * changed. Ranges are 4K multiples inside one slot. A report that is an error says in `what` what was wrong; where
+ * changed. Ranges are 4K multiples inside one slot. Where a page cannot be flushed that the TD gave back, it is out of use
+ * for good: report.lost counts them. A conversion to shared ends there with the flush's error (what was one mapping with
+ * that page is unmapped too), and nothing is mapped there again by either side: ERR_LOST. A report that is an error says in `what` what was wrong; where
  * nothing was done it counts no SEAMCALLs. ERR_TD_DEAD: only destruction is left.
  */
 

@@ -122,7 +122,7 @@ struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *
 gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare)
 {
     const struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, gpa_add(gpa, bytes)};
-    gpa_t at = first_with(&c, true);
+    gpa_t at = slot_first_lost(c.slot, c.from, first_with(&c, true));
     end_at(&c, at, spare);
     (void)each_run(&c, TDP_PRIVATE, at, share_run);
     return at;
@@ -252,6 +252,8 @@ static void add_cost(struct tdp_report *sum, const struct tdp_report *piece)
     sum->what = piece->what;
     sum->status = piece->status;
     sum->at = piece->at;
+    sum->page = piece->page;
+    sum->lost += piece->lost;
     sum->seamcalls += piece->seamcalls;
     sum->tracks += piece->tracks;
     sum->ipis += piece->ipis;
@@ -266,6 +268,13 @@ struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr
 
     while (sum.err == ERR_OK && c.from.raw < end.raw) {
         struct tdp_report r;
+        r = tdp_check_lost(t, c.from, c.end.raw - c.from.raw);
+        if (r.err != ERR_OK && gpa_is(r.at, c.from)) {
+            add_cost(&sum, &r);
+            break;
+        }
+        if (r.err != ERR_OK)
+            c.end = r.at;
         if (!convert_piece(&c, to, dry, &r)) {
             c.end = shorten(c.from, c.end);
             continue;

@@ -81,6 +81,11 @@ static void answer_entry(struct fault *f, const struct mirror_iter *it)
     level_t level = LEVEL_4K;
 
     if (mirror_state(it->entry) == MIRROR_NONE) {
+        struct tdp_report lost = tdp_check_lost(f->op.t, f->gpa, PAGE_BYTES);
+        if (lost.err != ERR_OK) {
+            tdp_op_fail(&f->op, lost.err, lost.what, lost.at);
+            return;
+        }
         level = level_for(f, it->level);
         if (level_is(level, it->level)) {
             perform_aug(&f->op, it);

@@ -60,6 +60,9 @@ u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level);
 /* ERR_UNALIGNED, ERR_RANGE, ERR_TD_DEAD or ERR_OK for a range that an operation was asked for; `what` says more. */
 MUST_CHECK struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes);
 
+/* ERR_LOST for a range of a slot that holds memory that is lost, and where that begins. */
+MUST_CHECK struct tdp_report tdp_check_lost(struct tdp *t, gpa_t gpa, u64 bytes);
+
 struct tdp_report tdp_error(enum err err, const char *what, gpa_t at);
 
 /* The ends of a conversion to shared, whose private mappings a plan removes in between: room in the shared EPT is taken;

@@ -50,6 +50,19 @@ struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)
     return tdp_error(ERR_OK, NULL, gpa);
 }
 
+struct tdp_report tdp_check_lost(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    const struct slot *s = tdp_slot(t, gpa, bytes);
+    gpa_t end = gpa_add(gpa, bytes), lost = slot_first_lost(s, gpa, end);
+    struct tdp_report r = tdp_error(ERR_OK, NULL, gpa);
+
+    if (gpa_is(lost, end))
+        return r;
+    r = tdp_error(ERR_LOST, "it stays private, and nothing is mapped there", lost);
+    r.page = slot_page(s, lost);
+    return r;
+}
+
 void tdp_op_fail(struct tdp_op *op, enum err err, const char *what, gpa_t at)
 {
     op->report.err = err;

@@ -101,7 +101,8 @@ static struct tdp_report check_part(struct tdp *t, const struct tdp_part *part)
         return tdp_error(ERR_ARGUMENT, "the level must be 2m or 1g, and one that this TD may have", part->gpa);
     if (is_region(part) && !gpa_is_aligned(part->gpa, part->level))
         return tdp_error(ERR_UNALIGNED, "the address must be aligned to the level", part->gpa);
-    return tdp_check(t, part->gpa, bytes_of(part));
+    struct tdp_report r = tdp_check(t, part->gpa, bytes_of(part));
+    return r.err == ERR_OK && part->kind == TDP_SHARE ? tdp_check_lost(t, part->gpa, part->bytes) : r;
 }
 
 /* The least range that holds all parts. */

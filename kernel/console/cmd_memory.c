@@ -182,6 +182,8 @@ static void add_cost(struct json *j, const struct tdp_report *r)
     json_number(j, "tracks", r->tracks);
     json_number(j, "ipis", r->ipis);
     json_number(j, "tsc", r->tsc);
+    if (r->lost != 0)
+        json_number(j, "lost", r->lost);
 }
 
 static void answer_failure(struct command_call *c, const struct tdp_report *r)
@@ -206,6 +208,8 @@ static void do_op(struct command_call *c, const struct op *op)
     }
     print("done by %llu SEAMCALLs, %llu of them TRACK, in %llu TSC ticks\n", (unsigned long long)r.seamcalls,
           (unsigned long long)r.tracks, (unsigned long long)r.tsc);
+    if (r.lost != 0)
+        print("lost: %llu pages whose cache flush failed\n", (unsigned long long)r.lost);
     struct json *j = reply_ok(c);
     add_cost(j, &r);
     if (op->kind == OP_MERGE)

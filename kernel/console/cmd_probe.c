@@ -26,6 +26,8 @@ static void add_outcome(struct json *j, const struct outcome *o)
     json_number(j, "faults", o->cost.faults);
     json_number(j, "seamcalls", o->cost.seamcalls);
     json_number(j, "ipis", o->cost.ipis);
+    if (o->cost.lost != 0)
+        json_number(j, "lost", o->cost.lost);
     json_number(j, "tsc", o->tsc);
 }
 

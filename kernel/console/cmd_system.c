@@ -70,12 +70,15 @@ void cmd_mem(struct command_call *c)
     static const level_t levels[] = {{0}, {1}, {2}};
 
     print("%s, of which %s are free\n", print_size(total, page_total_bytes()), print_size(free, page_free_bytes()));
+    if (page_lost_bytes() != 0)
+        print("  lost: %llu pages whose cache flush failed\n", (unsigned long long)page_lost_bytes() / PAGE_BYTES);
     for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
         print("  whole free blocks of %-3s %llu\n", level_name(levels[i]),
               (unsigned long long)page_free_blocks(levels[i]));
     struct json *j = reply_ok(c);
     json_number(j, "total_bytes", page_total_bytes());
     json_number(j, "free_bytes", page_free_bytes());
+    json_number(j, "lost_bytes", page_lost_bytes());
     json_object(j, "free_blocks");
     for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
         json_number(j, level_name(levels[i]), page_free_blocks(levels[i]));

@@ -165,10 +165,15 @@ void cmd_td_destroy(struct command_call *c)
         return;
     }
     job_forget_all();
-    print("the TD is gone; as much memory is free as before it\n");
+    if (vm.lost_bytes == 0)
+        print("the TD is gone; as much memory is free as before it\n");
+    else
+        print("the TD is gone; lost: %llu pages whose cache flush failed, all others are free as before it\n",
+              (unsigned long long)vm.lost_bytes / PAGE_BYTES);
     struct json *j = reply_ok(c);
     json_number(j, "free_bytes_before", vm.free_bytes_before);
     json_number(j, "free_bytes", page_free_bytes());
+    json_number(j, "lost_bytes", vm.lost_bytes);
 }
 
 void cmd_td_info(struct command_call *c)

@@ -44,6 +44,7 @@ void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r)
     cost->seamcalls += r->seamcalls;
     cost->tracks += r->tracks;
     cost->ipis += r->ipis;
+    cost->lost += r->lost;
 }
 
 unsigned vm_vcpus_max(void)
@@ -212,6 +213,7 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
     vm.backing = c->backing;
     vm.vcpu_count = c->vcpus;
     vm.free_bytes_before = page_free_bytes();
+    vm.lost_bytes_before = page_lost_bytes();
     vm.state = VM_CREATED;
     e = create_all(c, fault);
     if (e == ERR_OK)
@@ -274,8 +276,10 @@ enum err vm_destroy(struct fault_text *fault)
         return e;
     }
     vm.state = VM_NONE;
-    if (page_free_bytes() == vm.free_bytes_before)
+    vm.lost_bytes = page_lost_bytes() - vm.lost_bytes_before;
+    if (page_free_bytes() + vm.lost_bytes == vm.free_bytes_before)
         return ERR_OK;
-    return fault_say(fault, ERR_STATE, "the TD is gone, but 0x%llx bytes are free where 0x%llx were before it",
-                     (unsigned long long)page_free_bytes(), (unsigned long long)vm.free_bytes_before);
+    return fault_say(fault, ERR_STATE, "the TD is gone, but 0x%llx bytes are free where 0x%llx were before it%s",
+                     (unsigned long long)page_free_bytes(), (unsigned long long)vm.free_bytes_before,
+                     vm.lost_bytes != 0 ? ", those left out that are lost" : "");
 }

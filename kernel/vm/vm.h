@@ -23,7 +23,7 @@ enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED
 
 /* What the TDP MMU did for a vCPU since its work began: faults, and conversions that the payload asked for. */
 struct vm_cost {
-    u64 seamcalls, tracks, ipis, faults;
+    u64 seamcalls, tracks, ipis, faults, lost;
 };
 
 /*
@@ -61,7 +61,8 @@ struct vm {
     gpa_t payload, mailboxes, rom; /* where the parts of the payload lie */
     u64 payload_bytes;
     struct vm_vcpu vcpus[TD_VCPUS_MAX];
-    u64 free_bytes_before; /* of the page allocator, when nothing was taken yet */
+    u64 free_bytes_before, lost_bytes_before; /* of the page allocator, when nothing was taken yet */
+    u64 lost_bytes;                           /* with the TD gone: of it are lost since then */
 };
 
 extern struct vm vm;

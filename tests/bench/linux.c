@@ -93,11 +93,18 @@ static void block_and_track(u64 gpa, level_t level)
     world_kick();
 }
 
+static void flush(hpa_t page, level_t level)
+{
+    u64 ipis = 0;
+    if (flush_from_td(&world.td, page, level, &ipis).lost)
+        world_fail("a flush", page.raw);
+}
+
 static void remove(u64 gpa, level_t level)
 {
     block_and_track(gpa, level);
     need(tdh_mem_page_remove(world.td.tdr, (gpa_t){gpa}, level).status, "REMOVE");
-    flush_from_td(&world.td, hpa_add(base, gpa), level);
+    flush(hpa_add(base, gpa), level);
 }
 
 static void split(u64 gpa)
@@ -116,7 +123,7 @@ static void merge(u64 gpa)
     block_and_track(gpa, LEVEL_2M);
     struct tdx_page_answer a = tdh_mem_page_promote(world.td.tdr, (gpa_t){gpa}, LEVEL_2M);
     need(a.status, "PROMOTE");
-    flush_from_td(&world.td, a.page, LEVEL_4K);
+    flush(a.page, LEVEL_4K);
     at(gpa)->is = LARGE;
 }
 
@@ -165,7 +172,7 @@ static void reclaim(hpa_t page, level_t level)
 {
     if (td_reclaim(&world.td, page).err != ERR_OK)
         world_fail("RECLAIM", page.raw);
-    flush_from_td(&world.td, page, level);
+    flush(page, level);
 }
 
 static void tear_down_region(u64 gpa)

@@ -13,6 +13,8 @@ struct hold_host {
     _Atomic u64 kicks, holds; /* rounds of kicks; outermost hold_begin() */
     enum err next;            /* the answer of the next kick or hold; back to ERR_OK after one use */
     void (*kicked)(void);     /* called in each kick (NULL: nothing) */
+    u64 write_backs;          /* calls of hold_write_back() */
+    enum err write_back;      /* what each of them answers */
     /* A rule that a test breaks to see what comes of it: nothing is done, and the answer is ERR_OK. */
     bool forget_kick, forget_hold;
 };

@@ -13,6 +13,7 @@
 #include "mm/page.h"
 #include "tdx/count.h"
 #include "tdx/module.h"
+#include "tdx/module_internal.h"
 #include "tests/host/cpu.h"
 #include "tests/host/platform.h"
 #include "tests/host/seamcall.h"
@@ -203,6 +204,7 @@ void tb_machine(void)
     platform_host_knobs.cpuid_rows = 1;
     cpu_host_reset();
     seamcall_host_reset();
+    tdx_module_forget();
     page_init();
     page_add_range((hpa_t){MEMORY_BASE}, MEMORY_BYTES);
     const char *missing = "";
@@ -237,6 +239,7 @@ void tb_create(u64 bytes, level_t level, bool unfinished)
     seamcall_host_watch = watch;
     tb.bytes = bytes;
     tb.free_before = page_free_bytes();
+    tb.lost_before = page_lost_bytes();
     TB_NEED(tdx_hkid_take(&hkid) == ERR_OK, 0);
     take_pages(pages, td_control_pages());
     need(td_create(&tb.td, &config, hkid, pages));
@@ -273,7 +276,8 @@ void tb_destroy(void)
     hkid_t hkid = tb.td.hkid;
     need(td_destroy(&tb.td, give, NULL));
     tdx_hkid_give(hkid);
-    TB_NEED(page_free_bytes() == tb.free_before, page_free_bytes() - tb.free_before);
+    u64 lost = page_lost_bytes() - tb.lost_before;
+    TB_NEED(page_free_bytes() + lost == tb.free_before, page_free_bytes() - tb.free_before);
     forget_reference();
     seamcall_host_watch = NULL;
 }
@@ -464,6 +468,19 @@ void tb_accept_range(u64 gpa, u64 bytes)
     }
 }
 
+/* A large page went as a whole, though one page of it was lost. */
+static void forget_unmapped(u64 gpa, u64 end)
+{
+    struct tdp_walk w;
+    for (; gpa < end; gpa += TB_4K) {
+        TB_NEED(tdp_walk(tb.tdp, (gpa_t){gpa}, &w).err == ERR_OK, gpa);
+        if (w.state == TDP_ABSENT) {
+            reference[gpa / TB_4K].accepted = false;
+            reference[gpa / TB_4K].version = 0;
+        }
+    }
+}
+
 struct tdp_report tb_convert(u64 gpa, u64 bytes, enum tdp_attr to)
 {
     struct tdp_report r = tdp_convert(tb.tdp, (gpa_t){gpa}, bytes, to, NULL);
@@ -478,6 +495,8 @@ struct tdp_report tb_convert(u64 gpa, u64 bytes, enum tdp_attr to)
         reference[i].accepted = false;
         reference[i].version = 0;
     }
+    if (r.lost)
+        forget_unmapped(r.at.raw, gpa + bytes);
     return r;
 }
 

@@ -22,10 +22,11 @@ struct testbed {
     enum tdp_backing backing; /* of the next TD; stays */
     u64 bytes;                /* TD memory from GPA 0 */
     u64 free_before;          /* page_free_bytes() before the TD was made */
+    u64 lost_before;          /* page_lost_bytes() then */
 };
 extern struct testbed tb;
 
-/* The machine, once a process: memory of 12 GiB, the module ready. */
+/* A fresh machine: memory of 12 GiB, the module ready. No TD of an earlier one is left. */
 void tb_machine(void);
 
 /* A TD with one vCPU, finalised unless `unfinished`; largest mapping `level`. */

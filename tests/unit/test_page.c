@@ -254,6 +254,31 @@ static void test_double_free_panics(void **state)
     assert_false(free_panics(page.raw + 4 * PAGE, LEVEL_4K));
 }
 
+/* Two of eight pages, one of them twice: freed with the others, or one by one, they do not come back. */
+static void test_lost_pages_stay_out(void **state)
+{
+    hpa_t base, page;
+    add(0x100000, 16 << 20);
+    uint64_t total = page_total_bytes(), free = page_free_bytes();
+    assert_int_equal(page_alloc_range(8 * PAGE, 8 * PAGE, &base), ERR_OK);
+    page_lose(hpa_add(base, 2 * PAGE), PAGE);
+    page_lose(hpa_add(base, 2 * PAGE), PAGE);
+    page_lose(hpa_add(base, 7 * PAGE), PAGE);
+    assert_int_equal(page_lost_bytes(), 2 * PAGE);
+    assert_int_equal(page_first_lost(base, 8 * PAGE).raw, base.raw + 2 * PAGE);
+    assert_int_equal(page_first_lost(hpa_add(base, 3 * PAGE), 4 * PAGE).raw, base.raw + 7 * PAGE);
+    assert_int_equal(page_first_lost((hpa_t){0}, 1ull << 40).raw, base.raw + 2 * PAGE);
+    page_free(hpa_add(base, 2 * PAGE), LEVEL_4K);
+    assert_int_equal(page_free_bytes(), free - 8 * PAGE);
+    page_free_range(base, 2 * PAGE);
+    page_free_range(hpa_add(base, 3 * PAGE), 5 * PAGE);
+    assert_int_equal(page_free_bytes(), free - 2 * PAGE);
+    assert_int_equal(page_total_bytes(), total);
+    while (page_alloc(LEVEL_4K, &page) == ERR_OK)
+        assert_true(page.raw != base.raw + 2 * PAGE && page.raw != base.raw + 7 * PAGE);
+    assert_int_equal(page_free_bytes(), 0);
+}
+
 static void test_foreign_free_panics(void **state)
 {
     add(0x100000, 16 << 20);
@@ -277,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup(test_largest_range, fresh),
         cmocka_unit_test_setup(test_double_free_panics, fresh),
         cmocka_unit_test_setup(test_foreign_free_panics, fresh),
+        cmocka_unit_test_setup(test_lost_pages_stay_out, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

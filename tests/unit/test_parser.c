@@ -226,8 +226,8 @@ static void test_options(void **state)
     assert_int_equal(o.log, LOG_DEBUG);
     assert_true(o.force);
     assert_int_equal(o.tdmem_bytes, 2ull << 30);
-    assert_true(options("tdmem=4K", &o, error));
-    assert_int_equal(o.tdmem_bytes, 4096);
+    assert_true(options("tdmem=16M", &o, error));
+    assert_int_equal(o.tdmem_bytes, 16 << 20);
 }
 
 static void test_bad_options_are_named(void **state)
@@ -237,8 +237,8 @@ static void test_bad_options_are_named(void **state)
     } cases[] = {
         {"colour=red", "colour"}, {"froce", "froce"},
         {"log=loud", "loud"},     {"tdmem=0", "tdmem"},
-        {"tdmem=lots", "lots"},   {"tdmem=4095", "4K"},
-        {"tdmem=1", "4K"},        {"tdmem=20000000000G", "tdmem"},
+        {"tdmem=lots", "lots"},   {"tdmem=4097K", "16M"},
+        {"tdmem=1", "16M"},       {"tdmem=20000000000G", "tdmem"},
         {"log=", "value"},        {"force=1", "force"},
         {"log=4", "debug"},       {"script=", "value"},
         {"\x01", "byte"},         {"script=0123456789012345678901234567890123456789012345678901234567890123", "63"},
