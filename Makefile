@@ -147,7 +147,7 @@ TDCORE_LOADER := $(filter-out %/core.asm.o,$(LOADER_OBJ)) $(B)/tdcore/core.o
 $(B)/tdcore.so: $(TDCORE_LOADER) linker.ld
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(TDCORE_LOADER) -o $@ -l:libgnuefi.a
-$(B)/tdcore/td.bin: tests/system/tdcore/td.asm | tools-present
+$(B)/tdcore/td.bin $(B)/tdcore/pair.bin: $(B)/tdcore/%.bin: tests/system/tdcore/%.asm | tools-present
 	$(call say,BIN,$@)
 	@mkdir -p $(@D)
 	$(Q)$(NASM) -f bin -o $@ $<
@@ -192,7 +192,7 @@ $(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
 $(B)/vmm/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
-$(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin
+$(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin $(B)/tdcore/pair.bin
 
 # --- host tests ---------------------------------------------------------------------------------------------------------
 $(B)/host/libvmm.a: $(HOSTVMM_OBJ)

@@ -24,12 +24,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
 static unsigned cpus;
 
-static void say(UINT64 id, const char *name, UINT64 value)
+static void say(unsigned id, const char *name, UINT64 value)
 {
-    const char digit[] = {(char)('0' + id), ' ', 0};
-    guest_put("smp: ");
-    guest_put(digit);
-    guest_put_number(name, value);
+    guest_say("smp", id, name, value);
 }
 
 static void on_each(const char *name, UINT64 (*work)(struct ap *ap), UINT64 argument)

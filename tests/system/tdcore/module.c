@@ -1,10 +1,10 @@
 /*
  * Stands in the module's place behind sim/module/seam.h, so that sim/machine runs a TD with nothing else around it.
  * SEAMCALL 1 builds the TD in 32 MiB of memory at RCX, SEAMCALL 2 enters it. Every VM exit but those of interrupts is
- * logged in one line, `td: ...`; the TD asks for what comes next by TDCALLs, see td.asm.
+ * logged in one line, `td: ...`; the TD asks for what comes next by TDCALLs, see td.asm. For two CPUs at once: pair.c.
  */
 #include "sim/machine/log.h"
-#include "sim/module/platform.h"
+#include "tests/system/tdcore/module.h"
 
 #define PAGE   4096ull
 #define RWX_WB 0x37ull
@@ -128,7 +128,7 @@ static void set_state(void)
     v->pat = 0x0007040600070406;
 }
 
-static void build(u64 base)
+struct td_vmcs *core_build(u64 base)
 {
     memory = base;
     next = base + TABLES;
@@ -141,20 +141,39 @@ static void build(u64 base)
     map_memory();
     set_controls();
     set_state();
+    return v;
+}
+
+u64 core_root(void)
+{
+    return root;
+}
+
+u64 core_take(void)
+{
+    return take();
+}
+
+void core_map(u64 gpa, u64 page)
+{
+    put(root, gpa, 0, page | RWX_WB | NO_VE);
 }
 
 void module_reset(void) {}
 bool module_uses_page(u64 hpa)
 {
-    return false;
+    return pair_uses_page(hpa);
 }
 
 enum seam_next module_seamcall(struct seam_lp *lp)
 {
     u64 leaf = lp->vmm[RAX];
+    enum seam_next next;
+    if (pair_seamcall(lp, &next))
+        return next;
     lp->vmm[RAX] = 0;
     if (leaf == 1)
-        build(lp->vmm[RCX]);
+        core_build(lp->vmm[RCX]);
     if (leaf != 2)
         return SEAM_TO_VMM;
     lp->td = v;
@@ -219,6 +238,9 @@ static enum seam_next violation(void)
 
 enum seam_next module_td_exit(struct seam_lp *lp)
 {
+    enum seam_next next;
+    if (pair_td_exit(lp, &next))
+        return next;
     u32 reason = v->exit_reason;
     if (reason == 1)
         return leave(lp, 1);

@@ -23,6 +23,14 @@ void guest_put_number(const char *name, uint64_t value)
     guest_put("\r\n");
 }
 
+void guest_say(const char *prefix, unsigned cpu, const char *name, uint64_t value)
+{
+    const char digit[] = {':', ' ', (char)('0' + cpu), ' ', 0};
+    guest_put(prefix);
+    guest_put(digit);
+    guest_put_number(name, value);
+}
+
 uint64_t guest_rdmsr(uint32_t msr)
 {
     uint32_t low, high;

@@ -13,6 +13,9 @@
 void guest_put(const char *text);
 void guest_put_number(const char *name, uint64_t value);
 
+/* `PREFIX: CPU NAME 0123456789abcdef`, for guests of up to ten CPUs. */
+void guest_say(const char *prefix, unsigned cpu, const char *name, uint64_t value);
+
 uint64_t guest_rdmsr(uint32_t msr);
 void guest_wrmsr(uint32_t msr, uint64_t value);
 uint64_t guest_tsc(void);
