@@ -10,6 +10,7 @@
 #include "sim/machine/lock.h"
 #include "sim/machine/log.h"
 #include "sim/machine/platform.h"
+#include "sim/machine/shoot.h"
 
 #define CR0_AT_INIT   0x60000010ull
 #define PAT_AT_RESET  0x0007040600070406ull
@@ -96,10 +97,8 @@ void ap_init_ipi(struct cpu *from, struct cpu *to)
     if (change_life(to, CPU_FIRMWARE, CPU_WAITS) || life_of(to) != CPU_RUNS)
         return;
     __atomic_store_n(&to->init_sent, true, __ATOMIC_SEQ_CST);
-    if (to != from) {
-        __atomic_store_n(&to->shot, true, __ATOMIC_SEQ_CST);
-        apic_send_nmi(from, to->apic_id);
-    }
+    if (to != from)
+        shoot_send_nmi(from, to);
 }
 
 void ap_nmi_ipi(struct cpu *from, struct cpu *to)
@@ -107,7 +106,7 @@ void ap_nmi_ipi(struct cpu *from, struct cpu *to)
     if (life_of(to) != CPU_RUNS)
         return;
     __atomic_store_n(&to->nmi_sent, true, __ATOMIC_SEQ_CST);
-    apic_send_nmi(from, to->apic_id);
+    shoot_send_nmi(from, to);
 }
 
 static void wait_us(u64 us)

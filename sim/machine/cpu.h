@@ -54,11 +54,12 @@ struct cpu {
 
     /* From other CPUs. */
     enum cpu_life life;
-    u8 sipi_vector; /* while CPU_STARTS */
-    bool init_sent; /* an INIT waits for this CPU, which runs */
-    bool shot;      /* an NMI of a shootdown is on its way */
-    bool nmi_sent;  /* so is one of the VMM's */
+    u8 sipi_vector;            /* while CPU_STARTS */
+    bool init_sent;            /* an INIT waits for this CPU, which runs */
+    bool nmi_sent;             /* one of the NMIs below is the VMM's */
+    u32 nmis_begun, nmis_sent; /* shoot_send_nmi() to this CPU: calls, and those whose NMI has come */
     struct shoot_state shoot[SHOOT_CHANNELS];
+    u32 nmis_met; /* its own note: so many had come when it took one last */
 
     u64 interrupt_looks; /* times the module has looked for interrupts */
     u64 apic_polled_at;  /* TSC of the last look for interrupts that found none */

@@ -202,7 +202,6 @@ static void keep_shadow_of_halt(struct cpu *cpu)
 /* Taken by the core's own handler; it goes on to the VMM unless a shootdown or an INIT sent it. */
 static void nmi(struct cpu *cpu)
 {
-    svm_take_nmi();
     keep_shadow_of_halt(cpu);
     if (shoot_take_nmi(cpu))
         cpu->vmm->event_injection = VMCB_EVENT_VALID | VMCB_EVENT_NMI | VECTOR_NMI;

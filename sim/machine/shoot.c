@@ -1,6 +1,7 @@
 /* Shootdowns: see shoot.h. */
 #include "sim/machine/shoot.h"
 #include "sim/machine/apic.h"
+#include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
 
 #define WAITS_MAX 2000000000u /* turns: seconds on any machine */
@@ -39,6 +40,13 @@ static void wait_for(struct cpu *cpu, enum shoot_channel channel, u64 now)
     }
 }
 
+void shoot_send_nmi(struct cpu *from, struct cpu *to)
+{
+    __atomic_add_fetch(&to->nmis_begun, 1, __ATOMIC_SEQ_CST);
+    apic_send_nmi(from, to->apic_id);
+    __atomic_add_fetch(&to->nmis_sent, 1, __ATOMIC_SEQ_CST);
+}
+
 void shoot_down(enum shoot_channel channel)
 {
     struct cpu *self = cpu_this();
@@ -47,18 +55,24 @@ void shoot_down(enum shoot_channel channel)
         struct cpu *cpu = cpu_at(i);
         if (cpu == self || !runs_the_old(cpu, channel, now))
             continue;
-        __atomic_store_n(&cpu->shot, true, __ATOMIC_SEQ_CST);
-        apic_send_nmi(self, cpu->apic_id);
+        shoot_send_nmi(self, cpu);
     }
     for (unsigned i = 0; i < cpu_count(); i++)
         if (cpu_at(i) != self)
             wait_for(cpu_at(i), channel, now);
 }
 
-/* NMIs collapse into one while one waits: the VMM's own is remembered beside it. */
+/*
+ * NMIs collapse into one while one waits: all that have come before this one is taken are met by it. One that was begun before
+ * and comes later is the platform's too, though what it was sent for may be over: two CPUs may shoot at a third.
+ */
 bool shoot_take_nmi(struct cpu *cpu)
 {
-    bool shot = __atomic_exchange_n(&cpu->shot, false, __ATOMIC_SEQ_CST);
-    bool sent = __atomic_exchange_n(&cpu->nmi_sent, false, __ATOMIC_SEQ_CST);
-    return sent || !shot;
+    u32 come = __atomic_load_n(&cpu->nmis_sent, __ATOMIC_SEQ_CST);
+    bool is_ours = __atomic_load_n(&cpu->nmis_begun, __ATOMIC_SEQ_CST) != cpu->nmis_met;
+    bool wanted = __atomic_exchange_n(&cpu->nmi_sent, false, __ATOMIC_SEQ_CST);
+
+    svm_take_nmi();
+    cpu->nmis_met = come;
+    return wanted || !is_ours;
 }

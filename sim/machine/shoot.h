@@ -18,7 +18,10 @@ void shoot_leave(struct cpu *cpu, enum shoot_channel channel);
 /* Returns when no guest of another CPU runs with what was before the call. The caller's own sees it at its next entry. */
 void shoot_down(enum shoot_channel channel);
 
-/* After an NMI exit: does it have to go to the guest, or was it a shootdown's alone? */
+/* Takes the CPU out of the guest that it may be in. */
+void shoot_send_nmi(struct cpu *from, struct cpu *to);
+
+/* After an NMI exit, takes the NMI. Does it have to go to the guest, or did only the platform want the CPU out? */
 bool shoot_take_nmi(struct cpu *cpu);
 
 #endif

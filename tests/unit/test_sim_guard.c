@@ -16,6 +16,7 @@
 #include "sim/machine/config.h"
 #include "sim/machine/guard.h"
 #include "sim/machine/hw/cpu.h"
+#include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
 #include "sim/machine/npt.h"
@@ -43,6 +44,7 @@ static struct {
 } pages[RAM_PAGES];
 
 /* The platform around it. */
+void svm_take_nmi(void) {}
 void sim_log(const char *format, ...)
 {
     reports++;

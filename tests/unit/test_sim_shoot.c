@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "sim/machine/apic.h"
+#include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
 #include "sim/machine/shoot.h"
 
@@ -24,6 +25,7 @@ static __thread unsigned self;
 static u32 nmis[CPUS];       /* pending, one at most */
 static u64 value, withdrawn; /* what translations lead to now; the last one that nobody may use any more */
 static u32 violations, done;
+static u32 strays; /* NMIs that nobody is said to have sent */
 
 struct cpu *cpu_this(void)
 {
@@ -37,9 +39,16 @@ unsigned cpu_count(void)
 {
     return CPUS;
 }
+static void (*before_nmi)(void);
 void apic_send_nmi(struct cpu *from, u32 dest)
 {
+    if (before_nmi)
+        before_nmi();
     __atomic_store_n(&nmis[dest], 1, __ATOMIC_SEQ_CST);
+}
+void svm_take_nmi(void)
+{
+    __atomic_store_n(&nmis[self], 0, __ATOMIC_SEQ_CST);
 }
 void sim_log(const char *format, ...) {}
 _Noreturn void sim_stop(const char *format, ...)
@@ -63,8 +72,8 @@ static void run_guest(struct cpu *cpu)
             break;
     }
     shoot_leave(cpu, SHOOT_VMM);
-    if (__atomic_exchange_n(&nmis[cpu->index], 0, __ATOMIC_SEQ_CST))
-        (void)shoot_take_nmi(cpu);
+    if (__atomic_load_n(&nmis[cpu->index], __ATOMIC_SEQ_CST) && shoot_take_nmi(cpu))
+        __atomic_add_fetch(&strays, 1, __ATOMIC_RELAXED);
 }
 
 static void *guest(void *arg)
@@ -107,6 +116,7 @@ static void test_no_guest_uses_what_is_withdrawn(void **state)
     for (unsigned i = 0; i < CPUS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(violations, 0);
+    assert_int_equal(strays, 0);
     assert_int_equal(withdrawn, 2 * CHANGES);
 }
 
@@ -128,12 +138,33 @@ static void test_whose_nmi(void **state)
 {
     struct cpu *cpu = &cpus[1];
 
+    self = 1;
     assert_true(shoot_take_nmi(cpu)); /* from a device: nobody here sent it */
-    cpu->shot = true;
+    shoot_send_nmi(&cpus[0], cpu);
     assert_false(shoot_take_nmi(cpu));
-    cpu->shot = cpu->nmi_sent = true; /* two in one */
+    shoot_send_nmi(&cpus[0], cpu);
+    cpu->nmi_sent = true;
+    shoot_send_nmi(&cpus[2], cpu); /* two in one */
     assert_true(shoot_take_nmi(cpu));
-    assert_false(cpu->shot || cpu->nmi_sent);
+    assert_false(cpu->nmi_sent);
+    assert_true(shoot_take_nmi(cpu));
+}
+
+static void take_one(void)
+{
+    assert_false(shoot_take_nmi(&cpus[1]));
+}
+
+/* Two shoot at a third, which takes the first one's NMI before the second one's has come. */
+static void test_late_nmi(void **state)
+{
+    self = 1;
+    shoot_send_nmi(&cpus[0], &cpus[1]);
+    before_nmi = take_one;
+    shoot_send_nmi(&cpus[2], &cpus[1]);
+    before_nmi = NULL;
+    assert_false(shoot_take_nmi(&cpus[1]));
+    assert_true(shoot_take_nmi(&cpus[1]));
 }
 
 int main(void)
@@ -142,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_no_guest_uses_what_is_withdrawn),
         cmocka_unit_test(test_own_entry_sees_the_change),
         cmocka_unit_test(test_whose_nmi),
+        cmocka_unit_test(test_late_nmi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,6 @@ static enum td_next exception(struct cpu *cpu, unsigned vector)
 /* A shootdown's alone is none of the TD's business. */
 static enum td_next nmi(struct cpu *cpu)
 {
-    svm_take_nmi();
     if (!shoot_take_nmi(cpu)) {
         td_event_repeat(cpu);
         return TD_RESUME;
