@@ -46,6 +46,7 @@ static const struct key keys[] = {
     {"module_minor",   NUMBER, &config.module_minor,   5, 5, {0}},
     {"module_update",  NUMBER, &config.module_update,  0, 999, {0}},
     {"interrupt_every", NUMBER, &config.interrupt_every, 0, 1 << 30, {0}},
+    {"busy_every",     NUMBER, &config.busy_every,     0, 1 << 30, {0}},
     {"cpu_dead",       NUMBER, &config.cpu_dead,       1, 63, {0}},
     {"kick_lost",      NUMBER, &config.kick_lost,      1, 63, {0}},
     {"cmr_hole",       LIST,   &config.cmr_holes,      4096, 2, {"base", "bytes"}},

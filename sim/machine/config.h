@@ -26,6 +26,7 @@ struct sim_config {
 
     /* Conditions that a VMM meets on a server and has to be ready for. */
     u32 interrupt_every; /* each n-th time that the module looks for a waiting interrupt it finds one; 0: only real ones */
+    u32 busy_every;      /* each n-th call that changes the Secure EPT meets BUSY; 0: only where another is at work */
     u32 cpu_dead;        /* this CPU does not start; 0: all do */
     u32 kick_lost;       /* interrupts do not take a TD out on this CPU; 0: everywhere they do */
     struct config_list cmr_holes; /* base, bytes: no convertible memory there */

@@ -88,6 +88,26 @@ static bool planned_fault(u64 leaf, u64 *status)
     return hit;
 }
 
+/* Leaves that change the Secure EPT, one bit each: SEPT.ADD, RELOCATE, AUG, BLOCK, DEMOTE, PROMOTE, REMOVE, SEPT.REMOVE,
+ * UNBLOCK. */
+#define LEAVES_OF_THE_TREE                                                                                             \
+    (1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 15 | 1ull << 23 | 1ull << 29 | 1ull << 30 | 1ull << 39)
+#define BUSY_ENTRY 0x8000020000000001ull /* OPERAND_BUSY for RCX */
+#define BUSY_TREE  0x8000020000000092ull
+
+/* BUSY for nothing: by turns it is the entry that another has, and the whole tree. Calls are counted over all CPUs. */
+static bool busy_for_nothing(u64 leaf, u64 *status)
+{
+    static u32 calls, times;
+    u32 every = sim_config()->busy_every;
+    if (!every || leaf > 63 || !(LEAVES_OF_THE_TREE >> leaf & 1))
+        return false;
+    if (__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % every)
+        return false;
+    *status = __atomic_add_fetch(&times, 1, __ATOMIC_RELAXED) & 1 ? BUSY_ENTRY : BUSY_TREE;
+    return true;
+}
+
 static void add_latency(u64 leaf)
 {
     u64 start = cpu_rdtsc();
@@ -105,7 +125,7 @@ void seam_call(struct cpu *cpu, const struct insn *insn)
     cpu->lp.vmm_rflags = v->rflags;
     v->rflags &= ~RFLAGS_STATUS;
     v->rip += insn->length;
-    if (planned_fault(leaf, &v->rax))
+    if (planned_fault(leaf, &v->rax) || busy_for_nothing(leaf, &v->rax))
         return;
     enum seam_next next = module_seamcall(&cpu->lp);
     add_latency(leaf);

@@ -44,6 +44,9 @@ static void accepts_the_documented_forms(void **state)
     assert_int_equal(sim_config()->tlb_policy, 2);
     assert_int_equal(sim_config()->tlb_4k, 1536);
     assert_true(sim_config()->tlb_report);
+    assert_true(parse("interrupt_every = 3\nbusy_every = 70"));
+    assert_int_equal(sim_config()->interrupt_every, 3);
+    assert_int_equal(sim_config()->busy_every, 70);
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
     assert_string_equal(said, "");
