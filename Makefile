@@ -90,7 +90,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test bench bench-binaries soak-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test bench bench-binaries soak soak-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -102,6 +102,7 @@ help:
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
 	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
+	@echo 'make soak          random work on many CPUs for half an hour (SOAK_MINUTES=30 SEED=n)'
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
@@ -284,6 +285,9 @@ $(B)/soak/crowd: $(SOAK_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) -o $@ $^ $(SHA_LIB) -lpthread
 soak-binaries: $(B)/soak/crowd
+SOAK_MINUTES ?= 30
+soak: all soak-binaries
+	@tests/soak/soak --build $(B) --seconds $$(($(SOAK_MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
 bench-binaries: $(B)/bench/septum.efi $(B)/bench/model $(B)/bench/ops $(B)/simtdx.efi
 bench: bench-binaries
 	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
@@ -299,8 +303,8 @@ run:
 
 test:
 	@tools/deps test
-	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) bench-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
-	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
+	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system soak
 
 system: all $(TESTGUEST_EFI) bench-binaries
 	@tests/run --build $(B) system

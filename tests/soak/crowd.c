@@ -131,14 +131,14 @@ static void run_rounds(void)
            (unsigned long long)wanted.steps, (unsigned long long)wanted.seconds);
     fflush(stdout);
     while (sum.steps < wanted.steps && (!wanted.seconds || now - start < (double)wanted.seconds)) {
+        if (now - last_line >= LINE_EVERY_S) {
+            report(&sum, rounds, now - start);
+            last_line = now;
+        }
         struct crowd_result r = run_round(wanted.seed + (wanted.same ? 0 : rounds));
         add(&sum, &r);
         rounds++;
         now = seconds_now();
-        if (now - last_line < LINE_EVERY_S)
-            continue;
-        report(&sum, rounds, now - start);
-        last_line = now;
     }
     alarm(0);
     report(&sum, rounds, now - start);
