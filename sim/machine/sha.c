@@ -5,6 +5,7 @@
  */
 #include <tomcrypt.h>
 
+#include "sim/machine/cpu.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/log.h"
 #include "sim/module/platform.h"
@@ -15,25 +16,27 @@ _Static_assert(sizeof(struct sha512_state) <= PLAT_SHA384_BYTES, "the member of 
 
 void __stack_chk_fail(void);
 
-/* FXSAVE area and a thread block whose word at 28h is the stack protector's. Used with GIF = 0 by the CPU that holds it. */
+/* FXSAVE area and a thread block whose word at 28h is the stack protector's. Used with GIF = 0. */
 struct lent {
     u8 fx[512];
     u64 thread[8];
     u64 fs_base;
-};
-static struct lent lent __attribute__((aligned(64)));
+} __attribute__((aligned(64)));
+static struct lent lents[MACHINE_CPUS_MAX]; /* per CPU */
 
 static void lend(void)
 {
-    lent.fs_base = cpu_rdmsr(MSR_FS_BASE);
-    cpu_fxsave(lent.fx);
-    cpu_wrmsr(MSR_FS_BASE, (u64)lent.thread);
+    struct lent *lent = &lents[cpu_this()->index];
+    lent->fs_base = cpu_rdmsr(MSR_FS_BASE);
+    cpu_fxsave(lent->fx);
+    cpu_wrmsr(MSR_FS_BASE, (u64)lent->thread);
 }
 
 static void give_back(void)
 {
-    cpu_wrmsr(MSR_FS_BASE, lent.fs_base);
-    cpu_fxrstor(lent.fx);
+    const struct lent *lent = &lents[cpu_this()->index];
+    cpu_wrmsr(MSR_FS_BASE, lent->fs_base);
+    cpu_fxrstor(lent->fx);
 }
 
 void plat_sha384_begin(void *state)
