@@ -16,6 +16,7 @@ extern const UINT8 core_image[], core_image_end[];
 void hypervisor_name(UINT32 name[4]);
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 
+/* Constant after start. One CPU runs this. */
 static EFI_BOOT_SERVICES *boot;
 static SIMPLE_TEXT_OUTPUT_INTERFACE *console;
 

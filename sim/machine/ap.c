@@ -29,8 +29,8 @@
 #define STARTUP_TRIES   2
 #define UP_WAIT_US      2000000 /* from SIPI to the core's first line of C on that CPU */
 
-static struct lock starting; /* one CPU at a time is in the trampoline */
-static struct ap_page *trampoline;
+static struct lock starting;       /* one CPU at a time is in the trampoline */
+static struct ap_page *trampoline; /* constant after start; what it points to is under `starting` */
 
 void ap_setup(u64 page, u64 page_table_root)
 {

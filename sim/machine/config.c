@@ -5,6 +5,7 @@
 #define WORD_MAX    64
 #define NUMBERS_MAX 3
 
+/* Constant after start. */
 static struct sim_config config = {
     .packages = 1,
     .hkids = 32,

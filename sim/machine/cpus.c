@@ -1,10 +1,10 @@
-/* The CPUs of the machine: see cpu.h. Everything here is constant after cpus_init(). */
+/* The CPUs of the machine: see cpu.h. The list is constant after cpus_init(). */
 #include "sim/machine/cpus.h"
 #include "sim/machine/hw/tables.h"
 
-static struct cpu cpus[MACHINE_CPUS_MAX];
-static unsigned count;
-static unsigned package_shift;
+static struct cpu cpus[MACHINE_CPUS_MAX]; /* per CPU, but for what cpu.h says */
+static unsigned count;                    /* constant after start */
+static unsigned package_shift;            /* constant after start */
 
 /* Each CPU has a GDT inside its struct; the firmware's lies elsewhere. */
 struct cpu *cpu_this(void)

@@ -31,8 +31,9 @@
 #define OPCODE_MOV_TO_CR   0x22
 #define HYPERVISOR_LEAF    0x40000000
 
-static u64 image_base, image_bytes; /* of the core's image; no bytes once it is hidden */
-static void *msr_map, *io_map;      /* for all CPUs; constant after start */
+static u64 image_base;         /* of the core's image; constant after start */
+static u64 image_bytes;        /* atomic; none once the image is hidden */
+static void *msr_map, *io_map; /* for all CPUs; constant after start */
 
 void exits_set_image(u64 base, u64 bytes)
 {

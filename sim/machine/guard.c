@@ -29,25 +29,26 @@
 enum page_state { PLAIN, OWNED, SPOILT, HIDDEN };
 
 static struct lock lock; /* of all below that changes after guard_init() */
-static u8 *states;
-static u64 page_count;
-static bool any_spoilt;
-static u64 noise_key;
-static unsigned logged;
-static bool alias_used[1u << PLATFORM_KEYID_BITS]; /* a page is mapped under this shared KeyID */
+static u8 *states;       /* constant after start; the bytes that it points to are atomic */
+static u64 page_count;   /* constant after start */
+static bool any_spoilt;  /* atomic */
+static u64 noise_key;    /* under `lock` */
+static unsigned logged;  /* under `lock` */
+/* Under `lock`: a page is mapped under this shared KeyID. */
+static bool alias_used[1u << PLATFORM_KEYID_BITS];
 
 struct stand_in {
     u64 gpa;
     void *page;
 };
 
-/* Of one CPU. */
 struct stand_ins {
     struct stand_in of[STAND_INS];
     unsigned next;
     u64 last_rip;
 };
-static struct stand_ins stand_ins[MACHINE_CPUS_MAX];
+static struct stand_ins
+    stand_ins[MACHINE_CPUS_MAX]; /* per CPU; another one may find the pages in the nested page table */
 
 void guard_init(u64 top)
 {
@@ -62,13 +63,13 @@ void guard_init(u64 top)
 
 static enum page_state state_of(u64 hpa)
 {
-    return hpa / PAGE < page_count ? states[hpa / PAGE] : PLAIN;
+    return hpa / PAGE < page_count ? __atomic_load_n(&states[hpa / PAGE], __ATOMIC_RELAXED) : PLAIN;
 }
 
 static void set_states(u64 base, u64 bytes, enum page_state state)
 {
     for (u64 page = base / PAGE; page < (base + bytes) / PAGE && page < page_count; page++)
-        states[page] = state;
+        __atomic_store_n(&states[page], (u8)state, __ATOMIC_RELAXED);
 }
 
 /* Under KeyID 0 and under each shared one that the VMM has used. */
@@ -108,7 +109,7 @@ void guard_own(u64 hpa, u64 bytes)
 
 bool guard_has_poisoned(void)
 {
-    return any_spoilt;
+    return __atomic_load_n(&any_spoilt, __ATOMIC_RELAXED);
 }
 
 bool guard_is_poisoned(u64 hpa)
@@ -156,7 +157,7 @@ static void fill_with_noise(void *page, u64 hpa)
 /* The module is done with the page: the VMM gets it as plain memory. */
 static void release(u64 hpa)
 {
-    states[hpa / PAGE] = PLAIN;
+    set_states(hpa, PAGE, PLAIN);
     fill_with_noise((void *)hpa, hpa);
     npt_show(hpa, PAGE);
 }
@@ -198,9 +199,9 @@ static void violation(struct cpu *cpu, u64 gpa, u64 info)
     u64 hpa = platform_strip_key(gpa);
     report(cpu, gpa, info);
     if (info & NPF_WRITE && guard_is_owned(hpa)) {
-        states[hpa / PAGE] = SPOILT;
-        any_spoilt = true;
-        shoot_down(SHOOT_TD); /* a TD's next access has to notice */
+        set_states(hpa & ~(PAGE - 1), PAGE, SPOILT);
+        __atomic_store_n(&any_spoilt, true, __ATOMIC_RELAXED);
+        shoot_down(SHOOT_TD); /* a TD's next access has to notice; orders the two stores before it */
     }
     map_stand_in(cpu, gpa & ~(PAGE - 1), info & NPF_WRITE);
 }

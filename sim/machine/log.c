@@ -11,7 +11,7 @@
 #define WAIT_MAX       100000
 
 static struct lock line_lock; /* a line is whole, whatever other CPUs have to say */
-static bool guest_runs;       /* set once, at start */
+static bool guest_runs;       /* constant after start */
 
 void sim_log_guest_runs(void)
 {

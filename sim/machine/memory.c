@@ -8,6 +8,7 @@ struct piece {
     u64 base, end;
     bool convertible;
 };
+/* Constant after start. */
 static struct piece pieces[PIECES_MAX];
 static unsigned piece_count;
 static bool overflow;

@@ -12,8 +12,9 @@
 #define TABLE    (NPT_PRESENT | NPT_WRITE | NPT_USER)
 
 static u64 *root;        /* constant after npt_init() */
-static struct lock lock; /* of all tables and of `retired` */
-static u64 *retired;     /* tables that no entry leads to any more, linked through entry 0, but a CPU may still walk */
+static struct lock lock; /* of all tables and of what follows */
+static u64 *
+    retired; /* under `lock`: tables that no entry leads to any more, linked through entry 0, but a CPU may still walk */
 
 static u64 span(unsigned level)
 {

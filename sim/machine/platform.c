@@ -32,7 +32,7 @@ static struct plat_info info;
 static struct plat_range device_windows[DEVICE_WINDOWS_MAX];
 static unsigned device_window_count;
 
-/* One package's, by its number: how far the WBINVD has come that some CPU of it is at. */
+/* Atomic. One package's, by its number: how far the WBINVD has come that some CPU of it is at. */
 static unsigned cache_blocks[MACHINE_PACKAGES_MAX];
 
 /* TSC and counter of the timer at one moment, as near as one of a few tries came. */

@@ -5,9 +5,10 @@
 
 #define PAGE 4096ull
 
-static struct lock lock; /* of `next` and the list; base and end are constant after start */
-static u64 base, end, next;
-static u64 *free_list; /* the first eight bytes of a free page point to the next one */
+static u64 base, end;    /* constant after start */
+static struct lock lock; /* of what follows */
+static u64 next;         /* under `lock`: what was never handed out begins here */
+static u64 *free_list;   /* under `lock`: the first eight bytes of a free page point to the next one */
 
 void pool_init(u64 at, u64 bytes)
 {

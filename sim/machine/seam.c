@@ -18,7 +18,7 @@
 /* Everything that the CPU can save; the VMM may have enabled less. The same on all CPUs: found once. */
 static u64 extended_all(void)
 {
-    static u64 found;
+    static u64 found; /* atomic */
     u64 all = __atomic_load_n(&found, __ATOMIC_RELAXED);
     u32 r[4];
     if (!all) {
@@ -77,7 +77,7 @@ static void run_td(struct cpu *cpu)
 /* The plan's status for this call, if it has one. Calls are counted over all CPUs. */
 static bool planned_fault(u64 leaf, u64 *status)
 {
-    static u64 calls[CONFIG_LIST_MAX];
+    static u64 calls[CONFIG_LIST_MAX]; /* atomic */
     const struct config_list *faults = &sim_config()->faults;
     bool hit = false;
     for (unsigned i = 0; i < faults->count; i++)

@@ -56,7 +56,7 @@ static void write_code(u8 *right, u8 *wrong, u32 data)
     }
 }
 
-static struct quirks quirks;
+static struct quirks quirks; /* constant after start */
 
 const struct quirks *selftest_quirks(void)
 {

@@ -6,7 +6,7 @@
 
 #define WAITS_MAX 2000000000u /* turns: seconds on any machine */
 
-/* Counts up, never down. */
+/* Atomic. Counts up, never down. */
 static u64 generation[SHOOT_CHANNELS];
 
 /* `inside` first, then the look at the generation; shoot_down() does it the other way round, so one of the two sees the other. */

@@ -91,7 +91,7 @@ static void invept(struct cpu *cpu, const struct insn *insn)
 
 static void no_vmcs(struct cpu *cpu, const struct insn *insn)
 {
-    static bool told; /* by any CPU */
+    static bool told; /* atomic; by any CPU */
     if (!__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
         sim_log("the VMM at %lx uses a VMCS instruction: not simulated, VMfailInvalid", (unsigned long)cpu->vmm->rip);
     fail_invalid(cpu, insn);

@@ -64,11 +64,12 @@ static enum walk_result check_entry(struct walk *w, unsigned level, bool shared)
     return bit_63_counts && !(w->entry & SEPT_SUPPRESS_VE) ? WALK_CONVERTIBLE : WALK_VIOLATION;
 }
 
-static enum walk_result walk_tables(const struct lp_local *local, u64 gpa, bool shared, struct walk *w)
+static enum walk_result walk_tables(const struct tdcall *t, u64 gpa, bool shared, struct walk *w)
 {
+    const struct lp_local *local = t->local;
     u64 table = (shared ? local->vmcs->run.shared_eptp : local->tdcs->eptp) & SEPT_HPA & ~mdl_keyid_mask();
     for (unsigned level = sept_top_level(local->tdcs);; level--) {
-        const u64 *entries = shared ? mdl_shared_pointer(table) : plat_page(table);
+        const u64 *entries = shared ? mdl_shared_pointer(t->call.lp, table) : plat_page(table);
         if (!entries)
             return WALK_MISCONFIGURED;
         w->entry = __atomic_load_n(&entries[gpa >> (12 + 9 * level) & (SEPT_ENTRIES - 1)], __ATOMIC_RELAXED);
@@ -124,7 +125,7 @@ u64 mdl_guest_pointer(struct tdcall *t, u64 gpa, unsigned access, bool shared_ok
     struct walk w = {.access = access, .rwx = EPT_RWX};
     if (!gpa_fits(tdcs, gpa) || (shared && !shared_ok))
         return status_operand(TDX_OPERAND_INVALID, operand);
-    enum walk_result result = walk_tables(t->local, gpa, shared, &w);
+    enum walk_result result = walk_tables(t, gpa, shared, &w);
     u64 qualification = (access & ~w.rwx) | w.rwx << QUAL_RWX_SHIFT;
     if (result == WALK_MISCONFIGURED)
         misconfigured(t, gpa);
@@ -137,7 +138,7 @@ u64 mdl_guest_pointer(struct tdcall *t, u64 gpa, unsigned access, bool shared_ok
     else if (!plat_page(w.hpa))
         misconfigured(t, gpa);
     else if (shared)
-        *pointer = mdl_shared_pointer(w.hpa);
+        *pointer = mdl_shared_pointer(t->call.lp, w.hpa);
     else
         *pointer = (u8 *)plat_page(w.hpa) + (w.hpa & (PAGE_4K - 1));
     return TDX_SUCCESS;

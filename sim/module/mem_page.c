@@ -51,7 +51,7 @@ u64 leaf_mem_page_add(struct call *c)
         status = pamt_open(c, hpa, LEVEL_4K, LOCK_EXCLUSIVE, PT_NDA, R8, &page);
     if (status)
         return status;
-    void *target = plat_page(hpa), *source = mdl_shared_pointer(c->in[R9]);
+    void *target = plat_page(hpa), *source = mdl_shared_pointer(c->lp, c->in[R9]);
     if (!source)
         return status_operand(TDX_OPERAND_INVALID, R9);
     own_page(page, hpa, LEVEL_4K, op.td.tdr_hpa);

@@ -71,7 +71,7 @@ u64 leaf_sys_rdall(struct call *c)
     u64 status = mdl_check_shared_hpa(c->in[RDX], PAGE_4K, RDX);
     if (status != TDX_SUCCESS)
         return status;
-    status = md_dump(&x, c->in[R8], mdl_shared_pointer(c->in[RDX]), &next);
+    status = md_dump(&x, c->in[R8], mdl_shared_pointer(c->lp, c->in[RDX]), &next);
     c->out[R8] = next;
     return status;
 }

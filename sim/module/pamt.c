@@ -34,20 +34,20 @@ u64 mdl_check_shared_hpa(u64 hpa, u64 alignment, unsigned operand)
     return TDX_SUCCESS;
 }
 
-/* Zeros to read, nothing that stays to write. One for all: what it holds means nothing to anybody. */
-static void *blank_page(void)
+/* Zeros to read, nothing that stays to write. */
+static void *blank_page(const struct seam_lp *lp)
 {
-    static _Alignas(PAGE_4K) u64 blank[PAGE_4K / 8];
-    mdl_fill(blank, 0, PAGE_4K / 8);
-    return blank;
+    static _Alignas(PAGE_4K) u64 blank[LPS_MAX][PAGE_4K / 8]; /* per LP: another one's writes must not show */
+    mdl_fill(blank[lp->index], 0, PAGE_4K / 8);
+    return blank[lp->index];
 }
 
-void *mdl_shared_pointer(u64 hpa)
+void *mdl_shared_pointer(const struct seam_lp *lp, u64 hpa)
 {
     u64 pa = hpa & ~mdl_keyid_mask(), page_pa = pa & ~(PAGE_4K - 1);
     u8 *page = plat_page(page_pa);
     if (page && pamt_uses_page(page_pa))
-        page = blank_page();
+        page = blank_page(lp);
     return page ? page + (pa & (PAGE_4K - 1)) : NULL;
 }
 

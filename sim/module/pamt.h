@@ -56,6 +56,6 @@ u64 mdl_with_keyid(u64 hpa, u16 hkid);
  * Pointer behind a shared HPA, KeyID bits taken off; the byte offset in the page is kept. With a shared KeyID the pages of
  * TDs and of the module read as zeros. What is written to them is lost; hardware would spoil them too.
  */
-void *mdl_shared_pointer(u64 hpa);
+void *mdl_shared_pointer(const struct seam_lp *lp, u64 hpa);
 
 #endif

@@ -92,9 +92,9 @@ static u64 check_leaf(u64 rax)
     const struct leaf *leaf = number < SEAMCALL_LEAVES ? &mdl_seamcalls[number] : NULL;
     if (LEAF_RESERVED(rax) || (LEAF_VERSION(rax) && (!leaf || !leaf->versions)))
         return status_operand(TDX_OPERAND_INVALID, RAX);
-    if (mdl_sys.state == SYS_SHUTDOWN && number != TDH_SYS_LP_SHUTDOWN)
+    if (mdl_state() == SYS_SHUTDOWN && number != TDH_SYS_LP_SHUTDOWN)
         return TDX_SYS_SHUTDOWN;
-    if (mdl_sys.state != SYS_READY && !(leaf && leaf->before_ready))
+    if (mdl_state() != SYS_READY && !(leaf && leaf->before_ready))
         return TDX_SYS_NOT_READY;
     return leaf && leaf->handler ? TDX_SUCCESS : status_operand(TDX_OPERAND_INVALID, RAX);
 }

@@ -245,6 +245,16 @@ struct sys {
 };
 extern struct sys mdl_sys;
 
+/* Changes under `lock`, held exclusively; every call and the machine's guard read it without. */
+static inline enum sys_state mdl_state(void)
+{
+    return __atomic_load_n(&mdl_sys.state, __ATOMIC_ACQUIRE);
+}
+static inline void mdl_set_state(enum sys_state state)
+{
+    __atomic_store_n(&mdl_sys.state, (u8)state, __ATOMIC_RELEASE);
+}
+
 static inline struct lp_local *mdl_lp(const struct seam_lp *lp)
 {
     return &mdl_sys.lps[lp->index];

@@ -203,16 +203,16 @@ static void set_tdmr(struct tdmr *tdmr, const struct tdmr_info *info)
 }
 _Static_assert(sizeof(struct tdmr) % 8 == 0, "TDMRs are cleared in words");
 
-/* Copies of the VMM's tables, which it may change at any time; the lock is held exclusively. */
+/* Copies of the VMM's tables, which it may change at any time; under SYS's lock, held exclusively. */
 static struct tdmr_info copies[TDMRS_MAX];
 
-static u64 read_tdmrs(const u64 *pointers, unsigned count)
+static u64 read_tdmrs(struct call *c, const u64 *pointers, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         u64 status = mdl_check_shared_hpa(pointers[i], TDMR_INFO_ALIGNMENT, RCX);
         if (status)
             return status;
-        const struct tdmr_info *info = mdl_shared_pointer(pointers[i]);
+        const struct tdmr_info *info = mdl_shared_pointer(c->lp, pointers[i]);
         if (!info)
             return status_operand(TDX_OPERAND_INVALID, RCX);
         mdl_copy(&copies[i], info, sizeof(copies[i]));
@@ -235,7 +235,7 @@ u64 leaf_sys_config(struct call *c)
 {
     if (mdl_call_lock(c, &mdl_sys.lock, LOCK_PLAIN, LOCK_EXCLUSIVE, 0))
         return TDX_SYS_BUSY;
-    if (mdl_sys.state != SYS_INIT_DONE || mdl_sys.lp_init_count < plat_info()->lp_count)
+    if (mdl_state() != SYS_INIT_DONE || mdl_sys.lp_init_count < plat_info()->lp_count)
         return TDX_SYS_CONFIG_NOT_PENDING;
     u64 status = mdl_check_shared_hpa(c->in[RCX], TDMR_INFO_ALIGNMENT, RCX);
     if (status)
@@ -247,15 +247,15 @@ u64 leaf_sys_config(struct call *c)
     /* For good, even when the rest fails. */
     mdl_sys.global_hkid = (u16)c->in[R8];
     mdl_sys.kot[mdl_sys.global_hkid].state = HKID_RESERVED;
-    const u64 *pointers = mdl_shared_pointer(c->in[RCX]);
+    const u64 *pointers = mdl_shared_pointer(c->lp, c->in[RCX]);
     if (!pointers)
         return status_operand(TDX_OPERAND_INVALID, RCX);
-    status = read_tdmrs(pointers, (unsigned)c->in[RDX]);
+    status = read_tdmrs(c, pointers, (unsigned)c->in[RDX]);
     if (status)
         return status;
     mdl_sys.tdmr_count = (unsigned)c->in[RDX];
     mdl_sys.packages_keyed = 0;
-    mdl_sys.state = SYS_CONFIG_DONE;
+    mdl_set_state(SYS_CONFIG_DONE);
     own_pamts();
     return TDX_SUCCESS;
 }

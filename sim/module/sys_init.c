@@ -10,6 +10,7 @@
 #include "sim/module/sys_info.h"
 #include "sim/module/td_params.h"
 
+/* What of it is locked by what, atomic or per LP: state.h. */
 struct sys mdl_sys;
 
 void module_reset(void)
@@ -34,11 +35,11 @@ u64 leaf_sys_init(struct call *c)
         return status;
     if (c->in[RCX])
         return status_operand(TDX_OPERAND_INVALID, RCX);
-    if (mdl_sys.state != SYS_INIT_PENDING)
+    if (mdl_state() != SYS_INIT_PENDING)
         return TDX_SYS_INIT_NOT_PENDING;
     if (!plat_random(&unused))
         return TDX_RND_NO_ENTROPY;
-    mdl_sys.state = SYS_INIT_DONE;
+    mdl_set_state(SYS_INIT_DONE);
     return TDX_SUCCESS;
 }
 
@@ -48,7 +49,7 @@ u64 leaf_sys_lp_init(struct call *c)
     u64 status = lock_sys(c, LOCK_SHARED);
     if (status)
         return status;
-    if (mdl_sys.state != SYS_INIT_DONE)
+    if (mdl_state() != SYS_INIT_DONE)
         return TDX_SYS_LP_INIT_NOT_PENDING;
     if (mdl_lp(c->lp)->initialized)
         return TDX_SYS_LP_INIT_DONE;
@@ -76,7 +77,7 @@ u64 leaf_sys_key_config(struct call *c)
     u64 status = lock_sys(c, LOCK_EXCLUSIVE);
     if (status)
         return status;
-    if (mdl_sys.state != SYS_CONFIG_DONE)
+    if (mdl_state() != SYS_CONFIG_DONE)
         return TDX_SYS_KEY_CONFIG_NOT_PENDING;
     if (mdl_sys.packages_keyed & package)
         return TDX_KEY_CONFIGURED;
@@ -85,7 +86,7 @@ u64 leaf_sys_key_config(struct call *c)
         return status;
     mdl_sys.packages_keyed |= package;
     if (count_bits(mdl_sys.packages_keyed) == plat_info()->package_count)
-        mdl_sys.state = SYS_READY;
+        mdl_set_state(SYS_READY);
     return TDX_SUCCESS;
 }
 
@@ -146,7 +147,7 @@ u64 leaf_sys_info(struct call *c)
     u64 status = mdl_check_shared_hpa(c->in[RCX], SYS_INFO_BYTES, RCX);
     if (status)
         return status;
-    struct sys_info *info = mdl_shared_pointer(c->in[RCX]);
+    struct sys_info *info = mdl_shared_pointer(c->lp, c->in[RCX]);
     if (!info)
         return status_operand(TDX_OPERAND_INVALID, RCX);
     if (c->in[RDX] < SYS_INFO_BYTES)
@@ -155,7 +156,7 @@ u64 leaf_sys_info(struct call *c)
     status = mdl_check_shared_hpa(c->in[R8], CMR_TABLE_BYTES, R8);
     if (status)
         return status;
-    struct plat_range *cmrs = mdl_shared_pointer(c->in[R8]);
+    struct plat_range *cmrs = mdl_shared_pointer(c->lp, c->in[R8]);
     if (!cmrs)
         return status_operand(TDX_OPERAND_INVALID, R8);
     if (c->in[R9] < PLAT_CMRS_MAX)
@@ -191,7 +192,7 @@ u64 leaf_sys_update(struct call *c)
     u64 status = lock_sys(c, LOCK_EXCLUSIVE);
     if (status)
         return status;
-    if (mdl_sys.state != SYS_INIT_DONE || mdl_sys.lp_init_count < plat_info()->lp_count)
+    if (mdl_state() != SYS_INIT_DONE || mdl_sys.lp_init_count < plat_info()->lp_count)
         return TDX_SYS_STATE_INCORRECT;
     return TDX_SYS_INVALID_HANDOFF;
 }
@@ -206,6 +207,6 @@ u64 leaf_sys_shutdown(struct call *c)
         return status;
     if (others_are_in_seam(c->lp))
         return TDX_SYS_BUSY;
-    mdl_sys.state = SYS_SHUTDOWN;
+    mdl_set_state(SYS_SHUTDOWN);
     return TDX_SUCCESS;
 }

@@ -194,7 +194,7 @@ u64 leaf_mng_init(struct call *c)
         status = mdl_check_shared_hpa(c->in[RDX], TD_PARAMS_BYTES, RDX);
     if (status)
         return status;
-    const struct td_params *in_memory = mdl_shared_pointer(c->in[RDX]);
+    const struct td_params *in_memory = mdl_shared_pointer(c->lp, c->in[RDX]);
     if (!in_memory)
         return invalid(RDX);
     /* The VMM may change its copy at any time. */

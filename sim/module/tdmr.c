@@ -106,11 +106,11 @@ static bool holds_at_a_level(u64 hpa, bool (*holds)(const struct pamt_entry *ent
 
 bool pamt_uses_page(u64 hpa)
 {
-    return mdl_sys.state >= SYS_CONFIG_DONE && (in_pamt(hpa) || holds_at_a_level(hpa, is_in_use));
+    return mdl_state() >= SYS_CONFIG_DONE && (in_pamt(hpa) || holds_at_a_level(hpa, is_in_use));
 }
 
 /* The lock first: a call that lets go of it between the two looks has made up its mind before the second one. */
 bool module_uses_page(u64 hpa)
 {
-    return (mdl_sys.state >= SYS_CONFIG_DONE && holds_at_a_level(hpa, is_changing)) || pamt_uses_page(hpa);
+    return (mdl_state() >= SYS_CONFIG_DONE && holds_at_a_level(hpa, is_changing)) || pamt_uses_page(hpa);
 }

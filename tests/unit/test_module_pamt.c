@@ -173,6 +173,7 @@ static void test_page_of_a_running_call(void **unused)
     enum { EXCLUSIVE = 1, SHARER = 4 };
     (void)unused;
     world();
+    const struct seam_lp lp = {.index = 1};
     struct pamt_path path;
     assert_true(pamt_find(FREE_PAGE, &path));
     for (unsigned level = 0; level < 3; level++) {
@@ -181,7 +182,7 @@ static void test_page_of_a_running_call(void **unused)
         assert_false(module_uses_page(FREE_PAGE));
         path.at[level]->lock = EXCLUSIVE;
         assert_true(module_uses_page(FREE_PAGE));
-        assert_ptr_equal(mdl_shared_pointer(FREE_PAGE),
+        assert_ptr_equal(mdl_shared_pointer(&lp, FREE_PAGE),
                          plat_page(FREE_PAGE)); /* the call itself may read it: in-place ADD */
         path.at[level]->lock = 0;
     }

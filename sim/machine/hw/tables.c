@@ -9,7 +9,7 @@ void tables_load(const struct table_register *gdt, const struct table_register *
 extern const char traps_stubs[];
 void traps_report(const u64 frame[7]);
 
-u64 traps_nmi_count;        /* of all CPUs; counted with a lock prefix */
+u64 traps_nmi_count;        /* of all CPUs; atomic, counted with a lock prefix */
 static u64 idt[VECTORS][2]; /* constant after traps_init() */
 
 void traps_init(void)
