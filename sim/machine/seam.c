@@ -98,7 +98,7 @@ static bool planned_fault(u64 leaf, u64 *status)
 /* BUSY for nothing: by turns it is the entry that another has, and the whole tree. Calls are counted over all CPUs. */
 static bool busy_for_nothing(u64 leaf, u64 *status)
 {
-    static u32 calls, times;
+    static u32 calls, times; /* atomic */
     u32 every = sim_config()->busy_every;
     if (!every || leaf > 63 || !(LEAVES_OF_THE_TREE >> leaf & 1))
         return false;
