@@ -71,7 +71,7 @@ BENCHMMU_SRC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c) kernel/trace.c 
                 $(wildcard tests/host/platform*.c) $(addprefix tests/host/,cpu.c cpus.c log.c seamcall.c) tests/bench/world.c
 BENCHOPS_OBJ := $(call obj,bench,$(BENCHMMU_SRC) $(addprefix tests/bench/,ops.c rows.c linux.c))
 # The random crowd of tests/host/crowd.h without sanitizers, with what stands behind mm/hold.h for threads.
-SOAK_SRC := $(filter-out tests/bench/%,$(BENCHMMU_SRC)) $(addprefix tests/host/,baton.c crowd.c hold.c) sim/machine/ept.c tests/soak/crowd.c
+SOAK_SRC := $(filter-out tests/bench/%,$(BENCHMMU_SRC)) $(addprefix tests/host/,baton.c crowd.c crowd_guest.c crowd_module.c hold.c) sim/machine/ept.c tests/soak/crowd.c
 SOAK_OBJ := $(call obj,bench,$(SOAK_SRC))
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
