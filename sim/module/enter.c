@@ -34,9 +34,9 @@ static u64 open_vcpu(struct entry *e)
         status = tdvps_check_pages(&e->vcpu, e->td.tdcs);
     if (status != TDX_SUCCESS)
         return status;
-    if (e->vcpu.tdvps->state != VCPU_READY)
+    if (tdvps_state(e->vcpu.tdvps) != VCPU_READY)
         return TDX_VCPU_STATE_INCORRECT;
-    e->newly_associated = e->vcpu.tdvps->assoc_lpid == NO_LP;
+    e->newly_associated = __atomic_load_n(&e->vcpu.tdvps->assoc_lpid, __ATOMIC_SEQ_CST) == NO_LP;
     return tdvps_associate(c, &e->vcpu, e->td.tdcs);
 }
 
@@ -174,7 +174,7 @@ static void run_vcpu(struct entry *e)
         run->gpr[RAX] = (run->gpr[RAX] & ~STATUS_HINT) | (e->c->in[RCX] & ENTER_HOST_HINT ? STATUS_HINT : 0);
     if (tdvps->pend_nmi && tdvps->ve_info.valid == 0)
         run->nmi_window = true;
-    tdvps->state = VCPU_ACTIVE;
+    tdvps_set_state(tdvps, VCPU_ACTIVE);
     tdvps->last_entry_tsc = plat_tsc();
     e->c->lp->td = run;
     e->c->enters_td = true;

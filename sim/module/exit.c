@@ -61,7 +61,7 @@ static void leave_epoch(struct seam_lp *lp)
 void mdl_leave_td(struct seam_lp *lp, enum vcpu_state state, enum last_td_exit how)
 {
     struct lp_local *local = mdl_lp(lp);
-    local->tdvps->state = state;
+    tdvps_set_state(local->tdvps, state);
     local->tdvps->last_td_exit = how;
     if (how != LAST_EXIT_FAULT)
         mdl_advance_rip(&local->vmcs->run);
@@ -75,7 +75,7 @@ static void leave_by_status(struct seam_lp *lp, u64 status)
     struct lp_local *local = mdl_lp(lp);
     switch (status) {
     case TDX_NON_RECOVERABLE_VCPU:
-        local->tdvps->state = VCPU_DISABLED;
+        tdvps_set_state(local->tdvps, VCPU_DISABLED);
         leave_epoch(lp);
         break;
     case TDX_HOST_PRIORITY_BUSY_TIMEOUT:

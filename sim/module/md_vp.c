@@ -279,7 +279,7 @@ u64 md_vp_value(const struct md_context *x, const struct md_element *e)
         return page ? mdl_with_keyid(page, x->tdr->hkid) : 0;
     }
     if (e->row->id == ID_VCPU_STATE)
-        return x->tdvps->state;
+        return tdvps_state(x->tdvps);
     if (e->row->id == ID_STATE_DETAILS)
         return interrupt_waits(x);
     if (e->row->id == ID_SPEC_CTRL)

@@ -120,7 +120,7 @@ static u64 open_vcpu(struct call *c, bool allow_disabled, struct md_context *x)
         status = tdvps_check_pages(&vcpu, td.tdcs);
     if (status != TDX_SUCCESS)
         return status;
-    u8 state = vcpu.tdvps->state;
+    enum vcpu_state state = tdvps_state(vcpu.tdvps);
     if (state != VCPU_READY && !(state == VCPU_DISABLED && allow_disabled))
         return TDX_VCPU_STATE_INCORRECT;
     *x = (struct md_context){.no = MD_VP,

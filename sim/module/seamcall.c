@@ -105,11 +105,11 @@ enum seam_next module_seamcall(struct seam_lp *lp)
         .lp = lp, .out = lp->vmm, .leaf = LEAF_NUMBER(lp->vmm[RAX]), .version = LEAF_VERSION(lp->vmm[RAX])};
     for (unsigned i = 0; i < SEAM_GPRS; i++)
         c.in[i] = lp->vmm[i];
-    mdl_lp(lp)->in_seamcall = true;
+    __atomic_store_n(&mdl_lp(lp)->in_seamcall, true, __ATOMIC_SEQ_CST);
     u64 status = check_leaf(lp->vmm[RAX]);
     if (status == TDX_SUCCESS)
         status = mdl_seamcalls[c.leaf].handler(&c);
-    mdl_lp(lp)->in_seamcall = false;
+    __atomic_store_n(&mdl_lp(lp)->in_seamcall, false, __ATOMIC_SEQ_CST);
     if (c.enters_td)
         return SEAM_TO_TD;
     mdl_unlock_to(lp, &c.locks, 0);

@@ -42,6 +42,16 @@ void tdr_set_fatal(struct tdr *tdr);
 /* CHLDCNT grows or shrinks by so many 4K pages. */
 void tdr_count_pages(struct call *c, struct tdr *tdr, s64 pages);
 
+/* Read by other LPs that hold the TDVPR shared while the vCPU runs. */
+static inline enum vcpu_state tdvps_state(const struct tdvps *tdvps)
+{
+    return __atomic_load_n(&tdvps->state, __ATOMIC_SEQ_CST);
+}
+static inline void tdvps_set_state(struct tdvps *tdvps, enum vcpu_state state)
+{
+    __atomic_store_n(&tdvps->state, (u8)state, __ATOMIC_SEQ_CST);
+}
+
 /* The TDVPR in RCX, then its TDR (shared, implicit); not the TDCS. */
 u64 tdvps_open(struct call *c, u64 hpa, enum lock_mode mode, unsigned operand, struct vcpu *vcpu, struct td *td);
 /* Pages complete? TDCX_NUM_INCORRECT, else fills vcpu->vmcs. */

@@ -110,11 +110,11 @@ bool plat_random(u64 *value)
 {
     if (platform_host_knobs.no_entropy)
         return false;
-    u64 x = platform_host_knobs.random_state;
+    u64 x = __atomic_load_n(&platform_host_knobs.random_state, __ATOMIC_RELAXED);
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;
-    platform_host_knobs.random_state = x;
+    __atomic_store_n(&platform_host_knobs.random_state, x, __ATOMIC_RELAXED);
     *value = x;
     return true;
 }
@@ -164,7 +164,7 @@ void plat_invept(struct seam_lp *lp, u64 eptp)
 
 bool plat_flush_cache_block(struct seam_lp *lp)
 {
-    platform_host_counts.cache_blocks_flushed++;
+    __atomic_fetch_add(&platform_host_counts.cache_blocks_flushed, 1, __ATOMIC_RELAXED);
     if (++platform_host_knobs.next_cache_block[lp->package] < platform_host_knobs.cache_blocks)
         return true;
     platform_host_knobs.next_cache_block[lp->package] = 0;
