@@ -10,7 +10,7 @@
 #include "sim/module/state.h"
 #include "tests/host/platform.h"
 
-#define FUZZ_LPS 2
+#define FUZZ_LPS 4 /* most worlds have two of them, in two packages */
 
 /* --- the map: VMM memory and PAMTs below 4 GiB, two TDMRs of 1 GiB --- */
 #define FUZZ_VMM      0x1000000ull
@@ -71,6 +71,8 @@ enum fuzz_world {
     WORLD_WIDE,
     WORLD_TEARDOWN,
     WORLD_NESTED,
+    WORLD_RESIZE, /* DEMOTE without BLOCK, TRACK and interrupts */
+    WORLD_CROWD,  /* two LPs in each package, and the same */
     WORLDS
 };
 

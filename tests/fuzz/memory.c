@@ -12,6 +12,7 @@
 
 struct fuzz_snapshot {
     struct sys sys;
+    struct plat_info info;
     struct platform_host_knobs knobs;
     struct platform_host_counts counts;
     struct seam_lp lps[PLATFORM_HOST_LPS];
@@ -68,6 +69,7 @@ struct fuzz_snapshot *fuzz_snapshot_take(void)
 {
     struct fuzz_snapshot *s = allocate(sizeof(*s));
     s->sys = mdl_sys;
+    s->info = *plat_info();
     s->knobs = platform_host_knobs;
     s->counts = platform_host_counts;
     memcpy(s->lps, platform_host_lps, sizeof(s->lps));
@@ -86,6 +88,7 @@ void fuzz_snapshot_load(const struct fuzz_snapshot *s)
 {
     clear_memory();
     mdl_sys = s->sys;
+    platform_host_set_info(&s->info);
     platform_host_knobs = s->knobs;
     platform_host_counts = s->counts;
     memcpy(platform_host_lps, s->lps, sizeof(s->lps));

@@ -2,7 +2,7 @@
  * libFuzzer target: an input is a program against the module model. The first byte chooses the world, the second how
  * time passes; then follow steps of eight bytes each:
  *
- *   byte 0       what: bits 2:0 enum step, 3 the logical processor, 5:4 version of the leaf, 6 interrupts off, 7 the
+ *   byte 0       what: bits 2:0 enum step, 3 which of two logical processors (a knob chooses the two), 5:4 version of the leaf, 6 interrupts off, 7 the
  *                next step runs in the middle of this one, on the other processor
  *   byte 1       which leaf or exit
  *   bytes 2 to 5 RCX, RDX, R8, R9
@@ -32,7 +32,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static struct {
     const u8 *at, *end;
-    bool in_middle; /* of a call of `outer` */
+    unsigned pair[2]; /* LPs that steps name by one bit */
+    bool in_middle;   /* of a call of `outer` */
     unsigned outer, points_left;
     unsigned calls, refused; /* of this step */
     u64 set_mask;            /* registers that STEP_SET has chosen for the next call */
@@ -53,6 +54,11 @@ static void show(const char *what, const struct seam_lp *lp, u64 which, const u6
                 lp->td ? "in TD" : "VMM", (unsigned long long)(lp->td ? lp->td->gpr[RAX] : lp->vmm[RAX]));
 }
 
+static unsigned other_of(unsigned lp)
+{
+    return program.pair[program.pair[0] == lp];
+}
+
 /* --- the middle of a call --- */
 
 static void in_the_middle(struct seam_lp *lp)
@@ -61,7 +67,7 @@ static void in_the_middle(struct seam_lp *lp)
         return;
     platform_host_knobs.atomic_point = NULL;
     program.in_middle = true;
-    run_step(1 - program.outer);
+    run_step(other_of(program.outer));
     program.in_middle = false;
 }
 
@@ -128,7 +134,7 @@ static void seamcall(const u8 *step, unsigned lp_index)
 /* The vCPU that belongs on this processor, if none is inside. */
 static bool enter(unsigned lp_index)
 {
-    const u8 step[STEP_BYTES] = {[2] = (u8)lp_index};
+    const u8 step[STEP_BYTES] = {[2] = (u8)(lp_index & 1)};
     if (!platform_host_lps[lp_index].td)
         seamcall(step, lp_index);
     return platform_host_lps[lp_index].td;
@@ -263,9 +269,22 @@ static void write_memory(const u8 *step)
     words[offset] = value;
 }
 
+static void choose_pair(unsigned first, unsigned second)
+{
+    unsigned lps = plat_info()->lp_count;
+    program.pair[0] = first % lps;
+    program.pair[1] = second % lps;
+    if (program.pair[0] == program.pair[1])
+        program.pair[1] = (first + 1) % lps;
+}
+
 static void turn_knob(const u8 *step, unsigned lp_index)
 {
     struct platform_host_knobs *k = &platform_host_knobs;
+    if (step[1] & 8) {
+        choose_pair(step[2], step[3]);
+        return;
+    }
     switch (step[1] & 7) {
     case 0:
     case 1:
@@ -308,11 +327,11 @@ static bool run_step(unsigned only_lp)
     if (program.end - program.at < STEP_BYTES)
         return false;
     program.at += STEP_BYTES;
-    unsigned lp = only_lp == ANY_LP ? step[0] >> 3 & 1 : only_lp;
+    unsigned lp = only_lp == ANY_LP ? program.pair[step[0] >> 3 & 1] : only_lp;
     switch (step[0] & 7) {
     case STEP_SEAMCALL:
     case STEP_SEAMCALL2:
-        seamcall(step, platform_host_lps[lp].td && only_lp == ANY_LP ? 1 - lp : lp);
+        seamcall(step, platform_host_lps[lp].td && only_lp == ANY_LP ? other_of(lp) : lp);
         break;
     case STEP_TDCALL:
     case STEP_TDCALL2:
@@ -364,6 +383,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     fuzz_tracking_start();
     fuzz_check_state(); /* the Secure EPT to compare with */
     memset(&program, 0, sizeof(program));
+    choose_pair(0, 1);
     program.at = data + 2;
     program.end = data + size;
     for (unsigned i = 0; i < STEPS_MAX && run_checked_step(); i++)

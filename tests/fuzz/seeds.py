@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-WORLDS = ["fresh", "system", "building", "running", "debug", "wide", "teardown", "nested"]
+WORLDS = ["fresh", "system", "building", "running", "debug", "wide", "teardown", "nested", "resize", "crowd"]
 STEPS = {"call": 0, "td": 1, "exit": 2, "set": 3, "write": 4, "knob": 5}
 TDR_BYTES = [0, 160]
 

@@ -70,6 +70,14 @@ void fuzz_tracking_called(unsigned lp)
     invepts_seen = platform_host_counts.invepts;
 }
 
+/* Where a split needs no tracking, the old translation leads to the same bytes until a piece of it goes, which is tracked. */
+static bool is_same_in_pieces(const struct mapping *old)
+{
+    const struct mapping *first = find(now, old->hpa);
+    return plat_info()->features0 & FEATURES0_NON_BLOCKING_RESIZE && !old->table && first && first->td == old->td &&
+           !first->table && first->level + 1u == old->level;
+}
+
 /* Is it as before, or part of a larger page now? The table of that one is what must have been tracked. */
 static bool stays(const struct mapping *old)
 {
@@ -81,7 +89,7 @@ static bool stays(const struct mapping *old)
         if (larger && larger->td == old->td && larger->level == level && !larger->table)
             return true;
     }
-    return false;
+    return is_same_in_pieces(old);
 }
 
 void fuzz_tracking_end(void)

@@ -106,11 +106,25 @@ static void write_shared_ept(void)
 
 /* --- system and TDs --- */
 
+#define PACKAGES 2
+
+/* What the next world is built on. */
+static unsigned lps_in_package = 1;
+static u64 more_features;
+
+/* The first LP of a package, which does what takes one of each. */
+static unsigned first_lp(unsigned package)
+{
+    return package * lps_in_package;
+}
+
 static void fresh(void)
 {
     struct plat_info info = *platform_host_default_info();
-    info.lp_count = info.package_count = FUZZ_LPS;
+    info.package_count = PACKAGES;
+    info.lp_count = PACKAGES * lps_in_package;
     info.single_step_filter = true;
+    info.features0 |= more_features;
     fuzz_memory_start(&info);
     write_tdmrs();
     write_params();
@@ -122,11 +136,11 @@ static void system_ready(void)
 {
     fresh();
     must(0, TDH_SYS_INIT, 0, 0, 0, 0);
-    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
+    for (unsigned lp = 0; lp < plat_info()->lp_count; lp++)
         must(lp, TDH_SYS_LP_INIT, 0, 0, 0, 0);
     must(0, TDH_SYS_CONFIG, FUZZ_PAGE(FUZZ_VMM, VMM_TDMRS), 2, 32, 0);
-    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
-        must(lp, TDH_SYS_KEY_CONFIG, 0, 0, 0, 0);
+    for (unsigned package = 0; package < PACKAGES; package++)
+        must(first_lp(package), TDH_SYS_KEY_CONFIG, 0, 0, 0, 0);
     for (unsigned i = 0; i < 256; i++) {
         must(0, TDH_SYS_TDMR_INIT, FUZZ_TDMR_A, 0, 0, 0);
         must(1, TDH_SYS_TDMR_INIT, FUZZ_TDMR_B, 0, 0, 0);
@@ -149,8 +163,8 @@ static void begin_td(unsigned td, unsigned params)
 {
     u64 tdr = control(td * TD_PAGES + TD_TDR);
     must(0, TDH_MNG_CREATE, tdr, HKID + td, 0, 0);
-    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
-        must(lp, TDH_MNG_KEY_CONFIG, tdr, 0, 0, 0);
+    for (unsigned package = 0; package < PACKAGES; package++)
+        must(first_lp(package), TDH_MNG_KEY_CONFIG, tdr, 0, 0, 0);
     for (unsigned i = 0; i < TDCS_PAGES_MIN + (params == PARAMS_NESTED); i++)
         must(0, TDH_MNG_ADDCX, control(td * TD_PAGES + TD_TDCX + i), tdr, 0, 0);
 }
@@ -259,8 +273,8 @@ static void teardown(void)
     must(0, TDH_VP_FLUSH, control(TD_VCPU0), 0, 0, 0);
     must(1, TDH_VP_FLUSH, control(TD_VCPU1), 0, 0, 0);
     must(0, TDH_MNG_VPFLUSHDONE, tdr, 0, 0, 0);
-    for (unsigned lp = 0; lp < FUZZ_LPS; lp++)
-        must(lp, TDH_PHYMEM_CACHE_WB, 0, 0, 0, 0);
+    for (unsigned package = 0; package < PACKAGES; package++)
+        must(first_lp(package), TDH_PHYMEM_CACHE_WB, 0, 0, 0, 0);
     must(0, TDH_MNG_KEY_FREEID, tdr, 0, 0, 0);
 }
 
@@ -289,6 +303,12 @@ void fuzz_worlds_build(void)
     take(WORLD_TEARDOWN);
     running(PARAMS_NESTED, LEVEL_512G);
     take(WORLD_NESTED);
+    more_features = FEATURES0_NON_BLOCKING_RESIZE | FEATURES0_DEMOTE_UNINTERRUPTED;
+    running(PARAMS_PRODUCTION, LEVEL_512G);
+    take(WORLD_RESIZE);
+    lps_in_package = FUZZ_LPS / PACKAGES;
+    running(PARAMS_PRODUCTION, LEVEL_512G);
+    take(WORLD_CROWD);
 }
 
 void fuzz_world_load(enum fuzz_world world)

@@ -40,6 +40,11 @@ const struct plat_info *platform_host_default_info(void)
     return &default_info;
 }
 
+void platform_host_set_info(const struct plat_info *info)
+{
+    current = *info;
+}
+
 static void map_memory(void)
 {
     if (memory) {

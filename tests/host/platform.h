@@ -58,6 +58,8 @@ extern struct platform_host_counts platform_host_counts;
  */
 void platform_host_start(const struct plat_info *info);
 const struct plat_info *platform_host_default_info(void);
+/* What plat_info() says from now on; nothing else changes. For who puts a whole state back. */
+void platform_host_set_info(const struct plat_info *info);
 
 /* Where physical address 0 is in this process; address pa is at pa bytes behind it. */
 u8 *platform_host_memory(void);
