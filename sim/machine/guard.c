@@ -23,6 +23,17 @@
 #define LOGGED_MAX 200
 
 /*
+ * A page's life. Only a PLAIN page is mapped in the VMM's nested page table, and there only when it is needed:
+ *
+ *             the module takes it: guard_own()
+ *     PLAIN ------------------------------------> OWNED ------------------------------------> SPOILT
+ *       ^                                         |  ^       the VMM writes to it while the    |  |
+ *       |        the VMM touches it, and the      |  |       module uses it: a violation       |  |
+ *       |        module uses it no more           |  '---- the module takes it anew -----------'  |
+ *       '--------- (its bytes are noise) ---------+-----------------------------------------------'
+ *
+ *     HIDDEN: from guard_hide() on for good; each touch of the VMM is a violation, as one of an OWNED page in use is
+ *
  * One byte a page. Changed under `lock`, which is also held while the nested page table follows; read without it, for a page in
  * use by a TD or the module does not change its state meanwhile.
  */

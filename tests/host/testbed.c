@@ -18,9 +18,8 @@
 #include "tests/host/platform.h"
 #include "tests/host/seamcall.h"
 
-#define MEMORY_BASE  0x100000000ull
-#define MEMORY_BYTES (10 * TB_1G)
-#define PAGES_MAX    (TB_1G * 2 / TB_4K) /* of a TD */
+#define MEMORY_BASE 0x100000000ull
+#define PAGES_MAX   (TB_1G * 2 / TB_4K) /* of a TD */
 
 #define LEAF_AUG      6
 #define LEAF_SEPT_ADD 3
@@ -195,7 +194,7 @@ static hpa_t take(u64 bytes, u64 align)
     return page_alloc_range(bytes, align, &base) == ERR_OK ? base : HPA_NONE;
 }
 
-void tb_machine(void)
+void tb_machine_of(u64 bytes)
 {
     struct plat_info info = *platform_host_default_info();
     info.lp_count = 1;
@@ -206,13 +205,18 @@ void tb_machine(void)
     seamcall_host_reset();
     tdx_module_forget();
     page_init();
-    page_add_range((hpa_t){MEMORY_BASE}, MEMORY_BYTES);
+    page_add_range((hpa_t){MEMORY_BASE}, bytes);
     const char *missing = "";
     TB_NEED(tdx_detect(&missing) == ERR_OK, 0);
-    const struct phys_range memory = {{MEMORY_BASE}, MEMORY_BYTES};
+    const struct phys_range memory = {{MEMORY_BASE}, bytes};
     struct tdx_init_fault f = tdx_module_init(&memory, 1, 0, take);
     if (f.err != ERR_OK)
         tb_fail(f.what ? f.what : "module init", f.err, f.leaf ? f.leaf : "", f.status.raw);
+}
+
+void tb_machine(void)
+{
+    tb_machine_of(10 * TB_1G);
 }
 
 static void take_pages(hpa_t *pages, unsigned count)
@@ -367,11 +371,15 @@ static struct {
     u64 version; /* 0: zeros; else the words written */
 } reference[PAGES_MAX];
 static u64 last_version;
+static bool used[PAGES_MAX / 512];      /* 2M regions whose pages are not all as at the start */
 static bool converted[PAGES_MAX / 512]; /* 2M regions that held shared memory once */
 
 static void forget_reference(void)
 {
-    memset(reference, 0, sizeof(reference));
+    for (u64 i = 0; i < PAGES_MAX; i += 512)
+        if (used[i / 512])
+            memset(&reference[i], 0, 512 * sizeof(reference[0]));
+    memset(used, 0, sizeof(used));
     memset(converted, 0, sizeof(converted));
 }
 
@@ -430,7 +438,7 @@ static void now_accepted(u64 gpa, u64 bytes)
 {
     for (u64 i = gpa / TB_4K; i < (gpa + bytes) / TB_4K; i++) {
         TB_NEED(!reference[i].accepted && !reference[i].shared, i * TB_4K);
-        reference[i].accepted = true;
+        reference[i].accepted = used[i / 512] = true;
         reference[i].version = 0;
     }
 }
@@ -491,7 +499,7 @@ struct tdp_report tb_convert(u64 gpa, u64 bytes, enum tdp_attr to)
         if (reference[i].shared == shared)
             continue;
         reference[i].shared = shared;
-        converted[i / 512] = true;
+        converted[i / 512] = used[i / 512] = true;
         reference[i].accepted = false;
         reference[i].version = 0;
     }

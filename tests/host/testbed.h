@@ -26,8 +26,9 @@ struct testbed {
 };
 extern struct testbed tb;
 
-/* A fresh machine: memory of 12 GiB, the module ready. No TD of an earlier one is left. */
+/* A fresh machine: memory of 10 GiB, or so many bytes, the module ready. No TD of an earlier one is left. */
 void tb_machine(void);
+void tb_machine_of(u64 bytes);
 
 /* A TD with one vCPU, finalised unless `unfinished`; largest mapping `level`. */
 void tb_create(u64 bytes, level_t level, bool unfinished);

@@ -7,8 +7,9 @@
 
 #include "tests/host/testbed.h"
 
-#define MEMORY (TB_1G + 8 * TB_2M)
-#define BASE   TB_1G /* where small operations take place */
+#define MEMORY            (TB_1G + 8 * TB_2M)
+#define OPERATIONS_MEMORY (3 * TB_1G) /* of the machine: what there is to set up and to copy is little */
+#define BASE              TB_1G       /* where small operations take place */
 
 static inline void need(struct tdp_report r)
 {

@@ -30,7 +30,7 @@ static bool count_flushes(struct seamcall_regs *regs)
 /* Where memory is lost, it is lost to the machine. */
 static void begin(const struct operation *op)
 {
-    tb_machine();
+    tb_machine_of(OPERATIONS_MEMORY);
     create_for(op);
     op->have();
 }
@@ -113,7 +113,7 @@ static void busy_flush_is_repeated(void **state)
 /* A GiB is flushed by every CPU itself. */
 static struct tdp_report share_1g(enum err write_back)
 {
-    tb_machine();
+    tb_machine_of(OPERATIONS_MEMORY);
     tb.backing = TDP_INPLACE;
     tb_create(MEMORY, LEVEL_1G, false);
     have_1g();
