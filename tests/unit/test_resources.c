@@ -20,7 +20,7 @@
 
 static int machine(void **state)
 {
-    tb_machine();
+    tb_machine_of(OPERATIONS_MEMORY);
     return 0;
 }
 
