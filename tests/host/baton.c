@@ -1,20 +1,22 @@
 /* Threads that run one at a time: see baton.h. */
 #include "tests/host/baton.h"
 
-#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define THREADS_MAX 16
 
+/* Who has the baton has all of this; with each semaphore it goes from one thread to the next. Joining comes before. */
 static struct {
     bool on;
-    unsigned threads, joined, every;
+    unsigned threads, every;
+    _Atomic unsigned joined;
     u64 random;
-    pthread_mutex_t lock; /* of the rest; who has the baton reads it without */
-    pthread_cond_t changed[THREADS_MAX];
+    sem_t turn[THREADS_MAX];
     bool runs[THREADS_MAX];
-    unsigned holder, points_left;
-} baton = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    unsigned points_left;
+} baton;
 
 static _Thread_local unsigned self;
 static _Thread_local bool takes_part;
@@ -37,29 +39,26 @@ void baton_start(unsigned threads, u64 seed, unsigned every)
     baton.joined = 0;
     baton.every = every;
     baton.random = seed;
-    baton.holder = 0;
     baton.points_left = 1;
     for (unsigned i = 0; i < threads; i++)
-        pthread_cond_init(&baton.changed[i], NULL);
+        sem_init(&baton.turn[i], 0, 0);
 }
 
-/* With the lock held, to any thread that still runs. */
-static void hand_on(void)
+static void wait_for_it(void)
+{
+    while (sem_wait(&baton.turn[self]))
+        ; /* a signal came between */
+}
+
+/* To any thread that still runs; it may be the one that hands it on. */
+static unsigned pick_next(void)
 {
     unsigned pick = (unsigned)(next_random() % baton.threads);
 
     for (unsigned i = 0; i < baton.threads && !baton.runs[pick]; i++)
         pick = (pick + 1) % baton.threads;
     baton.points_left = 1 + (unsigned)(next_random() % (2 * baton.every));
-    baton.holder = pick;
-    if (pick != self)
-        pthread_cond_signal(&baton.changed[pick]);
-}
-
-static void wait_for_it(void)
-{
-    while (baton.holder != self || baton.joined < baton.threads)
-        pthread_cond_wait(&baton.changed[self], &baton.lock);
+    return pick;
 }
 
 void baton_join(unsigned index)
@@ -68,12 +67,10 @@ void baton_join(unsigned index)
         return;
     self = index;
     takes_part = true;
-    pthread_mutex_lock(&baton.lock);
     baton.runs[self] = true;
-    if (++baton.joined == baton.threads)
-        pthread_cond_signal(&baton.changed[baton.holder]);
+    if (atomic_fetch_add(&baton.joined, 1) + 1 == baton.threads)
+        sem_post(&baton.turn[0]);
     wait_for_it();
-    pthread_mutex_unlock(&baton.lock);
 }
 
 void baton_leave(void)
@@ -81,24 +78,22 @@ void baton_leave(void)
     if (!takes_part)
         return;
     takes_part = false;
-    pthread_mutex_lock(&baton.lock);
     baton.runs[self] = false;
-    bool last = true;
     for (unsigned i = 0; i < baton.threads; i++)
-        last &= !baton.runs[i];
-    if (last)
-        baton.on = false;
-    else
-        hand_on();
-    pthread_mutex_unlock(&baton.lock);
+        if (baton.runs[i]) {
+            sem_post(&baton.turn[pick_next()]);
+            return;
+        }
+    baton.on = false;
 }
 
 void baton_point(void)
 {
     if (!takes_part || --baton.points_left)
         return;
-    pthread_mutex_lock(&baton.lock);
-    hand_on();
+    unsigned next = pick_next();
+    if (next == self)
+        return;
+    sem_post(&baton.turn[next]);
     wait_for_it();
-    pthread_mutex_unlock(&baton.lock);
 }

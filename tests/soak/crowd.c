@@ -19,8 +19,10 @@
 #include "lib/bits.h"
 #include "tests/host/crowd.h"
 
-#define STEPS_FREE    5000u /* of each vCPU in a round whose threads run free: some seconds */
-#define STEPS_TURNS   500u
+/* Of each vCPU, so that a round takes about a second. */
+#define STEPS_FREE    20000u
+#define STEPS_FAULTY  5000u
+#define STEPS_TURNS   1000u
 #define ROUND_LIMIT_S 1200u /* a net for what hangs */
 #define CPUS_MAX      8u
 #define LINE_EVERY_S  60.0
@@ -40,7 +42,7 @@ static u64 dice(u64 *state, u64 n)
     return (z ^ (z >> 31)) % n;
 }
 
-/* Of 16 rounds: 9 as threads run, 3 where leaves fail, 3 with turns, 1 whose TD dies. */
+/* Of 16 rounds: 12 as threads run, 2 where leaves fail, 2 with turns, in one of which leaves fail or the TD dies. */
 static struct crowd_plan plan_of(u64 seed)
 {
     u64 d = seed;
@@ -52,13 +54,14 @@ static struct crowd_plan plan_of(u64 seed)
     p.backing = dice(&d, 3) ? TDP_INPLACE : TDP_SCATTER;
     p.busy = (unsigned)dice(&d, 20);
     p.interrupts = (unsigned)dice(&d, 20);
-    if (kind >= 9 && kind < 12)
-        p.faults = 1 + (unsigned)dice(&d, 15);
-    if (kind >= 12) {
+    if (kind >= 14) {
         p.baton = 20 + (unsigned)dice(&d, 80);
         p.steps = STEPS_TURNS;
-        p.faults = kind == 13 ? 15 : 0;
-        p.fatal_at = kind == 15 ? 50 + dice(&d, 20000) : 0;
+        p.fatal_at = kind == 15 && dice(&d, 2) ? 50 + dice(&d, 20000) : 0;
+    }
+    if (kind == 12 || kind == 13 || (kind == 15 && !p.fatal_at)) {
+        p.faults = 1 + (unsigned)dice(&d, 15);
+        p.steps = min_u64(p.steps, STEPS_FAULTY);
     }
     return p;
 }
