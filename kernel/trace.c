@@ -20,7 +20,7 @@ static const struct {
 
 static struct trace_entry *rings[CPU_COUNT_MAX];
 static u32 next[CPU_COUNT_MAX];
-static bool enabled = true;
+bool trace_is_on;
 
 enum err trace_init(void)
 {
@@ -32,17 +32,18 @@ enum err trace_init(void)
             return e;
         rings[i] = phys_ptr(at);
     }
+    trace_is_on = true;
     return ERR_OK;
 }
 
 void trace_enable(bool on)
 {
-    enabled = on;
+    trace_is_on = on;
 }
 
 bool trace_is_enabled(void)
 {
-    return enabled;
+    return trace_is_on;
 }
 
 void trace_clear(void)
@@ -50,11 +51,11 @@ void trace_clear(void)
     memset(next, 0, sizeof(next));
 }
 
-void trace_record(enum trace_event event, u64 a, u64 b, u64 c, u64 d)
+void trace_store(enum trace_event event, u64 a, u64 b, u64 c, u64 d)
 {
     unsigned cpu = cpu_index();
 
-    if (!enabled || rings[cpu] == NULL)
+    if (rings[cpu] == NULL)
         return;
     /* An interrupt's record in between takes the next slot: the number is taken first, and at one go. */
     u32 number = __atomic_fetch_add(&next[cpu], 1, __ATOMIC_RELAXED);

@@ -26,6 +26,13 @@ enum trace_event {
         TRACE_EVENT_COUNT
 };
 
-void trace_record(enum trace_event event, u64 a, u64 b, u64 c, u64 d);
+extern bool trace_is_on; /* changed by trace_enable() only */
+void trace_store(enum trace_event event, u64 a, u64 b, u64 c, u64 d);
+
+static inline void trace_record(enum trace_event event, u64 a, u64 b, u64 c, u64 d)
+{
+    if (trace_is_on)
+        trace_store(event, a, b, c, d);
+}
 
 #endif

@@ -38,11 +38,11 @@ static bool is_granted(struct claims *all, const struct claim *c)
     return granted;
 }
 
-enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
-                     bool (*stop)(const void *arg), const void *arg)
+/* Out of line: most claims are granted at once. */
+static __attribute__((noinline)) enum err wait(struct claims *all, struct claim *c, bool (*stop)(const void *arg),
+                                               const void *arg)
 {
-    *c = (struct claim){.from = from.raw, .end = end.raw, .exclusive = exclusive};
-    bool granted = enlist(all, c), stopped = false;
+    bool granted = false, stopped = false;
 
     for (u64 spins = 0; !granted && !stopped && spins < CLAIM_SPINS; spins++) {
         cpu_relax();
@@ -55,15 +55,22 @@ enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end,
     return stopped ? ERR_INTERRUPTED : ERR_BUSY;
 }
 
+enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
+                     bool (*stop)(const void *arg), const void *arg)
+{
+    *c = (struct claim){.from = from.raw, .end = end.raw, .exclusive = exclusive};
+    return enlist(all, c) ? ERR_OK : wait(all, c, stop, arg);
+}
+
 void claim_end(struct claims *all, struct claim *c)
 {
-    struct claim *before = NULL;
+    struct claim **at = &all->first, *before = NULL;
 
     spin_lock(&all->lock);
-    for (struct claim *at = all->first; at != c; at = at->next)
-        before = at;
-    *(before ? &before->next : &all->first) = c->next;
-    if (all->last == c)
+    for (; *at != c; at = &before->next)
+        before = *at;
+    *at = c->next;
+    if (!c->next)
         all->last = before;
     spin_unlock(&all->lock);
 }

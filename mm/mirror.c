@@ -24,7 +24,7 @@ enum err mirror_create(struct mirror *m)
 
 void mirror_destroy(struct mirror *m)
 {
-    ASSERT(m->root->used == 0);
+    ASSERT(mirror_used(m->root) == 0);
     mirror_table_free(m->root);
     m->root = NULL;
 }
@@ -71,19 +71,20 @@ struct mirror_table *mirror_child(u64 entry)
 
 /* --- walking ------------------------------------------------------------------------------------------------------ */
 
-static _Atomic u64 *current(const struct mirror_iter *it)
+/* Nobody who has an entry frozen waits for a lock of the VMM's, only for the module and for vCPUs to leave. */
+static u64 thawed(_Atomic u64 *slot)
 {
-    return &it->path[it->level.raw]->entry[gpa_index(it->gpa, it->level)];
+    u64 entry = atomic_load_explicit(slot, memory_order_acquire);
+    for (u64 spins = 0; mirror_state(entry) == MIRROR_FROZEN && spins < FROZEN_SPINS; spins++) {
+        cpu_relax();
+        entry = atomic_load_explicit(slot, memory_order_acquire);
+    }
+    return entry;
 }
 
-/* Nobody who has an entry frozen waits for a lock of the VMM's, only for the module and for vCPUs to leave. */
 static void load(struct mirror_iter *it)
 {
-    it->entry = atomic_load_explicit(current(it), memory_order_acquire);
-    for (u64 spins = 0; mirror_state(it->entry) == MIRROR_FROZEN && spins < FROZEN_SPINS; spins++) {
-        cpu_relax();
-        it->entry = atomic_load_explicit(current(it), memory_order_acquire);
-    }
+    it->entry = thawed(mirror_slot(it));
 }
 
 void mirror_begin(struct mirror_iter *it, const struct mirror *m, gpa_t from, gpa_t end)
@@ -134,29 +135,38 @@ gpa_t mirror_part_end(const struct mirror_iter *it)
 
 bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level)
 {
-    mirror_begin(it, m, gpa, gpa_add(gpa, PAGE_BYTES));
-    while (it->level.raw > level.raw) {
-        if (mirror_state(it->entry) != MIRROR_TABLE)
-            return false;
-        mirror_down(it);
+    struct mirror_table *table = m->root;
+    unsigned at = MIRROR_TOP.raw, shift = level_shift(MIRROR_TOP);
+    _Atomic u64 *slot;
+    u64 entry;
+
+    for (;; at--, shift -= TABLE_SHIFT) {
+        it->path[at] = table;
+        slot = &table->entry[gpa.raw >> shift & (TABLE_ENTRIES - 1)];
+        entry = atomic_load_explicit(slot, memory_order_acquire);
+        if (mirror_state(entry) == MIRROR_FROZEN)
+            entry = thawed(slot);
+        if (mirror_state(entry) != MIRROR_TABLE || at == level.raw)
+            break;
+        table = phys_ptr(mirror_page(entry));
     }
-    return true;
+    it->from = gpa;
+    it->end = gpa_add(gpa, PAGE_BYTES);
+    it->level = (level_t){(u8)at};
+    it->gpa = (gpa_t){gpa.raw >> shift << shift};
+    it->entry = entry;
+    return at == level.raw;
 }
 
 /* --- changing ----------------------------------------------------------------------------------------------------- */
 
-bool mirror_freeze(struct mirror_iter *it)
+/* What an entry adds to the counts of its table. */
+static u64 weight(u64 entry)
 {
-    u64 old = it->entry, frozen = FIELD_SET(MIRROR_STATE, old, MIRROR_FROZEN);
-    if (mirror_state(old) == MIRROR_FROZEN)
-        return false;
-    return atomic_compare_exchange_strong_explicit(current(it), &old, frozen, memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
-static bool counts_at_home(u64 entry)
-{
-    return mirror_state(entry) == MIRROR_LEAF && (entry & MIRROR_AT_HOME);
+    u64 home_leaf = FIELD_PUT(MIRROR_STATE, MIRROR_LEAF) | MIRROR_AT_HOME;
+    if (mirror_state(entry) == MIRROR_NONE)
+        return 0;
+    return (entry & (FIELD_MASK(MIRROR_STATE) | MIRROR_AT_HOME)) == home_leaf ? 1 + MIRROR_HOME_LEAF : 1;
 }
 
 /* The counts follow here and nowhere else; while an entry is frozen they still tell of its old value. */
@@ -164,15 +174,18 @@ bool mirror_thaw(struct mirror_iter *it, u64 next)
 {
     struct mirror_table *t = it->path[it->level.raw];
     u64 frozen = FIELD_SET(MIRROR_STATE, it->entry, MIRROR_FROZEN);
-    u32 used = (mirror_state(next) != MIRROR_NONE) - (u32)(mirror_state(it->entry) != MIRROR_NONE);
-    u32 home = counts_at_home(next) - (u32)counts_at_home(it->entry);
+    u64 delta = weight(next) - weight(it->entry);
+    bool full = false;
 
-    if (used)
-        atomic_fetch_add_explicit(&t->used, used, memory_order_relaxed);
-    bool full = home && atomic_fetch_add_explicit(&t->home_leaves, home, memory_order_relaxed) + home == TABLE_ENTRIES;
-    if (!atomic_compare_exchange_strong_explicit(current(it), &frozen, next, memory_order_release,
+    if (delta) {
+        u64 now = atomic_fetch_add_explicit(&t->counts, delta, memory_order_relaxed) + delta;
+        full = now >= TABLE_ENTRIES * MIRROR_HOME_LEAF; /* an entry that changes was no home leaf: it is so now */
+    }
+    if (!atomic_compare_exchange_strong_explicit(mirror_slot(it), &frozen, next, memory_order_release,
                                                  memory_order_relaxed))
         panic("a frozen entry of gpa %llx changed", (unsigned long long)it->gpa.raw);
+    if (mirror_state(it->entry) == MIRROR_TABLE)
+        atomic_fetch_add_explicit(&it->path[MIRROR_TOP.raw]->cuts, 1, memory_order_relaxed);
     it->entry = next;
     return full;
 }

@@ -16,6 +16,8 @@
 #ifndef MM_MIRROR_H
 #define MM_MIRROR_H
 
+#include <stdatomic.h>
+
 #include "lib/addr.h"
 #include "lib/bits.h"
 #include "lib/err.h"
@@ -41,11 +43,22 @@ enum mirror_state {
 
 struct mirror_table {
     _Atomic u64 entry[TABLE_ENTRIES];
-    hpa_t sept;       /* the S-EPT page that this table mirrors; HPA_NONE for the root, which is part of the TDCS */
-    _Atomic u32 used; /* entries that are not NONE */
-    _Atomic u32 home_leaves;   /* entries that are LEAF and at home: all 512 make the region a candidate for merging */
+    hpa_t sept;         /* the S-EPT page that this table mirrors; HPA_NONE for the root, which is part of the TDCS */
+    _Atomic u64 counts; /* mirror_used() and, in MIRROR_HOME_LEAFs, mirror_home_leaves() */
+    _Atomic u64 cuts;   /* of the root: how often an entry anywhere below was a TABLE and became something else */
     struct mirror_table *next; /* in a list of spare ones; not used while in the tree */
 };
+#define MIRROR_HOME_LEAF (1ull << 32) /* one of them in mirror_table.counts */
+
+/* How many entries are not NONE; and how many are LEAF and at home: all 512 make the region a candidate for merging. */
+static inline u32 mirror_used(const struct mirror_table *t)
+{
+    return (u32)atomic_load_explicit(&t->counts, memory_order_relaxed);
+}
+static inline u32 mirror_home_leaves(const struct mirror_table *t)
+{
+    return (u32)(atomic_load_explicit(&t->counts, memory_order_relaxed) / MIRROR_HOME_LEAF);
+}
 
 struct mirror {
     struct mirror_table *root;
@@ -104,6 +117,11 @@ struct mirror_iter {
     u64 entry;                    /* the value last read or thawed */
 };
 
+static inline _Atomic u64 *mirror_slot(const struct mirror_iter *it) /* where the current entry is */
+{
+    return &it->path[it->level.raw]->entry[gpa_index(it->gpa, it->level)];
+}
+
 void mirror_begin(struct mirror_iter *it, const struct mirror *m, gpa_t from, gpa_t end);
 bool mirror_valid(const struct mirror_iter *it);
 void mirror_next(struct mirror_iter *it);
@@ -117,9 +135,29 @@ gpa_t mirror_part_end(const struct mirror_iter *it);
 /* To the entry of `level` for `gpa`, through unblocked tables only. False: `it` stands where the way ended, above. */
 bool mirror_find(struct mirror_iter *it, const struct mirror *m, gpa_t gpa, level_t level);
 
+/* The same for a 4K entry whose table was found before, while mirror_cuts() is what it was then: the count grows whenever a
+ * TABLE becomes anything else, blocked included. Both under a claim of the page. Nothing above the entry is known to `it`,
+ * which does not wait for who has it FROZEN. */
+static inline void mirror_stand(struct mirror_iter *it, struct mirror_table *table, gpa_t gpa)
+{
+    it->path[0] = table;
+    it->level = LEVEL_4K;
+    it->gpa = gpa;
+    it->entry = atomic_load_explicit(mirror_slot(it), memory_order_acquire);
+}
+static inline u64 mirror_cuts(const struct mirror *m)
+{
+    return atomic_load_explicit(&m->root->cuts, memory_order_relaxed);
+}
+
 /* The current entry becomes FROZEN; false where it is no longer what `it` read. Then the answer: its next value. True:
  * by that all entries of its table have come to be leaves at home, which is told to one CPU only. */
-MUST_CHECK bool mirror_freeze(struct mirror_iter *it);
+MUST_CHECK static inline bool mirror_freeze(const struct mirror_iter *it)
+{
+    u64 old = it->entry, frozen = FIELD_SET(MIRROR_STATE, old, MIRROR_FROZEN);
+    return old != frozen && atomic_compare_exchange_strong_explicit(mirror_slot(it), &old, frozen, memory_order_acquire,
+                                                                    memory_order_relaxed);
+}
 bool mirror_thaw(struct mirror_iter *it, u64 next);
 
 #endif

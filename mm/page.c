@@ -49,7 +49,7 @@ struct range {
 static struct range ranges[RANGES_MAX];
 static unsigned range_count;
 static u64 pages_total, pages_free;
-static _Atomic u64 pages_lost;
+_Atomic u64 pages_lost;
 static struct spin lock;
 
 /* --- free blocks of one range ------------------------------------------------------------------------------------- */
@@ -279,7 +279,8 @@ static void zero_run(hpa_t base, u64 pages)
 void page_init(void)
 {
     range_count = 0;
-    pages_total = pages_free = pages_lost = 0;
+    pages_total = pages_free = 0;
+    pages_lost = 0;
 }
 
 static u64 side_bytes(u64 pages)
@@ -399,11 +400,6 @@ hpa_t page_first_lost(hpa_t base, u64 bytes)
             end = lost;
     }
     return (hpa_t){end << PAGE_SHIFT};
-}
-
-u64 page_lost_bytes(void)
-{
-    return pages_lost << PAGE_SHIFT;
 }
 
 void *page_take(u64 bytes)

@@ -6,6 +6,8 @@
 #ifndef MM_PAGE_H
 #define MM_PAGE_H
 
+#include <stdatomic.h>
+
 #include "lib/addr.h"
 #include "lib/err.h"
 
@@ -29,7 +31,11 @@ void page_free(hpa_t page, level_t level);
 void page_lose(hpa_t base, u64 bytes);
 /* The first 4K page of the range that is lost, or its end. Any memory may be asked about. */
 hpa_t page_first_lost(hpa_t base, u64 bytes);
-u64 page_lost_bytes(void);
+extern _Atomic u64 pages_lost; /* changed by page_lose() alone */
+static inline u64 page_lost_bytes(void)
+{
+    return atomic_load_explicit(&pages_lost, memory_order_relaxed) << PAGE_SHIFT;
+}
 
 /* `bytes` physically contiguous, base aligned to `align` (a power of two, >= 4K); freed piecewise or by
  * page_free_range. */

@@ -156,20 +156,25 @@ static void clear_host_mark(struct performance *p, const struct element *e)
                 tdx_status_name(a.status));
 }
 
+/* From the answer that `status` is to the last one: success, or nothing is left to be tried. */
+static tdx_status_t reply_until_done(struct performance *p, const struct element *e, struct tries *tries,
+                                     tdx_status_t status)
+{
+    while (reply(p, tries, status)) {
+        tdx_count_retry();
+        status = call_repeatedly(p, e, tries);
+    }
+    if (tries->busy && !tdx_ok(status) && tdx_verdict(status) != TDX_TD_DEAD)
+        clear_host_mark(p, e);
+    if (tries->held)
+        hold_end(p->t->td);
+    return status;
+}
+
 static tdx_status_t call_module(struct performance *p, const struct element *e)
 {
     struct tries tries = {0};
-    tdx_status_t status = call_repeatedly(p, e, &tries);
-
-    while (reply(p, &tries, status)) {
-        tdx_count_retry();
-        status = call_repeatedly(p, e, &tries);
-    }
-    if (tries.busy && !tdx_ok(status) && tdx_verdict(status) != TDX_TD_DEAD)
-        clear_host_mark(p, e);
-    if (tries.held)
-        hold_end(p->t->td);
-    return status;
+    return reply_until_done(p, e, &tries, call_repeatedly(p, e, &tries));
 }
 
 static enum err err_of(tdx_status_t status)
@@ -224,7 +229,7 @@ static void fill_children(struct performance *p, struct element *e)
     level_t level = level_below(e->it.level);
     hpa_t page = mirror_page(e->it.entry);
 
-    u32 home_leaves = 0;
+    u64 counts = 0;
 
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
         u64 offset = i * level_bytes(level);
@@ -232,10 +237,9 @@ static void fill_children(struct performance *p, struct element *e)
         bool at_home = hpa_is(mirror_page(home), hpa_add(page, offset)) && (home & MIRROR_AT_HOME);
         u64 entry = mirror_leaf_entry(hpa_add(page, offset), at_home);
         atomic_store_explicit(&e->table->entry[i], entry, memory_order_relaxed);
-        home_leaves += at_home;
+        counts += at_home ? 1 + MIRROR_HOME_LEAF : 1;
     }
-    e->table->home_leaves = home_leaves;
-    e->table->used = TABLE_ENTRIES;
+    e->table->counts = counts;
 }
 
 /* The page below a merged table: where its first child was. */
@@ -533,21 +537,52 @@ void perform(struct tdp_op *op)
     tlb_end(&p.tlb);
 }
 
-/* Nothing is blocked, so nothing is undone. */
-void perform_aug(struct tdp_op *op, const struct mirror_iter *it)
-{
-    const struct plan_step s = {.gpa = it->gpa, .count = 1, .kind = STEP_AUG, .level = it->level};
-    struct performance p = {.op = op, .t = op->t, .report = &op->report};
-    struct element e = {.kind = STEP_AUG, .it = *it};
+/* --- one page, without a plan -------------------------------------------------------------------------------------- */
 
-    op->report.err = tlb_begin(&p.tlb, p.t->td, &p.t->tlb, p.report, 0);
-    struct rw_held tree = lock_tree(p.t, STEP_AUG);
-    op->stale = !mirror_freeze(&e.it);
-    if (!op->stale)
-        op->report.status = perform_element(&p, &e);
+/* The call was no success: what is tried for a step of a plan is tried here. */
+static __attribute__((noinline)) tdx_status_t aug_again(struct tdp *t, const struct mirror_iter *it, hpa_t page,
+                                                        struct tdp_report *r, tdx_status_t status)
+{
+    struct performance p = {.t = t, .report = r};
+    struct element e = {.kind = STEP_AUG, .it = *it, .page = page};
+    struct tries tries = {.busy = tdx_verdict(status) == TDX_REPEAT};
+    const struct plan_step s = {.gpa = it->gpa, .count = 1, .kind = STEP_AUG, .level = it->level};
+
+    r->err = tlb_begin(&p.tlb, t->td, &t->tlb, r, 0);
+    if (tries.busy && !is_entry_busy(status)) {
+        tdx_count_retry();
+        status = call_repeatedly(&p, &e, &tries);
+    }
+    status = reply_until_done(&p, &e, &tries, status);
+    r->status = status;
+    r->err = err_of(status);
+    r->what = r->err == ERR_OK ? NULL : step_words(&s);
+    if (r->err == ERR_TD_DEAD)
+        t->dead = true;
+    return status;
+}
+
+/* Nothing is blocked, so nothing is undone. */
+bool perform_aug(struct tdp *t, struct mirror_iter *it, u64 home, struct tdp_report *r)
+{
+    hpa_t page = mirror_page(home);
+    struct rw_held tree = rw_lock_shared(&t->tree);
+    bool full = false, frozen = mirror_freeze(it), done = false;
+
+    if (frozen) {
+        flush_into_td(page, level_bytes(it->level));
+        tdx_status_t status = tdh_mem_page_aug(t->td->tdr, it->gpa, it->level, page).status;
+        r->seamcalls++;
+        if (!tdx_ok(status))
+            status = aug_again(t, it, page, r, status);
+        trace_record(TRACE_PLAN_STEP, STEP_AUG, it->level.raw, it->gpa.raw, status.raw);
+        done = tdx_ok(status);
+        full = mirror_thaw(it, done ? home : 0);
+    }
     rw_unlock(tree);
-    op->report.err = op->stale ? ERR_BUSY : err_of(op->report.status);
-    op->report.what = op->report.err == ERR_OK ? NULL : step_words(&s);
-    if (op->report.err == ERR_TD_DEAD)
-        p.t->dead = true;
+    if (done)
+        policy_raise(t, POLICY_MAPPED, it->gpa, it->level);
+    if (full)
+        policy_raise(t, POLICY_CANDIDATE, gpa_floor(it->gpa, level_above(it->level)), level_above(it->level));
+    return frozen;
 }

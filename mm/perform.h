@@ -34,7 +34,8 @@
  */
 void perform(struct tdp_op *op);
 
-/* The AUG of the free entry that `it` stands at, as a plan of this one step would do it, without one. */
-void perform_aug(struct tdp_op *op, const struct mirror_iter *it);
+/* The AUG of the free entry that `it` stands at, which becomes `home`, without a plan: what most faults come to. False: the
+ * entry is no longer free, and nothing was done. True: the report says how it went, as of a plan of this one step. */
+MUST_CHECK bool perform_aug(struct tdp *t, struct mirror_iter *it, u64 home, struct tdp_report *r);
 
 #endif

@@ -21,7 +21,7 @@ static struct plan_fault fine(const struct plan *p, gpa_t at)
 
 static bool is_full(const struct mirror_table *t)
 {
-    return t->home_leaves == TABLE_ENTRIES;
+    return mirror_home_leaves(t) == TABLE_ENTRIES;
 }
 
 static bool is_home_leaf(u64 entry)
@@ -33,7 +33,7 @@ static bool is_home_leaf(u64 entry)
 static bool can_merge_2m_children(const struct mirror_table *t, unsigned *tables)
 {
     *tables = 0;
-    if (t->used != TABLE_ENTRIES)
+    if (mirror_used(t) != TABLE_ENTRIES)
         return false;
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
         u64 entry = atomic_load(&t->entry[i]);

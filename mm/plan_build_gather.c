@@ -21,7 +21,8 @@ bool plan_can_gather(struct tdp *t, const struct mirror_iter *it)
 {
     const struct mirror_table *child = mirror_child(it->entry);
 
-    if (!level_is(it->level, LEVEL_2M) || child->used != TABLE_ENTRIES || child->home_leaves == TABLE_ENTRIES ||
+    if (!level_is(it->level, LEVEL_2M) || mirror_used(child) != TABLE_ENTRIES ||
+        mirror_home_leaves(child) == TABLE_ENTRIES ||
         !slot_may_gather(tdp_slot(t, it->gpa, level_bytes(LEVEL_2M)), it->gpa))
         return false;
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)

@@ -74,8 +74,8 @@ static void map_free(const struct map *m, gpa_t gpa, level_t level)
 /* An empty table in the way of a 2M page: AUG refuses to go over it. */
 static bool is_in_the_way(const struct map *m, const struct mirror_iter *it)
 {
-    return level_is(it->level, LEVEL_2M) && mirror_child(it->entry)->used == 0 && (m->max.raw >= 1 || m->as_512) &&
-           may_be_2m(m, it->gpa);
+    return level_is(it->level, LEVEL_2M) && mirror_used(mirror_child(it->entry)) == 0 &&
+           (m->max.raw >= 1 || m->as_512) && may_be_2m(m, it->gpa);
 }
 
 static void replace_empty_table(const struct map *m, const struct mirror_iter *it)

@@ -11,16 +11,9 @@ static u64 page_index(const struct slot *s, gpa_t gpa)
     return (gpa.raw - s->base.raw) >> PAGE_SHIFT;
 }
 
-/* The bit of a page in `shared`, counted from a 2M boundary: no word has bits of two 2M regions, which change under claims
- * of their own. */
-static u64 bit_index(const struct slot *s, gpa_t gpa)
-{
-    return (gpa.raw - gpa_floor(s->base, LEVEL_2M).raw) >> PAGE_SHIFT;
-}
-
 static u64 bitmap_bytes(const struct slot *s)
 {
-    return BITMAP_WORDS(bit_index(s, slot_end(s))) * sizeof(u64);
+    return BITMAP_WORDS(slot_bit(s, slot_end(s))) * sizeof(u64);
 }
 
 /* Regions and windows are counted from the one that holds the slot's first byte. */
@@ -32,11 +25,6 @@ static u64 region_index(const struct slot *s, gpa_t gpa, level_t level)
 static u64 region_count(const struct slot *s, level_t level)
 {
     return region_index(s, gpa_add(slot_end(s), -1ull), level) + 1;
-}
-
-bool slot_holds(const struct slot *s, gpa_t gpa, u64 bytes)
-{
-    return gpa.raw >= s->base.raw && gpa.raw - s->base.raw < s->bytes && bytes <= s->bytes - (gpa.raw - s->base.raw);
 }
 
 /* --- backing ------------------------------------------------------------------------------------------------------ */
@@ -215,6 +203,11 @@ static bool has_lost(const struct slot *s, gpa_t from, level_t level)
     return slot_first_lost(s, from, end).raw != end.raw;
 }
 
+static bool is_aligned_as(hpa_t page, gpa_t gpa, level_t level)
+{
+    return ((page.raw ^ gpa.raw) & (level_bytes(level) - 1)) == 0;
+}
+
 bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level)
 {
     if (level.raw == 0)
@@ -223,14 +216,15 @@ bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level)
         return false;
     if (s->backing == TDP_SCATTER)
         return level.raw == 1 && s->at_home[region_index(s, gpa, LEVEL_2M)] == TABLE_ENTRIES;
-    return hpa_is_aligned(slot_page(s, gpa_floor(gpa, level)), level);
+    return is_aligned_as(slot_page(s, gpa), gpa, level);
 }
 
-bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level)
+bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level, hpa_t page)
 {
-    if (s->backing == TDP_INPLACE)
-        return slot_may_be(s, gpa, level_above(level));
-    return level.raw == 0 && hpa_is(slot_page(s, gpa), slot_place(s, gpa));
+    if (s->backing == TDP_SCATTER)
+        return level.raw == 0 && hpa_is(page, slot_place(s, gpa));
+    level = level_above(level);
+    return may_hold(s, gpa, level) && is_aligned_as(page, gpa, level) && !has_lost(s, gpa_floor(gpa, level), level);
 }
 
 /* --- homes of scattered regions ----------------------------------------------------------------------------------- */
@@ -270,11 +264,6 @@ void slot_move(struct slot *s, gpa_t gpa)
 
 /* --- attributes --------------------------------------------------------------------------------------------------- */
 
-bool slot_is_shared(const struct slot *s, gpa_t gpa)
-{
-    return bitmap_get(s->shared, bit_index(s, gpa));
-}
-
 u64 slot_shared_count(const struct slot *s, gpa_t gpa, level_t level)
 {
     if (level.raw == 0)
@@ -293,7 +282,7 @@ void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to)
     while (gpa.raw < end.raw) {
         gpa_t next = {min_u64(gpa_floor(gpa, LEVEL_2M).raw + level_bytes(LEVEL_2M), end.raw)};
         u32 changed =
-            (u32)bitmap_set(s->shared, bit_index(s, gpa), (next.raw - gpa.raw) >> PAGE_SHIFT, to == TDP_SHARED);
+            (u32)bitmap_set(s->shared, slot_bit(s, gpa), (next.raw - gpa.raw) >> PAGE_SHIFT, to == TDP_SHARED);
         u32 delta = to == TDP_SHARED ? changed : -changed;
         add(&s->shared_in[0][region_index(s, gpa, LEVEL_2M)], delta);
         add(&s->shared_in[1][region_index(s, gpa, LEVEL_1G)], delta);
@@ -303,7 +292,7 @@ void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to)
 
 gpa_t slot_attr_run(const struct slot *s, gpa_t gpa, gpa_t end)
 {
-    u64 from = bit_index(s, gpa), to = bit_index(s, end);
+    u64 from = slot_bit(s, gpa), to = slot_bit(s, end);
     u64 past = bitmap_find(s->shared, from, to, !bitmap_get(s->shared, from));
     return gpa_add(gpa_floor(s->base, LEVEL_2M), past << PAGE_SHIFT);
 }

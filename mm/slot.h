@@ -28,6 +28,7 @@
 
 #include "lib/addr.h"
 #include "lib/err.h"
+#include "mm/bitmap.h"
 #include "mm/tdp.h"
 
 struct slot {
@@ -52,13 +53,17 @@ static inline gpa_t slot_end(const struct slot *s)
 {
     return gpa_add(s->base, s->bytes);
 }
-bool slot_holds(const struct slot *s, gpa_t gpa, u64 bytes);
+static inline bool slot_holds(const struct slot *s, gpa_t gpa, u64 bytes)
+{
+    u64 offset = gpa.raw - s->base.raw;
+    return gpa.raw >= s->base.raw && offset < s->bytes && bytes <= s->bytes - offset;
+}
 
 /* What backs one page of the slot. */
 hpa_t slot_page(const struct slot *s, gpa_t gpa);
 
-/* Is the page of `level` at `gpa` backed by what is its place in the region above, so that it could be merged? */
-bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level);
+/* Is `page`, which backs the page of `level` at `gpa`, its place in the region above, so that it could be merged? */
+bool slot_is_at_home(const struct slot *s, gpa_t gpa, level_t level, hpa_t page);
 
 /* Scattered backing only. The place of a page in its 2M region's home, HPA_NONE while that has none; a home for a
  * region that lies inside the slot whole (ERR_NO_MEMORY: no free 2M block), given back where no page has been moved
@@ -77,8 +82,18 @@ bool slot_may_be(const struct slot *s, gpa_t gpa, level_t level);
 /* The first page of [gpa, end) whose backing is lost (mm/page.h), or `end`: it stays private, and is never mapped again. */
 gpa_t slot_first_lost(const struct slot *s, gpa_t gpa, gpa_t end);
 
+/* The bit of a page in `shared`, counted from a 2M boundary: no word has bits of two 2M regions, which change under claims
+ * of their own. */
+static inline u64 slot_bit(const struct slot *s, gpa_t gpa)
+{
+    return (gpa.raw - gpa_floor(s->base, LEVEL_2M).raw) >> PAGE_SHIFT;
+}
+
 /* Attributes. How many 4K pages of the region of `level` around `gpa` are shared: O(1). */
-bool slot_is_shared(const struct slot *s, gpa_t gpa);
+static inline bool slot_is_shared(const struct slot *s, gpa_t gpa)
+{
+    return bitmap_get(s->shared, slot_bit(s, gpa));
+}
 u64 slot_shared_count(const struct slot *s, gpa_t gpa, level_t level);
 void slot_set_attr(struct slot *s, gpa_t gpa, u64 bytes, enum tdp_attr to);
 /* The end of the run of pages with the attribute of the one at `gpa`, at most `end`. */

@@ -67,7 +67,7 @@ static bool reclaim_table(struct tdp *t, struct mirror_table *table, level_t lev
     for (unsigned i = 0; i < TABLE_ENTRIES; i++)
         if (!reclaim_entry(t, &table->entry[i], level, gpa_add(gpa, i * level_bytes(level)), r))
             return false;
-    table->used = table->home_leaves = 0;
+    table->counts = 0;
     return true;
 }
 
@@ -84,7 +84,7 @@ struct tdp_report tdp_destroy(struct tdp *t)
 {
     struct tdp_report r = tdp_error(ERR_OK, NULL, (gpa_t){0});
 
-    if (t->mirror.root->used && t->td->state != TD_KEY_FREED)
+    if (mirror_used(t->mirror.root) && t->td->state != TD_KEY_FREED)
         return tdp_error(ERR_STATE, "the TD still has its key", r.at);
     if (reclaim_table(t, t->mirror.root, MIRROR_TOP, r.at, &r))
         free_all(t);

@@ -10,8 +10,10 @@
  * itself, as any operation does.
  */
 #include "mm/perform.h"
+#include "mm/page.h"
 #include "mm/plan_build.h"
 
+#include "lib/hw/cpu.h"
 #include "lib/trace.h"
 #include "tdx/count.h"
 
@@ -76,8 +78,9 @@ static void answer_by_plan(struct fault *f, const struct mirror_iter *it, level_
     tdp_op_perform(op);
 }
 
-static void answer_entry(struct fault *f, const struct mirror_iter *it)
+static void answer_entry(struct fault *f, struct mirror_iter *it)
 {
+    struct tdp_op *op = &f->op;
     level_t level = LEVEL_4K;
 
     if (mirror_state(it->entry) == MIRROR_NONE) {
@@ -88,7 +91,9 @@ static void answer_entry(struct fault *f, const struct mirror_iter *it)
         }
         level = level_for(f, it->level);
         if (level_is(level, it->level)) {
-            perform_aug(&f->op, it);
+            op->stale = !perform_aug(op->t, it, tdp_home_entry(op->t, it->gpa, level), &op->report);
+            if (op->stale)
+                tdp_op_fail(op, ERR_BUSY, "the mirror has changed since the fault was looked at", f->gpa);
             return;
         }
     } else if (!mirror_is_blocked(it->entry) && !wants_split(f, it)) {
@@ -153,42 +158,101 @@ static void answer(struct fault *f)
     } while (op->stale && tries < TRIES_MAX);
 }
 
-/* A fault that repeats at one address is counted: apart where nothing was done about it. */
-static void judge_progress(const struct fault *f, struct tdp_fault_history *h, struct tdp_report *r)
-{
-    u64 operations = f->op.t->operations;
+/* --- the usual fault ---------------------------------------------------------------------------------------------- */
 
-    if (!gpa_is(h->gpa, f->gpa) || h->operations != operations)
-        *h = (struct tdp_fault_history){.gpa = f->gpa, .operations = operations};
-    if (r->err != ERR_OK)
-        return;
-    if (r->seamcalls)
-        h->idle = 0;
-    else
-        h->idle++;
-    h->busy++;
-    if (h->idle > IDLE_FAULTS_MAX || h->busy > BUSY_FAULTS_MAX) {
-        r->err = ERR_NO_PROGRESS;
-        r->what = f->exit->pending ? "access to a page that the TD has not accepted"
-                                   : "the same fault repeats though the page is mapped";
-        r->at = f->gpa;
-        h->idle = h->busy = 0;
-    }
+static bool learn(struct tdp *t, struct tdp_near *n, gpa_t region)
+{
+    struct mirror_iter it;
+
+    *n = (struct tdp_near){.region = region, .cuts = mirror_cuts(&t->mirror)};
+    n->slot = tdp_slot(t, region, level_bytes(LEVEL_2M));
+    if (!n->slot || n->slot->backing != TDP_INPLACE || !mirror_find(&it, &t->mirror, region, LEVEL_4K))
+        return false;
+    n->home = tdp_home_entry(t, region, LEVEL_4K);
+    n->table = it.path[0];
+    return true;
 }
 
-struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu)
+/* The region is claimed. */
+static bool map_near(struct tdp *t, struct tdp_near *n, gpa_t gpa, struct tdp_report *r)
+{
+    gpa_t region = gpa_floor(gpa, LEVEL_2M);
+    bool known = n->table && gpa_is(n->region, region) && n->cuts == mirror_cuts(&t->mirror);
+    struct mirror_iter it;
+
+    if ((!known && !learn(t, n, region)) || slot_is_shared(n->slot, gpa) || page_lost_bytes() || t->dead || t->td->dead)
+        return false;
+    mirror_stand(&it, n->table, gpa);
+    return mirror_state(it.entry) == MIRROR_NONE && perform_aug(t, &it, n->home + (gpa.raw - region.raw), r);
+}
+
+/*
+ * The TD meets a page for the first time, 4K it has to be, for there is a table already: by far the most faults where there
+ * are any such tables, and what they cost is what a boot costs. False: it is not of this kind, and nothing was done.
+ */
+static bool map_at_once(struct tdp *t, const struct vcpu_exit *exit, struct tdp_near *n, struct tdp_report *r)
+{
+    gpa_t region = gpa_floor(r->at, LEVEL_2M);
+    struct claim claim;
+
+    if (exit->shared || t->td->state != TD_RUNNABLE ||
+        claim_begin(&t->claims, &claim, region, gpa_add(region, level_bytes(LEVEL_2M)), false, NULL, NULL) != ERR_OK)
+        return false;
+    bool done = map_near(t, n, r->at, r);
+    claim_end(&t->claims, &claim);
+    return done;
+}
+
+static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp *t, const struct vcpu_exit *exit)
 {
     struct fault f = {.exit = exit, .gpa = gpa_floor(exit->gpa, LEVEL_4K)};
     struct tdp_report r = tdp_check(t, f.gpa, PAGE_BYTES);
 
     if (r.err != ERR_OK)
         return r;
-    if (vcpu >= TD_VCPUS_MAX)
-        return tdp_error(ERR_ARGUMENT, "no such vCPU", f.gpa);
     f.slot = tdp_slot(t, f.gpa, PAGE_BYTES);
     tdp_op_begin_fault(&f.op, t, f.gpa);
     answer(&f);
-    judge_progress(&f, &t->faults[vcpu], &f.op.report);
-    trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, f.op.report.err);
     return tdp_op_end(&f.op);
+}
+
+/* --- both --------------------------------------------------------------------------------------------------------- */
+
+/* A fault that repeats at one address is counted: apart where nothing was done about it. */
+static void judge_progress(struct tdp_fault_history *h, u64 operations, const struct vcpu_exit *exit,
+                           struct tdp_report *r)
+{
+    gpa_t gpa = gpa_floor(exit->gpa, LEVEL_4K);
+
+    if (!gpa_is(h->gpa, gpa) || h->operations != operations) {
+        h->gpa = gpa;
+        h->operations = operations;
+        h->idle = h->busy = 0;
+    }
+    if (r->err != ERR_OK)
+        return;
+    h->idle = r->seamcalls ? 0 : h->idle + 1;
+    h->busy++;
+    if (h->idle > IDLE_FAULTS_MAX || h->busy > BUSY_FAULTS_MAX) {
+        r->err = ERR_NO_PROGRESS;
+        r->what = exit->pending ? "access to a page that the TD has not accepted"
+                                : "the same fault repeats though the page is mapped";
+        r->at = gpa;
+        h->idle = h->busy = 0;
+    }
+}
+
+struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu)
+{
+    struct tdp_report r = {.at = gpa_floor(exit->gpa, LEVEL_4K), .tsc = cpu_tsc()};
+
+    if (vcpu >= TD_VCPUS_MAX)
+        return tdp_error(ERR_ARGUMENT, "no such vCPU", r.at);
+    if (map_at_once(t, exit, &t->faults[vcpu].near, &r))
+        r.tsc = cpu_tsc() - r.tsc;
+    else
+        r = answer_at_leisure(t, exit);
+    judge_progress(&t->faults[vcpu], t->operations, exit, &r);
+    trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, r.err);
+    return r;
 }

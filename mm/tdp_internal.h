@@ -14,12 +14,23 @@
 
 #define TDP_SLOTS_MAX 4u
 
+/* What a vCPU's last fault learned about a 2M region that has a table and one contiguous backing: a TD meets its memory in
+ * order, mostly. Good for a fault under a claim of a page there as long as mirror_cuts() is `cuts`. */
+struct tdp_near {
+    gpa_t region;
+    u64 cuts;
+    struct mirror_table *table; /* of its 4K entries; NULL: nothing is known */
+    const struct slot *slot;    /* that holds it */
+    u64 home;                   /* what the entry of its first page becomes; further pages follow */
+};
+
 /* What a vCPU's faults come to: the same fault over and over, with or without anything done about it, is told. */
 struct tdp_fault_history {
     gpa_t gpa;
     u64 operations; /* tdp.operations then: an operation of someone else begins a new count */
     unsigned idle;  /* faults in a row on `gpa` that found nothing to do */
     unsigned busy;  /* faults in a row on `gpa` that changed something */
+    struct tdp_near near;
 };
 
 /*
@@ -49,7 +60,13 @@ struct tdp {
 };
 
 /* The slot that holds the range, or NULL. */
-struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes);
+static inline struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    for (struct slot *s = t->slots; s < t->slots + t->slot_count; s++)
+        if (slot_holds(s, gpa, bytes))
+            return s;
+    return NULL;
+}
 
 /* The end of the last slot: what claims of all memory reach to. */
 gpa_t tdp_end(const struct tdp *t);

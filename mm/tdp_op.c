@@ -13,14 +13,6 @@ bool tdp_tracking(const struct tdp *t)
     return t->td->state != TD_CREATED && t->td->state != TD_KEYED && t->td->state != TD_INITIALIZED;
 }
 
-struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
-{
-    for (unsigned i = 0; i < t->slot_count; i++)
-        if (slot_holds(&t->slots[i], gpa, bytes))
-            return &t->slots[i];
-    return NULL;
-}
-
 gpa_t tdp_end(const struct tdp *t)
 {
     u64 end = 0;
@@ -32,7 +24,8 @@ gpa_t tdp_end(const struct tdp *t)
 u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level)
 {
     const struct slot *s = tdp_slot(t, gpa, level_bytes(level));
-    return mirror_leaf_entry(slot_page(s, gpa), slot_is_at_home(s, gpa, level));
+    hpa_t page = slot_page(s, gpa);
+    return mirror_leaf_entry(page, slot_is_at_home(s, gpa, level, page));
 }
 
 struct tdp_report tdp_check(struct tdp *t, gpa_t gpa, u64 bytes)

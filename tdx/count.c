@@ -17,7 +17,7 @@ static void add(u64 *counter)
 }
 
 /* Slots fill from the front and are never given back but by a reset; code 0, success, marks a free one. */
-static void count_status(u32 code)
+void tdx_count_status(u32 code)
 {
     for (unsigned i = 0; i < TDX_STATUS_KINDS_MAX - 1; i++) {
         u32 found = 0;
@@ -30,14 +30,6 @@ static void count_status(u32 code)
     }
     tdx_counts.status[TDX_STATUS_KINDS_MAX - 1].code = CODE_OTHERS;
     add(&tdx_counts.status[TDX_STATUS_KINDS_MAX - 1].count);
-}
-
-void tdx_count_call(unsigned leaf, tdx_status_t status)
-{
-    if (leaf < TDX_LEAF_COUNT_MAX)
-        add(&tdx_counts.leaf[leaf]);
-    if (!tdx_is(status, TDX_SUCCESS))
-        count_status((u32)(status.raw >> 32));
 }
 
 void tdx_count_exit(u32 reason)

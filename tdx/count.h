@@ -26,7 +26,14 @@ struct tdx_counts {
 extern struct tdx_counts tdx_counts;
 
 /* One SEAMCALL of `leaf` answered `status`. A status that finds no slot is counted in the last one, under code ~0. */
-void tdx_count_call(unsigned leaf, tdx_status_t status);
+void tdx_count_status(u32 code);
+static inline void tdx_count_call(unsigned leaf, tdx_status_t status)
+{
+    if (leaf < TDX_LEAF_COUNT_MAX)
+        __atomic_fetch_add(&tdx_counts.leaf[leaf], 1, __ATOMIC_RELAXED);
+    if (!tdx_is(status, TDX_SUCCESS))
+        tdx_count_status((u32)(status.raw >> 32));
+}
 void tdx_count_exit(u32 reason);
 void tdx_count_retry(void);
 

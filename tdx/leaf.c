@@ -223,9 +223,10 @@ struct tdx_entry_answer tdh_mem_page_add(hpa_t tdr, gpa_t gpa, hpa_t page, hpa_t
     return entry_call(TDH_MEM_PAGE_ADD, gpa_operand(gpa, LEVEL_4K), tdr, page.raw, source.raw);
 }
 
-struct tdx_entry_answer tdh_mem_page_aug(hpa_t tdr, gpa_t gpa, level_t level, hpa_t page)
+struct tdx_answer tdh_mem_page_aug(hpa_t tdr, gpa_t gpa, level_t level, hpa_t page)
 {
-    return entry_call(TDH_MEM_PAGE_AUG, gpa_operand(gpa, level), tdr, page.raw, 0);
+    struct seamcall_regs r = {.rcx = gpa_operand(gpa, level), .rdx = tdr.raw, .r8 = page.raw};
+    return (struct tdx_answer){call(TDH_MEM_PAGE_AUG, &r)};
 }
 
 struct tdx_entry_answer tdh_mem_range_block(hpa_t tdr, gpa_t gpa, level_t level)

@@ -62,7 +62,7 @@ MUST_CHECK tdx_status_t tdh_vp_enter(hpa_t tdvpr, struct seamcall_regs *regs);
  * Where the module has enhanced interruptibility of DEMOTE nothing stops that, and interrupts stay on. */
 MUST_CHECK struct tdx_entry_answer tdh_mem_sept_add(hpa_t tdr, gpa_t gpa, level_t level, hpa_t table);
 MUST_CHECK struct tdx_entry_answer tdh_mem_page_add(hpa_t tdr, gpa_t gpa, hpa_t page, hpa_t source);
-MUST_CHECK struct tdx_entry_answer tdh_mem_page_aug(hpa_t tdr, gpa_t gpa, level_t level, hpa_t page);
+MUST_CHECK struct tdx_answer tdh_mem_page_aug(hpa_t tdr, gpa_t gpa, level_t level, hpa_t page);
 MUST_CHECK struct tdx_entry_answer tdh_mem_range_block(hpa_t tdr, gpa_t gpa, level_t level);
 MUST_CHECK struct tdx_entry_answer tdh_mem_range_unblock(hpa_t tdr, gpa_t gpa, level_t level);
 MUST_CHECK struct tdx_answer tdh_mem_track(hpa_t tdr);

@@ -36,7 +36,7 @@ enum tdx_verdict tdx_verdict(tdx_status_t s);
 
 static inline bool tdx_ok(tdx_status_t s)
 {
-    return tdx_verdict(s) == TDX_DONE;
+    return tdx_is(s, TDX_SUCCESS) || tdx_verdict(s) == TDX_DONE;
 }
 
 /* "TDX_OPERAND_BUSY", or "TDX_STATUS_UNKNOWN". */

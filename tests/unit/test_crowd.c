@@ -71,7 +71,7 @@ static void test_four_vcpus_as_threads_run(void **state)
 /* Every status at every leaf, while other CPUs go on; then the one that ends it for all. */
 static void test_every_leaf_may_fail_beside_others(void **state)
 {
-    work((struct crowd_plan){.vcpus = 4, .operators = 1, .seed = 9, .steps = 2000, .baton = 60, .faults = 15});
+    work((struct crowd_plan){.vcpus = 4, .operators = 1, .seed = 9, .steps = 3000, .baton = 60, .faults = 15});
     work((struct crowd_plan){
         .vcpus = 3, .operators = 2, .seed = 11, .steps = 4000, .baton = 60, .faults = 15, .backing = TDP_SCATTER});
 }
