@@ -18,14 +18,14 @@ def _rows(command, limit):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _instructions(ops):
-    """By (op, vcpus): instructions of the VMM outside SEAMCALL, by callgrind; empty where there is none."""
+def instructions(ops, row=None):
+    """By (op, vcpus): instructions of the VMM outside SEAMCALL, by callgrind; empty where there is none. Of one row, or of all."""
     if not shutil.which("valgrind"):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder)
         rows = _rows(["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}/%p", "--collect-atstart=no",
-                      "--toggle-collect=bench_measured", "--toggle-collect=uncounted_*", str(ops), "septum"], COUNT_LIMIT_S)
+                      "--toggle-collect=bench_measured*", "--toggle-collect=uncounted_*", str(ops), "septum", *([row] if row else [])], COUNT_LIMIT_S)
         counts = {}
         for row in rows:
             text = (out / str(row["pid"])).read_text(encoding="ascii", errors="replace")
@@ -38,13 +38,13 @@ def measure(build, count):
     ops = build / "bench" / "ops"
     linux = {(row["op"], row["vcpus"]): row for row in _rows([str(ops), "linux"], OPS_LIMIT_S)}
     rows = _rows([str(ops), "septum"], OPS_LIMIT_S)
-    instructions = _instructions(ops) if count else {}
+    counted = instructions(ops) if count else {}
     for row in rows:
         del row["pid"]
         key = row["op"], row["vcpus"]
         for name in ("seamcalls", "kick_rounds", "ipis"):
             row[f"{name}_linux"] = linux[key].get(name)
-        row["instructions"] = instructions.get(key)
+        row["instructions"] = counted.get(key)
         row["longest_pause_unit"] = "seamcalls"
         row["ratio"] = row["seamcalls"] / row["seamcalls_bound"]
     return rows

@@ -2,7 +2,7 @@
  * What the operations of the TDP MMU cost, beside the least that they can and beside Linux: one JSON object a line, for
  * each row with 1 and with 4 vCPUs inside. tests/bench/bench makes the table. See docs/benchmarks.md.
  *
- *   ops septum|linux
+ *   ops septum|linux [OP]
  *
  * Under callgrind bench_measured() is what is collected, without what uncounted_*() stand for: the module, the work on
  * the pages themselves, and the vCPUs that a kick drives out.
@@ -30,14 +30,23 @@ static gpa_t at(u64 gpa)
     return (gpa_t){gpa};
 }
 
+static bool measuring; /* the task is the row's own */
+
 /* --- Septum's ----------------------------------------------------------------------------------------------------- */
+
+/* What callgrind collects of a fault: nothing around it. */
+struct tdp_report bench_measured_fault(const struct vcpu_exit *e);
+__attribute__((noinline)) struct tdp_report bench_measured_fault(const struct vcpu_exit *e)
+{
+    return tdp_fault(world.tdp, e, 0);
+}
 
 static struct tdp_report fault(const struct task *k)
 {
     const struct vcpu_exit e = {
         .kind = VCPU_EXIT_EPT_VIOLATION, .gpa = at(k->gpa), .accept = true, .level = {(u8)k->level}};
     world.counts.exits++;
-    return tdp_fault(world.tdp, &e, 0);
+    return measuring ? bench_measured_fault(&e) : tdp_fault(world.tdp, &e, 0);
 }
 
 static struct tdp_report split(const struct task *k)
@@ -122,8 +131,6 @@ static struct tdp_report bench_task(const struct task *k)
 
 /* --- what is not counted as the VMM's instructions ---------------------------------------------------------------- */
 
-static bool measuring;
-
 /* The linker puts these in front of the host twins: --wrap. Callgrind stops collecting in uncounted_*(). */
 #define UNCOUNTED(result, name, parameters, arguments)                                                                 \
     result __real_##name parameters;                                                                                   \
@@ -168,7 +175,7 @@ __attribute__((noinline)) struct tdp_report bench_measured(const struct task *k)
 static bool septum_do(const struct task *k, bool measured)
 {
     measuring = measured;
-    struct tdp_report r = measured ? bench_measured(k) : bench_task(k);
+    struct tdp_report r = measured && k->kind != TASK_FAULT ? bench_measured(k) : bench_task(k);
     measuring = false;
     if (r.err != ERR_OK)
         world_fail(r.what ? r.what : "a task", r.status.raw ? r.status.raw : r.err);
@@ -208,6 +215,7 @@ static bool run(const struct row *row, unsigned vcpus, bool septum)
             return false;
     world_enter();
     world_counts_reset();
+    world_send_nmis(row->nmis);
     return work(&row->run, true);
 }
 
@@ -243,7 +251,7 @@ static void count(const struct row *row, unsigned vcpus, bool septum)
 /* Each row has a machine of its own. */
 static void count_in_child(const struct row *row, unsigned vcpus, bool septum)
 {
-    int status;
+    int status = 0;
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {

@@ -7,7 +7,8 @@
 #define M2 0x200000ull
 #define G1 0x40000000ull
 
-#define NON_BLOCKING BIT(35)
+#define NON_BLOCKING  BIT(35)
+#define UNINTERRUPTED BIT(51)
 
 #define MAP(a, b, l)                                                                                                   \
     {                                                                                                                  \
@@ -66,7 +67,8 @@
 /* clang-format off */
 const struct row rows[] = {
     /* mapping. The first of a GiB needs its table: SEPT.ADD is in the bound. */
-    {"fault_4k", {MAP(0, K4, 0)}, {.kind = TASK_FAULT, .gpa = 3 * K4, .level = 0}, COST(1, 0, 0)},
+    {"fault_4k", {MAP(0, K4, 0), {.kind = TASK_FAULT, .gpa = 2 * K4}}, {.kind = TASK_FAULT, .gpa = 3 * K4, .level = 0}, COST(1, 0, 0)},
+    {"fault_4k_elsewhere", {MAP(0, K4, 0), MAP(M2, K4, 0), {.kind = TASK_FAULT, .gpa = 2 * K4}}, {.kind = TASK_FAULT, .gpa = M2 + 7 * K4, .level = 0}, COST(1, 0, 0)},
     {"fault_2m", HAVE_2M, {.kind = TASK_FAULT, .gpa = M2, .level = 1}, COST(1, 0, 0)},
     {"map_2m", HAVE_2M, MAP(M2, M2, 1), COST(1, 0, 0)},
     {"map_2m_as_4k", HAVE_2M, MAP(M2, M2, 0), COST(4, 1, 1)},
@@ -74,6 +76,7 @@ const struct row rows[] = {
     {"map_2m_as_4k_before_finalize", HAVE_2M, MAP(M2, M2, 0), COST(2, 0, 0), .unfinished = true},
     {"map_1g_at_2m", {MAP(G1, M2, 1)}, MAP(0, G1, 1), COST(1 + 512, 0, 0)},
     {"map_1g_at_4k", {MAP(G1, M2, 1)}, MAP(0, G1, 0), COST(1 + 3 * 512 + 1, 1, 1)},
+    {"map_1g_at_4k_time", {MAP(G1, M2, 1)}, {.kind = TASK_MAP, .gpa = 0, .bytes = G1, .time = true}, COST(1 + 513 * 512, 0, 0)},
     /* conversion out of a 2M leaf: 4+2n, 2; all of it 3, 1 */
     {"convert_1_of_2m", HAVE_2M, SHARE(3 * K4, K4), COST(4 + 2 * 1, 2, 1)},
     {"convert_8_of_2m", HAVE_2M, SHARE(3 * K4, 8 * K4), COST(4 + 2 * 8, 2, 1)},
@@ -132,6 +135,13 @@ const struct row rows[] = {
     {"non_blocking_map_2m_as_4k", HAVE_2M, MAP(M2, M2, 0), COST(2, 0, 0), .features0 = NON_BLOCKING, .no_linux = true},
     {"non_blocking_map_1g_at_4k", {MAP(G1, M2, 1)}, MAP(0, G1, 0), COST(1 + 2 * 512, 0, 0), .features0 = NON_BLOCKING,
      .no_linux = true},
+    /* an NMI while DEMOTE is at work, which holds interrupts off, and a module whose DEMOTE does not look */
+    {"split_2m_beside_an_nmi", HAVE_2M, SPLIT(0, M2, 1), COST(3, 1, 1), .nmis = 1, .no_linux = true,
+     .why = "the NMI stops DEMOTE, which begins again"},
+    {"uninterrupted_split_2m_beside_an_nmi", HAVE_2M, SPLIT(0, M2, 1), COST(3, 1, 1), .features0 = UNINTERRUPTED, .nmis = 1,
+     .no_linux = true},
+    {"uninterrupted_convert_8_of_1g_beside_an_nmi", HAVE_1G, SHARE(3 * K4, 8 * K4), COST(7 + 2 * 8, 3, 1),
+     .features0 = UNINTERRUPTED, .nmis = 1, .no_linux = true},
 };
 /* clang-format on */
 const unsigned row_count = sizeof(rows) / sizeof(rows[0]);

@@ -40,6 +40,7 @@ struct row {
     u64 calls, tracks, kick_rounds, per_vcpu;
     const char *why; /* what a ratio above 1.0 is for; NULL: there is none */
     u64 features0;
+    unsigned nmis; /* so many polls of the module for interrupts find an NMI */
     bool scatter, unfinished, no_linux;
 };
 

@@ -230,6 +230,20 @@ void world_kick(void)
     let_in(kick_out(true));
 }
 
+static unsigned nmis_left;
+
+static unsigned next_nmi(struct seam_lp *lp)
+{
+    (void)lp;
+    return nmis_left && nmis_left-- ? PLAT_EVENT_NMI : 0;
+}
+
+void world_send_nmis(unsigned count)
+{
+    nmis_left = count;
+    platform_host_knobs.events = next_nmi;
+}
+
 /* --- mm/hold.h ---------------------------------------------------------------------------------------------------- */
 
 enum err hold_kick(struct td *td, u64 *ipis)

@@ -23,6 +23,9 @@ struct world_config {
     bool unfinished; /* not finalised: no vCPU can be inside */
 };
 
+/* From now on so many of the module's polls for interrupts find an NMI on its way. */
+void world_send_nmis(unsigned count);
+
 /* What happened since world_counts_reset(). */
 struct world_counts {
     u64 kick_rounds, ipis, exits;
