@@ -168,7 +168,7 @@ static void change_state(enum vm_state from, enum vm_state to)
 
 static enum err check_runnable(struct fault_text *fault)
 {
-    switch (vm.state) {
+    switch (atomic_load(&vm.state)) {
     case VM_NONE:
         return fault_say(fault, ERR_STATE, "there is no TD: `td create` comes first");
     case VM_DEAD:
