@@ -168,6 +168,55 @@ def test_cpu_that_does_not_start_is_named(tmp_path):
     assert "TDH.SYS.CONFIG" in records[0]["error"]
 
 
+# Which call of which leaf answers what, from the start of the machine, and what the operations below make of it.
+FAULTS = """
+fault = 6 10 0x8000020000000001   # AUG for an ACCEPT: busy
+fault = 6 20 0x8000020000000001
+fault = 0 20 0x8000020000000000   # VP.ENTER: busy, twice
+fault = 0 21 0x8000020000000000
+fault = 7 1 0x8000020000000001    # the split: BLOCK busy, TRACK before its turn, DEMOTE interrupted
+fault = 38 1 0x8000020100000000
+fault = 15 1 0x8000000400000000
+fault = 23 1 0xc0000b0900000001   # the first merge: PROMOTE refused, UNBLOCK busy in the undo
+fault = 39 1 0x8000020000000001
+fault = 7 4 0xc0000b0d00000001    # the second: BLOCK refused
+fault = 23 2 0xc0000b0800000001   # the third: PROMOTE wants a TRACK
+fault = 29 1 0x8000020000000092   # the first conversion: REMOVE busy, then refused
+fault = 29 2 0xc000010000000001
+fault = 41 3 0xc000010000000001   # the last: PAGE.WBINVD refused
+"""
+
+
+def test_faults_of_the_module_while_vcpus_run(tmp_path):
+    """Each operation is done, or undone, or ends in front of a page that is lost; the vCPUs beside it do not notice."""
+    knobs = tmp_path / "knobs"
+    knobs.write_text(FAULTS)
+    script = ("tdx init\ntd create mem=256M vcpus=3 level=2m\ntd run\n"
+              "probe accept 0 32M 2m cpu=0\nprobe fill 0 16M seed=1 cpu=0\n"
+              "probe accept 4000000 16M 2m cpu=1\nprobe fill 4000000 16M seed=2 cpu=1\n"
+              "probe touch 0 16M order=random count=2000000 cpu=0 &\nprobe touch 4000000 16M order=random count=2000000 cpu=1 &\n"
+              "split 0 2m\n-merge 0 2m\n-merge 0 2m\nmerge 0 2m\n"
+              "-convert 1000000 4K shared force\nconvert 1000000 4K shared force\nconvert 1000000 4K private force\n"
+              "-convert 1200000 4K shared force\n-convert 1200000 4K shared force\nwait all\n"
+              "probe verify 0 16M seed=1 cpu=0\nprobe verify 4000000 16M seed=2 cpu=1\nsept\nstats\ntd destroy\n")
+    status, text, records = run_script(script, "--smp", "4", "--sim-config", str(knobs), limit=900)
+    assert status == 0, text
+    by = {cmd: [r for r in records if r["cmd"] == cmd] for cmd in ("merge", "convert", "sept", "stats", "td destroy")}
+    assert [r["ok"] for r in by["merge"]] == [False, False, True]
+    assert "not all pages of the region are accepted" in by["merge"][0]["error"]
+    assert "TDX_EPT_ENTRY_STATE_INCORRECT" in by["merge"][1]["error"] and by["merge"][1]["seamcalls"] == 1
+    assert by["merge"][2]["tracks"] == 2
+    assert [r["ok"] for r in by["convert"]] == [False, True, True, False, False]
+    assert "REMOVE 4K at 0x1000000: TDX_OPERAND_INVALID" in by["convert"][0]["error"]
+    assert "PHYMEM.PAGE.WBINVD at 0x1200000" in by["convert"][3]["error"] and by["convert"][3]["lost"] == 1
+    assert "lost" in by["convert"][4]["error"] and by["convert"][4]["seamcalls"] == 0
+    assert by["sept"][0]["agree"] is True and by["sept"][0]["blocked"] == 0
+    assert by["stats"][0]["statuses"]["TDX_OPERAND_BUSY"] >= 5
+    end = by["td destroy"][0]
+    assert end["lost_bytes"] == 4096 and end["free_bytes"] + end["lost_bytes"] == end["free_bytes_before"]
+    assert "lost: 1 pages" in text
+
+
 def test_vcpu_that_does_not_leave_is_named(tmp_path):
     knobs = tmp_path / "knobs"
     knobs.write_text("kick_lost = 2\n")
