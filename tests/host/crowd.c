@@ -85,12 +85,57 @@ static void look(gpa_t at)
     need(r.err != ERR_OK || w.agree, "mirror and module disagree", at.raw);
 }
 
+/* Parts of different regions behind the same TRACKs. */
+static void mix(void)
+{
+    u64 regions = crowd.bytes / M2, first = dice(regions);
+    gpa_t at[3];
+    for (unsigned i = 0; i < 3; i++)
+        at[i] = (gpa_t){(first + i * (1 + regions / 4)) % regions * M2};
+    const struct tdp_part parts[] = {
+        {.kind = TDP_SPLIT, .gpa = at[0], .level = LEVEL_2M},
+        {.kind = TDP_MERGE, .gpa = at[1], .level = LEVEL_2M},
+        {.kind = TDP_RELOCATE, .gpa = gpa_add(at[2], dice(512) * K4), .bytes = K4},
+    };
+    bool scattered = crowd.plan->backing == TDP_SCATTER;
+    unsigned from = (unsigned)dice(2), count = 1 + (unsigned)dice(scattered ? 3 - from : 2 - from);
+    may(tdp_together(crowd.tdp, parts + from, count, NULL));
+}
+
+/* The GiB that no vCPU uses, pending all of it: made one page, cut at random places, put together again. */
+static void work_on_giant(void)
+{
+    gpa_t at = gpa_add(GIANT, dice(GIANT_BYTES / K4) * K4), region = gpa_floor(at, LEVEL_2M);
+
+    switch (dice(6)) {
+    case 0:
+        may(tdp_convert(crowd.tdp, GIANT, GIANT_BYTES, TDP_PRIVATE, NULL));
+        may(tdp_map(crowd.tdp, GIANT, GIANT_BYTES, LEVEL_2M, NULL));
+        break;
+    case 1:
+        may(tdp_convert(crowd.tdp, at, K4, TDP_SHARED, NULL));
+        break;
+    case 2:
+        may(tdp_convert(crowd.tdp, region, M2, dice(2) ? TDP_SHARED : TDP_PRIVATE, NULL));
+        break;
+    case 3:
+        may(tdp_split(crowd.tdp, GIANT, LEVEL_1G, NULL));
+        break;
+    default:
+        may(tdp_merge(crowd.tdp, GIANT, LEVEL_1G, NULL));
+    }
+}
+
 static void operator_step(void)
 {
     gpa_t region = {dice(crowd.bytes / M2) * M2}, page = {dice(crowd.bytes / K4) * K4};
 
     may_fail = true;
-    switch (dice(9)) {
+    if (crowd.plan->giant && dice(4) == 0) {
+        work_on_giant();
+        return;
+    }
+    switch (dice(11)) {
     case 0:
     case 1:
         may(tdp_split(crowd.tdp, region, LEVEL_2M, NULL));
@@ -110,6 +155,12 @@ static void operator_step(void)
         break;
     case 7:
         may(tdp_map(crowd.tdp, page, K4, LEVEL_4K, NULL));
+        break;
+    case 8:
+        may(tdp_merge_range(crowd.tdp, region, min_u64((1 + dice(4)) * M2, crowd.bytes - region.raw), LEVEL_2M, NULL));
+        break;
+    case 9:
+        mix();
         break;
     default:
         look(page);
@@ -202,7 +253,8 @@ static void start_machine(void)
 {
     static const struct tdx_cpus cpus = {.count = count_cpus, .each = on_each, .one = on_one, .share = share};
     struct plat_info info = *platform_host_default_info();
-    const struct phys_range memory = {{MEMORY_BASE}, MEMORY_BYTES};
+    const u64 bytes = crowd.plan->giant ? MEMORY_BYTES + 3 * GIANT_BYTES : MEMORY_BYTES;
+    const struct phys_range memory = {{MEMORY_BASE}, bytes};
     const char *missing = "";
 
     cpu_count = 1 + crowd.plan->vcpus + crowd.plan->operators;
@@ -215,7 +267,7 @@ static void start_machine(void)
     seamcall_host_reset();
     tdx_module_forget();
     page_init();
-    page_add_range((hpa_t){MEMORY_BASE}, MEMORY_BYTES);
+    page_add_range((hpa_t){MEMORY_BASE}, bytes);
     tdx_set_cpus(&cpus);
     need(tdx_detect(&missing) == ERR_OK, missing, 0);
     struct tdx_init_fault f = tdx_module_init(&memory, 1, 0, take);
@@ -246,7 +298,9 @@ static void create_td(void)
         take_pages(pages, vcpu_control_pages());
         good(td_add_vcpu(&crowd.td, 0, pages));
     }
-    need(tdp_create(&crowd.tdp, &crowd.td, crowd.bytes, LEVEL_2M, crowd.plan->backing) == ERR_OK, "the TDP MMU", 0);
+    need(tdp_create(&crowd.tdp, &crowd.td, crowd.plan->giant ? gpa_add(GIANT, GIANT_BYTES).raw : crowd.bytes,
+                    crowd.plan->giant ? LEVEL_1G : LEVEL_2M, crowd.plan->backing) == ERR_OK,
+         "the TDP MMU", 0);
     tdp_set_stop(crowd.tdp, crowd_stop);
     for (unsigned i = 0; i < crowd.plan->vcpus; i++) {
         good(vcpu_set_shared_ept(&crowd.td.vcpus[i], tdp_shared_root(crowd.tdp)));

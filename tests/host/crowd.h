@@ -19,6 +19,7 @@ struct crowd_plan {
     u64 steps;      /* of each vCPU */
     unsigned baton; /* threads take turns at about one point of so many, and all repeats; 0: they run free */
     enum tdp_backing backing;
+    bool giant;                /* in place: a GiB more, above, in which only operators work */
     unsigned busy, interrupts; /* of 1000 calls, of 1000 polls */
     unsigned stops;            /* of 1000 questions whether an operation is to stop */
     /* Of 1000 calls of the TDP MMU's leaves so many are not executed and answer what is no success, each leaf the statuses of

@@ -12,6 +12,8 @@
 #define OWN_REGIONS    2u
 #define PIECE          0x10000ull
 #define GUESTS_MAX     7u
+#define GIANT          ((gpa_t){0x40000000})
+#define GIANT_BYTES    0x40000000ull
 #define PAGES_MAX      ((COMMON_REGIONS + OWN_REGIONS * GUESTS_MAX) * 512)
 #define TLB_ENTRIES    24u
 #define TRIES_MAX      1000000u

@@ -71,7 +71,8 @@ static void test_four_vcpus_as_threads_run(void **state)
 /* Every status at every leaf, while other CPUs go on; then the one that ends it for all. */
 static void test_every_leaf_may_fail_beside_others(void **state)
 {
-    work((struct crowd_plan){.vcpus = 4, .operators = 1, .seed = 9, .steps = 3000, .baton = 60, .faults = 15});
+    work((struct crowd_plan){
+        .vcpus = 3, .operators = 2, .seed = 12, .steps = 3000, .baton = 60, .faults = 15, .giant = true});
     work((struct crowd_plan){
         .vcpus = 3, .operators = 2, .seed = 11, .steps = 4000, .baton = 60, .faults = 15, .backing = TDP_SCATTER});
 }
@@ -79,6 +80,7 @@ static void test_every_leaf_may_fail_beside_others(void **state)
 
 static void test_every_leaf_may_fail_as_threads_run(void **state)
 {
+    work((struct crowd_plan){.vcpus = 3, .operators = 2, .seed = 13, .steps = 300, .faults = 15, .giant = true});
     work((struct crowd_plan){
         .vcpus = 3, .operators = 2, .seed = 10, .steps = 3000, .faults = 15, .backing = TDP_SCATTER});
 }
