@@ -1,7 +1,8 @@
 /*
- * A guest of the simulated platform that touches what is not its own: reads, writes and copies within SEAMRR, then
- * touches metadata and a control page of the TDX module's, for which it needs the GiB of memory at 4 GiB. The platform has to report each with its RIP, hand out noise, keep what it holds, and never hang. The report goes to the
- * serial port, one `guard-test:` line each; tests/system reads them.
+ * A guest of the simulated platform that touches what is not its own: reads, writes and copies within SEAMRR, then touches
+ * metadata and a control page of the TDX module's, for which it needs the GiB of memory at 4 GiB. The platform has to report
+ * each with its RIP, hand out noise, keep what it holds, and never hang. The report goes to the serial port, one
+ * `guard-test:` line each; tests/system reads them.
  */
 #include <efi.h>
 
