@@ -153,8 +153,7 @@ static void nested_fault(struct cpu *cpu)
 {
     struct vmcb *v = cpu->vmm;
     u64 gpa = v->exit_info_2;
-    if (!guard_fault(cpu, gpa, v->exit_info_1))
-        npt_show(gpa & ~0xfffull, 4096);
+    guard_fault(cpu, gpa, v->exit_info_1);
     deliver_again(v);
 }
 

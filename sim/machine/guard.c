@@ -232,6 +232,7 @@ static bool keyed_fault(struct cpu *cpu, u64 gpa, u64 info)
     return true;
 }
 
+/* False: not the guard's business. */
 static bool fault(struct cpu *cpu, u64 gpa, u64 info)
 {
     u64 page = gpa & ~(PAGE - 1);
@@ -247,12 +248,19 @@ static bool fault(struct cpu *cpu, u64 gpa, u64 info)
     return true;
 }
 
-bool guard_fault(struct cpu *cpu, u64 gpa, u64 info)
+void guard_touch(struct cpu *cpu, u64 gpa, u64 info)
 {
     lock_take(&lock);
-    bool is_ours = fault(cpu, gpa, info);
+    fault(cpu, gpa, info);
     lock_give(&lock);
-    return is_ours;
+}
+
+void guard_fault(struct cpu *cpu, u64 gpa, u64 info)
+{
+    lock_take(&lock);
+    if (!fault(cpu, gpa, info))
+        npt_show(gpa & ~(PAGE - 1), PAGE);
+    lock_give(&lock);
 }
 
 void guard_exit(struct cpu *cpu)

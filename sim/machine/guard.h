@@ -28,8 +28,14 @@ bool guard_is_closed(u64 hpa);
 /* The platform's own: not even the module may be led there. */
 bool guard_is_hidden(u64 hpa);
 
-/* A nested page fault of the VMM; false where the address is not the guard's business (no RAM, or plain and mapped). */
-bool guard_fault(struct cpu *cpu, u64 gpa, u64 info);
+/* An access of the VMM's by the platform's own hands: what the guard has to do about it is done. */
+void guard_touch(struct cpu *cpu, u64 gpa, u64 info);
+
+/*
+ * A nested page fault of the VMM. What is not the guard's business (no RAM, so a device answers; or plain by now) is shown, before
+ * a call on another CPU can take the page.
+ */
+void guard_fault(struct cpu *cpu, u64 gpa, u64 info);
 
 /* At every exit of the VMM: stand-in pages that the last fault mapped are taken away again. */
 void guard_exit(struct cpu *cpu);

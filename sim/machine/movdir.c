@@ -162,7 +162,7 @@ static bool page_of(struct run *run, u64 linear, bool write, u64 *gpa)
         if (!memory_is_ram(platform_strip_key(*cached_gpa)))
             *cached_gpa = ~0ull;
         else
-            guard_fault(run->cpu, *cached_gpa | (linear & 0xfff), NPF_FINAL | NPF_USER | (write ? NPF_WRITE : 0));
+            guard_touch(run->cpu, *cached_gpa | (linear & 0xfff), NPF_FINAL | NPF_USER | (write ? NPF_WRITE : 0));
     }
     *gpa = *cached_gpa == ~0ull ? ~0ull : *cached_gpa | (linear & 0xfff);
     return true;

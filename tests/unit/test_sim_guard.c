@@ -137,8 +137,7 @@ static u64 access(u64 gpa, bool write)
             return hpa;
         vmcb.exit_code = VMEXIT_NPF;
         guard_exit(&cpu);
-        if (!guard_fault(&cpu, gpa, NPF_FINAL | (write ? NPF_WRITE : 0)))
-            npt_show(gpa & ~(PAGE - 1), PAGE);
+        guard_fault(&cpu, gpa, NPF_FINAL | (write ? NPF_WRITE : 0));
     }
     fail_msg("the access to %lx makes no progress", (unsigned long)gpa);
     return 0;

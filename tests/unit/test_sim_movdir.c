@@ -38,10 +38,7 @@ bool guard_is_closed(u64 hpa)
 {
     return (hpa & ~0xfffull) == CLOSED_PAGE;
 }
-bool guard_fault(struct cpu *c, u64 gpa, u64 info)
-{
-    return guard_is_closed(gpa);
-}
+void guard_touch(struct cpu *c, u64 gpa, u64 info) {}
 bool platform_is_private_key(u64 hpa)
 {
     return hpa >> PLATFORM_KEYID_SHIFT != 0;
