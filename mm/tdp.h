@@ -136,9 +136,10 @@ struct tdp_census {
 };
 /* Every entry of [gpa, gpa + bytes); all of it with bytes 0. Compares each with TDH.MEM.SEPT.RD, vCPUs held out. */
 MUST_CHECK struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_census *census);
-/* Calls `line` for each run of equal entries: what `sept map` prints. */
-void tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
-                  void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg);
+/* Calls `line` for each run of equal entries: what `sept map` prints. ERR_INTERRUPTED: stopped, as a census may be too. */
+MUST_CHECK struct tdp_report
+tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
+             void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg);
 
 u64 tdp_memory_bytes(const struct tdp *t);
 

@@ -162,13 +162,21 @@ static enum err compare_entry(struct tdp_op *l, struct tdp_census *c, const stru
     return e;
 }
 
+static bool is_stopped(struct tdp_op *l, gpa_t at)
+{
+    if (!tdp_op_is_stopped(l))
+        return false;
+    tdp_op_fail(l, ERR_INTERRUPTED, "stopped", at);
+    return true;
+}
+
 static enum err census_range(struct tdp_op *l, gpa_t from, gpa_t end, struct tdp_census *c)
 {
     struct mirror_iter it;
     mirror_begin(&it, &l->t->mirror, from, end);
     while (mirror_valid(&it)) {
         count_entry(c, &it);
-        enum err e = tdp_op_is_stopped(l) ? ERR_INTERRUPTED : compare_entry(l, c, &it);
+        enum err e = is_stopped(l, it.gpa) ? ERR_INTERRUPTED : compare_entry(l, c, &it);
         if (e != ERR_OK)
             return e;
         /* What is below a blocked table the module does not show. */
@@ -216,8 +224,6 @@ struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_cen
         l.report.err = census_range(&l, from, end, census);
         census->shared_bytes += shared_bytes(&t->slots[i], from, end);
     }
-    if (l.report.err == ERR_INTERRUPTED)
-        l.report.what = "stopped";
     return look_end(&l);
 }
 
@@ -274,31 +280,32 @@ static void add_slot(struct tdp_op *l, const struct slot *s, struct run *r, gpa_
     struct tdx_entry m;
 
     mirror_begin(&it, &l->t->mirror, from, end);
-    while (mirror_valid(&it)) {
+    while (mirror_valid(&it) && l->report.err == ERR_OK && !is_stopped(l, it.gpa)) {
         if (mirror_state(it.entry) == MIRROR_TABLE) {
             mirror_down(&it);
             continue;
         }
         if (mirror_state(it.entry) == MIRROR_NONE)
             add_unmapped(l->t, s, r, mirror_part_start(&it), mirror_part_end(&it));
-        else if (read_module(l->t, it.gpa, it.level, &m, &l->report) == ERR_OK)
+        else if ((l->report.err = read_module(l->t, it.gpa, it.level, &m, &l->report)) == ERR_OK)
             run_add(r, mirror_part_start(&it), mirror_part_end(&it), it.level, state_of(&m));
         mirror_next(&it);
     }
 }
 
-void tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
-                  void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg)
+struct tdp_report tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
+                               void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg),
+                               void *arg)
 {
     struct run r = {.line = line, .arg = arg};
     gpa_t from, end;
     struct tdp_op l;
 
     if (look_begin(&l, t, gpa) != ERR_OK)
-        return;
+        return l.report;
     for (unsigned i = 0; i < t->slot_count; i++)
-        if (part_of_slot(&t->slots[i], gpa, bytes, &from, &end))
+        if (l.report.err == ERR_OK && part_of_slot(&t->slots[i], gpa, bytes, &from, &end))
             add_slot(&l, &t->slots[i], &r, from, end);
     run_end(&r);
-    (void)look_end(&l);
+    return look_end(&l);
 }

@@ -99,11 +99,10 @@ void cmd_sept(struct command_call *c)
     if (!need_td(c))
         return;
     struct tdp_report r = tdp_census(vm.tdp, gpa, bytes, &census);
-    if (r.err != ERR_OK) {
+    if (r.err == ERR_OK && map)
+        r = tdp_each_run(vm.tdp, gpa, bytes, print_run, NULL);
+    if (r.err == ERR_OK)
+        answer_census(c, &census);
+    else
         answer_failure(c, &r);
-        return;
-    }
-    if (map)
-        tdp_each_run(vm.tdp, gpa, bytes, print_run, NULL);
-    answer_census(c, &census);
 }

@@ -1,6 +1,7 @@
 /* Commands about the TDX module: tdx init, tdx info, stats. */
 #include "kernel/boot_info.h"
 #include "kernel/console/cmd.h"
+#include "kernel/cpus.h"
 #include "kernel/vm/fault_text.h"
 #include "kernel/print.h"
 #include "lib/format.h"
@@ -91,6 +92,17 @@ static void describe_module(struct command_call *c)
     add_ranges(j, "tdmr_list", m->tdmrs, m->tdmr_count);
 }
 
+/* The module waits for every logical processor that the machine has: one that never came is why it refuses. */
+static void name_failed_cpus(struct fault_text *text)
+{
+    for (unsigned i = 0; i < cpus_count(); i++) {
+        size_t used = strlen(text->text);
+        if (cpus_state(i) == CPU_FAILED)
+            format_to(text->text + used, sizeof(text->text) - used, "; CPU %u (APIC id %u) did not start", i,
+                      cpus_apic_id(i));
+    }
+}
+
 void cmd_tdx_init(struct command_call *c)
 {
     const struct boot_info *boot = boot_info();
@@ -114,6 +126,8 @@ void cmd_tdx_init(struct command_call *c)
     }
     struct td_fault fault = {.err = f.err, .leaf = f.leaf, .status = f.status};
     (void)fault_td(&text, f.what != NULL ? f.what : "initialising the TDX module", &fault);
+    if (f.leaf != NULL)
+        name_failed_cpus(&text);
     reply_fail(c, "%s", text.text);
 }
 

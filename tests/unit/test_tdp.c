@@ -516,7 +516,7 @@ static void test_runs_and_census(void **state)
     tb_accept_range(TB_2M, TB_2M);
     fine(tb_convert(TB_2M + 0x3000, 2 * TB_4K, TDP_SHARED));
     fine(tdp_block(tb.tdp, at(2 * TB_2M), LEVEL_2M, NULL));
-    tdp_each_run(tb.tdp, at(0), 4 * TB_2M, add_line, lines);
+    fine(tdp_each_run(tb.tdp, at(0), 4 * TB_2M, add_line, lines));
     assert_string_equal(lines, "0+200000 2m pending; 200000+3000 4k mapped; 203000+2000 4k shared; "
                                "205000+1fb000 4k mapped; 400000+200000 2m pending_blocked; 600000+200000 4k absent; ");
     fine(tdp_census(tb.tdp, at(0), 4 * TB_2M, &c));

@@ -569,6 +569,28 @@ static void test_interrupt_stops_a_conversion(void **state)
     good("convert 800000 8M shared force");
 }
 
+/* ^C in a look at many entries: in the comparison, and in the list behind it. */
+static void type_at_look(const struct seamcall_regs *regs)
+{
+    if ((regs->rax & 0xffff) == 25 && entries_left > 0 && --entries_left == 0)
+        io_host_type("\x03", 1);
+}
+
+static void test_interrupt_stops_a_look(void **state)
+{
+    good("map 800000 8M 4k");
+    seamcall_host_watch = type_at_look;
+    entries_left = 100;
+    bad("sept", "interrupted at 0x");
+    entries_left = 100;
+    bad("sept 800000 8M", "stopped");
+    entries_left = 3000; /* about 2150 entries are compared first */
+    bad("sept map", "stopped");
+    assert_int_equal(entries_left, 0);
+    seamcall_host_watch = NULL;
+    says(good("sept map"), "\"agree\":true");
+}
+
 static void test_interrupt_is_ignored(void **state)
 {
     entries_left = 20;
@@ -607,6 +629,7 @@ int main(void)
         WITH_TD(test_private_access_to_shared),
         WITH_TD(test_interrupt_is_obeyed),
         WITH_TD(test_interrupt_stops_a_conversion),
+        WITH_TD(test_interrupt_stops_a_look),
         WITH_TD(test_interrupt_is_ignored),
     };
     return cmocka_run_group_tests(tests, machine, NULL);
