@@ -69,7 +69,9 @@ BENCHHOST_OBJ := $(call obj,bench,$(MODULE_SRC) $(wildcard tests/host/platform*.
 # The TDP MMU and the model in a host process without sanitizers. tests/bench/world.c stands behind mm/hold.h.
 BENCHMMU_SRC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c) kernel/trace.c $(MODULE_SRC) \
                 $(wildcard tests/host/platform*.c) $(addprefix tests/host/,cpu.c cpus.c log.c seamcall.c) tests/bench/world.c
+BENCHMMU_SRC += tests/bench/uncounted.c
 BENCHOPS_OBJ := $(call obj,bench,$(BENCHMMU_SRC) $(addprefix tests/bench/,ops.c rows.c linux.c))
+BENCHSCALE_OBJ := $(call obj,scale,$(BENCHMMU_SRC) $(addprefix tests/bench/,scale.c steps.c sparse.c threads.c))
 # The random crowd of tests/host/crowd.h without sanitizers, with what stands behind mm/hold.h for threads.
 SOAK_SRC := $(filter-out tests/bench/%,$(BENCHMMU_SRC)) $(addprefix tests/host/,baton.c crowd.c crowd_guest.c crowd_module.c hold.c) sim/machine/ept.c tests/soak/crowd.c
 SOAK_OBJ := $(call obj,bench,$(SOAK_SRC))
@@ -90,7 +92,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test bench bench-binaries soak soak-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test scale bench bench-binaries soak soak-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -103,6 +105,7 @@ help:
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
 	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
 	@echo 'make soak          random work on many CPUs for half an hour (SOAK_MINUTES=30 SEED=n)'
+	@echo 'make scale         what operations cost in TDs of 1 GiB to 4 TiB, and faults of two vCPUs: table, docs/scale.svg'
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
@@ -190,6 +193,8 @@ $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
 $(eval $(call COMPILE,tsan,$(HOSTCC) $(TSAN)))
 # DWARF 4: valgrind of Debian 12 does not read what clang says in DWARF 5.
 $(eval $(call COMPILE,bench,$(HOSTCC) $(LANGUAGE) -gdwarf-4 -DHOST_PROCESS))
+# With sparse memory for the largest TDs, which is too much under valgrind.
+$(eval $(call COMPILE,scale,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS -DPLATFORM_HOST_GIB=4352))
 $(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
 $(B)/vmm/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
@@ -289,9 +294,17 @@ soak-binaries: $(B)/soak/crowd
 SOAK_MINUTES ?= 30
 soak: all soak-binaries
 	@tests/soak/soak --build $(B) --seconds $$(($(SOAK_MINUTES) * 60)) $(if $(SEED),--seed $(SEED))
-bench-binaries: $(B)/bench/septum.efi $(B)/bench/model $(B)/bench/ops $(B)/simtdx.efi
+# memset: what is large and zero stays sparse.
+$(B)/bench/scale: $(BENCHSCALE_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) -o $@ $^ $(WRAPPED:%=-Wl,--wrap=%) -Wl,--wrap=memset $(SHA_LIB) -lpthread
+bench-binaries: $(B)/bench/scale $(B)/bench/septum.efi $(B)/bench/model $(B)/bench/ops $(B)/simtdx.efi
 bench: bench-binaries
 	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
+
+# What the size of a TD costs, and a second vCPU: table and picture of docs/benchmarks.md.
+scale: $(B)/bench/scale
+	@tests/bench/scale.py $< docs/scale.svg
 
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.

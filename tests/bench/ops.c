@@ -18,6 +18,7 @@
 #include "mm/hold.h"
 #include "mm/page.h"
 #include "tests/bench/task.h"
+#include "tests/bench/uncounted.h"
 #include "tests/bench/world.h"
 #include "tests/host/platform.h"
 #include "tests/host/seamcall.h"
@@ -29,8 +30,6 @@ static gpa_t at(u64 gpa)
 {
     return (gpa_t){gpa};
 }
-
-static bool measuring; /* the task is the row's own */
 
 /* --- Septum's ----------------------------------------------------------------------------------------------------- */
 
@@ -46,7 +45,7 @@ static struct tdp_report fault(const struct task *k)
     const struct vcpu_exit e = {
         .kind = VCPU_EXIT_EPT_VIOLATION, .gpa = at(k->gpa), .accept = true, .level = {(u8)k->level}};
     world.counts.exits++;
-    return measuring ? bench_measured_fault(&e) : tdp_fault(world.tdp, &e, 0);
+    return uncounted_apart ? bench_measured_fault(&e) : tdp_fault(world.tdp, &e, 0);
 }
 
 static struct tdp_report split(const struct task *k)
@@ -129,41 +128,7 @@ static struct tdp_report bench_task(const struct task *k)
     }
 }
 
-/* --- what is not counted as the VMM's instructions ---------------------------------------------------------------- */
-
-/* The linker puts these in front of the host twins: --wrap. Callgrind stops collecting in uncounted_*(). */
-#define UNCOUNTED(result, name, parameters, arguments)                                                                 \
-    result __real_##name parameters;                                                                                   \
-    result __wrap_##name parameters;                                                                                   \
-    static __attribute__((noinline)) result uncounted_##name parameters                                                \
-    {                                                                                                                  \
-        return __real_##name arguments;                                                                                \
-    }                                                                                                                  \
-    result __wrap_##name parameters                                                                                    \
-    {                                                                                                                  \
-        return measuring ? uncounted_##name arguments : __real_##name arguments;                                       \
-    }
-UNCOUNTED(enum seamcall_fault, seamcall, (struct seamcall_regs * regs), (regs))
-UNCOUNTED(enum err, hold_kick, (struct td * td, u64 *ipis), (td, ipis))
-UNCOUNTED(enum err, hold_begin, (struct td * td, u64 *ipis), (td, ipis))
-
-/* Functions without a result: the same. */
-#define UNCOUNTED_VOID(name, parameters, arguments)                                                                    \
-    void __real_##name parameters;                                                                                     \
-    void __wrap_##name parameters;                                                                                     \
-    static __attribute__((noinline)) void uncounted_##name parameters                                                  \
-    {                                                                                                                  \
-        __real_##name arguments;                                                                                       \
-    }                                                                                                                  \
-    void __wrap_##name parameters                                                                                      \
-    {                                                                                                                  \
-        if (measuring)                                                                                                 \
-            uncounted_##name arguments;                                                                                \
-        else                                                                                                           \
-            __real_##name arguments;                                                                                   \
-    }
-UNCOUNTED_VOID(cpu_reset_pages, (hpa_t page, u64 bytes), (page, bytes))
-UNCOUNTED_VOID(hold_end, (struct td * td), (td))
+/* --- what is measured --------------------------------------------------------------------------------------------- */
 
 /* What callgrind collects. */
 struct tdp_report bench_measured(const struct task *k);
@@ -174,9 +139,9 @@ __attribute__((noinline)) struct tdp_report bench_measured(const struct task *k)
 
 static bool septum_do(const struct task *k, bool measured)
 {
-    measuring = measured;
+    uncounted_apart = measured;
     struct tdp_report r = measured && k->kind != TASK_FAULT ? bench_measured(k) : bench_task(k);
-    measuring = false;
+    uncounted_apart = false;
     if (r.err != ERR_OK)
         world_fail(r.what ? r.what : "a task", r.status.raw ? r.status.raw : r.err);
     return true;

@@ -10,7 +10,9 @@
 
 #include "sim/module/platform.h"
 
-#define PLATFORM_HOST_GIB        16
+#ifndef PLATFORM_HOST_GIB
+#define PLATFORM_HOST_GIB 16
+#endif
 #define PLATFORM_HOST_LPS        8
 #define PLATFORM_HOST_CPUID_ROWS 128
 
