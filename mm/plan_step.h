@@ -73,7 +73,7 @@ struct plan {
 
 /* Empties `p`, its pages in hand included. */
 void plan_reset(struct plan *p, bool tracking);
-/* Files a step; errors wait in p->err. */
+/* Files a step. `round` is how many TRACKs follow it, as in the picture above: 0 for what comes last. Errors wait in p->err. */
 void plan_add(struct plan *p, unsigned round, enum step_kind kind, gpa_t gpa, level_t level);
 bool plan_is_empty(const struct plan *p);
 

@@ -2,7 +2,8 @@
  * Every kind of status that is no success, at every SEAMCALL of every plan: the call is not executed and answers that
  * status, once or, for one that wants repeating, until the operation gives up. After it nothing may be lost: the
  * mirror agrees with the module, no page is missing at the end, the report is an error with words (or a success,
- * where repeating is the answer), and the TD's data is what it was wherever the conversion did not come.
+ * where repeating is the answer), and the TD's data is what it was wherever the conversion did not come. Of each kind
+ * a few are tried at each call, and all that the module has at one call of each leaf.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,7 +115,7 @@ static bool is_tried(uint64_t n, unsigned s, uint64_t calls)
 
 static bool is_repeatable(uint64_t status)
 {
-    return status >> 32 == 0x80000200 || status >> 32 == 0x80000004;
+    return tdx_verdict((tdx_status_t){status}) == TDX_REPEAT;
 }
 
 /* PROMOTE is refused in it anyway: a fault in the undo is one too many, and the TD is given up. */
@@ -195,14 +196,55 @@ static void every_call_of_an_operation_may_fail(void **state)
     tb_destroy();
 }
 
+/* --- all that a module may answer --------------------------------------------------------------------------------- */
+
+/* Those of the module's statuses that are no success, an operand where they name one. */
+static const struct injected all_statuses[] = {
+#define X(code, name, verdict, details)                                                                                \
+    {#name, (uint64_t)(code) << 32 | (TDX_DETAILS_##details == TDX_DETAILS_OPERAND), 1, TDX_##verdict == TDX_TD_DEAD},
+    TDX_STATUS_LIST(X)
+#undef X
+};
+
+static void all_at(const struct operation *op, uint64_t call)
+{
+    for (unsigned s = 0; s < sizeof(all_statuses) / sizeof(all_statuses[0]); s++)
+        if (!tdx_ok((tdx_status_t){all_statuses[s].status}) && !survives(op, &all_statuses[s], call))
+            fail_msg("%s, call %llu (leaf %u): %s", op->name, (unsigned long long)call, call_at[call].leaf,
+                     all_statuses[s].name);
+}
+
+/* At the first call of each leaf in the first operation that has one. */
+static void every_status_at_every_leaf(void **state)
+{
+    static const unsigned leaves[] = {3, 5, 6, 7, 15, 23, 29, 30, 38, 39};
+    bool tried[64] = {false};
+
+    for (unsigned o = 0; o < sizeof(operations) / sizeof(operations[0]); o++) {
+        const struct operation *op = &operations[o];
+        uint64_t calls = is_refused_anyway(op) ? 0 : count_operation(op);
+        create_for(op);
+        op->have();
+        for (uint64_t n = 0; n < calls; n++)
+            if (!tried[call_at[n].leaf]) {
+                tried[call_at[n].leaf] = true;
+                all_at(op, n);
+            }
+        tb_destroy();
+    }
+    for (unsigned i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
+        assert_true(tried[leaves[i]]);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[sizeof(operations) / sizeof(operations[0])];
+    struct CMUnitTest tests[sizeof(operations) / sizeof(operations[0]) + 1];
 
     tb_machine_of(OPERATIONS_MEMORY);
     for (unsigned o = 0; o < sizeof(operations) / sizeof(operations[0]); o++)
         tests[o] = (struct CMUnitTest){.name = operations[o].name,
                                        .test_func = every_call_of_an_operation_may_fail,
                                        .initial_state = (void *)&operations[o]};
+    tests[sizeof(operations) / sizeof(operations[0])] = (struct CMUnitTest)cmocka_unit_test(every_status_at_every_leaf);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
