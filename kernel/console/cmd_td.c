@@ -81,7 +81,7 @@ void cmd_td_create(struct command_call *c)
     struct tdp_choice choice = {.back = LEVEL_2M};
     u64 vcpus = 1, pause = TDP_PAUSE_DEFAULT;
 
-    if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 1, TD_VCPUS_MAX, &vcpus) ||
+    if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 0, ~0u, &vcpus) ||
         !arg_key_number(c, "pause", 1, PAUSE_MAX, &pause) || !arg_key_bool(c, "debug", &config.debug) ||
         !read_words(c, &config) || !arg_choice(c, &choice))
         return;

@@ -206,8 +206,8 @@ static void test_bad_sizes(void **state)
     bad("td create mem=3M", "2M");
     bad("td create mem=2048G", "1024G");
     bad("td create mem=512G", "memory");
-    bad("td create vcpus=0", "vcpus");
-    bad("td create vcpus=65", "vcpus");
+    bad("td create vcpus=0", "from 1 to 32 are possible");
+    bad("td create vcpus=65", "from 1 to 32 are possible");
     bad("td create level=512g", "level");
     bad("td create backing=tape", "backing");
     bad("td create debug=2", "debug");
