@@ -97,24 +97,47 @@ static u64 *word_at(u64 hpa)
     return (u64 *)(platform_host_memory() + hpa);
 }
 
-static void check_word(u64 gpa, u64 found)
+/* What a page of `version` held where it was read. */
+static void check_word(u64 gpa, u64 version, u64 found)
 {
-    if (found != word(gpa & ~SHARED_BIT & ~(K4 - 1), page_at(gpa & ~SHARED_BIT)->version))
+    if (found != word(gpa & ~SHARED_BIT & ~(K4 - 1), version))
         crowd_fail(found ? "the TD's memory does not hold what it wrote" : "the TD's memory is zero", gpa);
 }
 
-/* Reads again what the cache translates of this vCPU's memory, until it is asked to leave or has enough. */
+static u64 new_version(const struct guest *g)
+{
+    static _Thread_local u64 versions;
+    return ++versions << 4 | g->index | 8;
+}
+
+/* By a translation that may have stood in the cache for long. What is written by one that is not true any more is missing
+ * where the page is verified next. */
+static void use_again(struct guest *g, const struct tlb_entry *e)
+{
+    u64 offset = dice(e->bytes / K4) * K4, gpa = (e->gpa + offset) & ~SHARED_BIT;
+    bool shared = e->gpa & SHARED_BIT;
+    struct page *p = page_at(gpa);
+
+    if (owner_of(gpa) != g->index || p->state != (shared ? PAGE_SHARED : PAGE_ACCEPTED))
+        return;
+    check_word(gpa, p->version, __atomic_load_n(word_at(e->hpa + offset), __ATOMIC_RELAXED));
+    if (dice(4))
+        return;
+    p->version = new_version(g);
+    __atomic_store_n(word_at(e->hpa + offset), word(gpa, p->version), __ATOMIC_RELAXED);
+}
+
+/* Stays inside with what the cache translates, until it is asked to leave or has enough; now and then for longer than the
+ * operations of others take, where threads run free. */
 static void linger(struct guest *g)
 {
-    for (u64 turns = dice(40); turns && !hold_host_asked(g->v); turns--) {
+    u64 turns = dice(crowd.plan->baton || dice(16) ? SHORT_STAY : LONG_STAY);
+
+    for (; turns && !hold_host_asked(g->v); turns--) {
         baton_point();
         if (!g->tlb_used)
             return;
-        const struct tlb_entry *e = &g->tlb[dice(g->tlb_used)];
-        u64 offset = dice(e->bytes / K4) * K4, gpa = (e->gpa + offset) & ~SHARED_BIT;
-        bool shared = e->gpa & SHARED_BIT;
-        if (owner_of(gpa) == g->index && page_at(gpa)->state == (shared ? PAGE_SHARED : PAGE_ACCEPTED))
-            check_word(gpa, __atomic_load_n(word_at(e->hpa + offset), __ATOMIC_RELAXED));
+        use_again(g, &g->tlb[dice(g->tlb_used)]);
     }
 }
 
@@ -255,17 +278,18 @@ void do_access(u64 gpa, bool write, u64 value)
 static void write_page(u64 gpa)
 {
     struct page *p = page_at(gpa);
-    static _Thread_local u64 versions;
 
-    p->version = ++versions << 4 | self->index | 8; /* nothing is read before the write is through */
+    p->version = new_version(self); /* nothing is read before the write is through */
     do_access(gpa, true, word(gpa, p->version));
 }
 
 void verify_page(u64 gpa)
 {
+    u64 version = page_at(gpa)->version; /* it may write the page again before it leaves */
+
     do_access(gpa, false, 0);
     if (self->done)
-        check_word(gpa, self->result);
+        check_word(gpa, version, self->result);
 }
 
 /* False: a page of this level cannot be accepted here. */

@@ -16,6 +16,8 @@
 #define GIANT_BYTES    0x40000000ull
 #define PAGES_MAX      ((COMMON_REGIONS + OWN_REGIONS * GUESTS_MAX) * 512)
 #define TLB_ENTRIES    24u
+#define SHORT_STAY     40u /* turns inside after an access */
+#define LONG_STAY      20000u
 #define TRIES_MAX      1000000u
 #define SHARED_BIT     (1ull << 47)
 #define LEAF_PROMOTE   23u

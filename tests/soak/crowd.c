@@ -52,6 +52,7 @@ static struct crowd_plan plan_of(u64 seed)
     p.vcpus = 2 + (unsigned)dice(&d, 4);
     p.operators = (unsigned)dice(&d, 2);
     p.backing = dice(&d, 3) ? TDP_INPLACE : TDP_SCATTER;
+    p.giant = p.backing == TDP_INPLACE && dice(&d, 4) == 0;
     p.busy = (unsigned)dice(&d, 20);
     p.interrupts = (unsigned)dice(&d, 20);
     if (kind >= 14) {
