@@ -229,16 +229,16 @@ void cpus_share(void (*work)(void *arg), void *arg)
 
 /* --- start -------------------------------------------------------------------------------------------------------- */
 
-/* The first C of a CPU, on its own stack, interrupts off. */
+/* The first C of a CPU, on its own stack, interrupts off. One that was given up meanwhile stays out. */
 _Noreturn static void arrive(void *arg)
 {
     struct cpu *self = arg;
+    enum cpu_state starting = CPU_STARTING;
 
     cpu_set_local(&self->local);
     self->tsc_at_arrival = cpu_tsc();
-    if (apic_init() != ERR_OK)
+    if (apic_init() != ERR_OK || !atomic_compare_exchange_strong(&self->state, &starting, CPU_IDLE))
         cpu_halt();
-    self->state = CPU_IDLE;
     idle(self);
 }
 
@@ -293,10 +293,12 @@ static void start(struct cpu *cpu, hpa_t trampoline)
             return;
         }
     }
-    /* One that comes after all halts at the end of its way: the trampoline is no longer aimed at it. */
-    if (atomic_compare_exchange_strong(&cpu->state, &starting, CPU_FAILED))
-        log_msg(LOG_WARN, "CPU %u (APIC id %u) %s: it is left out", cpu->local.index, cpu->local.apic_id,
-                area ? "did not start within a second" : "finds no memory for its stack");
+    if (!atomic_compare_exchange_strong(&cpu->state, &starting, CPU_FAILED))
+        return;
+    /* INIT, so that it does not come late, when the trampoline is aimed at the stack of the next. */
+    apic_send_init(cpu->local.apic_id);
+    log_msg(LOG_WARN, "CPU %u (APIC id %u) %s: it is left out", cpu->local.index, cpu->local.apic_id,
+            area ? "did not start within a second" : "finds no memory for its stack");
 }
 
 /* In ACPI's order behind this one. */
