@@ -75,13 +75,13 @@ unsigned vm_abort(void)
     return count;
 }
 
-/* A vCPU on its own CPU has its own flag; what the console does itself, or a vCPU on the console's CPU, ends by ^C at once. */
+/* A vCPU on its own CPU has its own flag, and stops where the TD does; what the console does itself, or a vCPU on the console's CPU, ends by ^C at once. */
 bool vm_is_stopped(void)
 {
     const struct vm_vcpu *v = run_current();
 
     if (cpu_index() != 0)
-        return v != NULL && v->abort;
+        return v != NULL && (v->abort || vm.state != VM_RUNNING);
     if (!console_take_interrupt())
         return v != NULL && v->abort;
     if (v != NULL)

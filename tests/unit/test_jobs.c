@@ -200,16 +200,19 @@ static void test_interrupt_at_the_prompt(void **state)
 static _Atomic bool at_remove;
 static unsigned removes_left;
 
-/* The conversion waits here for the console's ^C, at its second REMOVE. */
+/* The conversion waits here for the console's ^C or `td stop`, at its second REMOVE. */
 static void stop_at_remove(const struct seamcall_regs *regs)
 {
     if ((regs->rax & 0xffff) != LEAF_REMOVE || removes_left == 0 || --removes_left != 0)
         return;
     at_remove = true;
-    wait_for(&vm.vcpus[0].abort);
+    for (unsigned turns = 0; !vm.vcpus[0].abort && vm.state == VM_RUNNING; turns++) {
+        assert_true(turns < TURNS_MAX);
+        cpu_relax();
+    }
 }
 
-static void test_interrupt_stops_a_mapgpa(void **state)
+static void begin_mapgpa(void)
 {
     good("map 800000 8M 2m");
     at_remove = false;
@@ -217,13 +220,37 @@ static void test_interrupt_stops_a_mapgpa(void **state)
     seamcall_host_watch = stop_at_remove;
     good("probe convert 800000 8M shared &");
     wait_for(&at_remove);
-    io_host_type("\x03", 1);
-    bad("wait all", "1 of 1 jobs failed");
-    said("stopped by ^C after 4194304 bytes");
+}
+
+static void half_is_shared(void)
+{
     seamcall_host_watch = NULL;
     good("sept 800000 8M");
     said("\"shared_bytes\":4194304,\"agree\":true");
+}
+
+static void test_interrupt_stops_a_mapgpa(void **state)
+{
+    begin_mapgpa();
+    io_host_type("\x03", 1);
+    bad("wait all", "1 of 1 jobs failed");
+    said("stopped by ^C after 4194304 bytes");
+    half_is_shared();
     good("probe convert 800000 8M shared");
+}
+
+/* As soon as it can, though the vCPU is not inside: a kick has nothing to take out. */
+static void test_stop_takes_a_vcpu_out_of_a_mapgpa(void **state)
+{
+    begin_mapgpa();
+    good("td stop");
+    half_is_shared();
+    bad("wait all", "1 of 1 jobs failed");
+    said("vCPU 0 was taken out of the TD");
+    good("td run");
+    said("\"finished\":[{\"vcpu\":0,\"result\":\"done\"");
+    good("sept 800000 8M");
+    said("\"shared_bytes\":8388608,\"agree\":true");
 }
 
 /* --- ends --------------------------------------------------------------------------------------------------------- */
@@ -365,6 +392,7 @@ int main(void)
         WITH_TD(test_interrupt_needs_no_kick),
         WITH_TD(test_interrupt_at_the_prompt),
         WITH_TD(test_interrupt_stops_a_mapgpa),
+        WITH_TD(test_stop_takes_a_vcpu_out_of_a_mapgpa),
         WITH_TD(test_stop_and_go_on),
         WITH_TD(test_destroy_takes_jobs_along),
         cmocka_unit_test_setup_teardown(test_one_halts_while_others_wait, with_td, without_td),
