@@ -141,8 +141,6 @@ MUST_CHECK struct tdp_report
 tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
              void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg);
 
-u64 tdp_memory_bytes(const struct tdp *t);
-
 /* Merges what saves calls, before td_release_key(). */
 MUST_CHECK struct tdp_report tdp_prepare_destroy(struct tdp *t);
 /* After td_release_key(): RECLAIM of every page, everything back to mm/page.h, `t` gone. */

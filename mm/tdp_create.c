@@ -67,14 +67,6 @@ void tdp_choose(struct tdp *t, struct tdp_choice choice)
     t->choice = choice;
 }
 
-u64 tdp_memory_bytes(const struct tdp *t)
-{
-    u64 sum = 0;
-    for (unsigned i = 0; i < t->slot_count; i++)
-        sum += t->slots[i].bytes;
-    return sum;
-}
-
 hpa_t tdp_shared_root(const struct tdp *t)
 {
     return t->shared.root;

@@ -89,12 +89,3 @@ size_t sim_vformat(char *out, size_t room, const char *format, va_list args)
         out[s.used] = 0;
     return s.used;
 }
-
-size_t sim_format(char *out, size_t room, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    size_t used = sim_vformat(out, room, format, args);
-    va_end(args);
-    return used;
-}

@@ -7,6 +7,5 @@
 
 /* Writes at most `room` bytes including the terminating zero; returns the length of what was written. */
 size_t sim_vformat(char *out, size_t room, const char *format, va_list args);
-size_t sim_format(char *out, size_t room, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -34,11 +34,6 @@ void io_out16(u16 port, u16 value)
     __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port) : "memory");
 }
 
-void io_out32(u16 port, u32 value)
-{
-    __asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port) : "memory");
-}
-
 /* One plain MOV each, of a form that an emulator of MMIO decodes without trouble. */
 u32 mmio_read32(hpa_t at)
 {

@@ -12,7 +12,6 @@ u16 io_in16(u16 port);
 u32 io_in32(u16 port);
 void io_out8(u16 port, u8 value);
 void io_out16(u16 port, u16 value);
-void io_out32(u16 port, u32 value);
 
 u32 mmio_read32(hpa_t at);
 void mmio_write32(hpa_t at, u32 value);

@@ -129,11 +129,6 @@ void io_out16(u16 port, u16 value)
     io_host_last_write = (struct io_host_write){port, value};
 }
 
-void io_out32(u16 port, u32 value)
-{
-    io_host_last_write = (struct io_host_write){port, value};
-}
-
 u32 mmio_read32(hpa_t at)
 {
     u32 value;

@@ -30,10 +30,9 @@
 #define LEAF_ENTER    0
 #define LEAF_SEPT_RD  25
 
-#define TDCALL_ACCEPT     6
-#define ACCEPTED_ALREADY  0x00000b0a
-#define SIZE_MISMATCH     0xc0000b0b
-#define ACCEPT_FAULTS_MAX 8
+#define TDCALL_ACCEPT    6
+#define ACCEPTED_ALREADY 0x00000b0a
+#define SIZE_MISMATCH    0xc0000b0b
 
 struct testbed tb;
 struct tdp_report tb_last_fault;

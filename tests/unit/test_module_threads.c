@@ -14,7 +14,6 @@
 #define TD_LPS   4 /* in the tests of one TD: contention is wanted, not a crowd */
 
 #define BUSY             0x8000020000000000ull
-#define EPOCH_BUSY       0x8000020100000000ull
 #define SYS_BUSY         0x8000020200000000ull
 #define METADATA         0xc000030000000000ull
 #define INIT_NOT_PENDING 0xc000050000000000ull
@@ -34,7 +33,6 @@
 #define OP_RCX           1
 #define OP_R8            8
 #define OP_TREE          0x92
-#define OP_EPOCH         0xa9
 #define OP_KOT           0xba
 #define OP_WBCACHE       0xbc
 

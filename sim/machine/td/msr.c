@@ -12,7 +12,6 @@
 
 #define MSR_TSC          0x10u
 #define MSR_SPEC_CTRL    0x48u
-#define MSR_PRED_CMD     0x49u
 #define MSR_SYSENTER_CS  0x174u
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u
