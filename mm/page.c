@@ -288,6 +288,19 @@ static u64 side_bytes(u64 pages)
     return align_up(pages * sizeof(struct block) + 3 * BITMAP_WORDS(pages) * sizeof(u64), PAGE_BYTES);
 }
 
+/* The range's tables, for up to `pages` pages, in `side`; none of its pages is free yet. */
+static void lay_out(struct range *r, hpa_t side, u64 pages)
+{
+    memset(phys_ptr(side), 0, side_bytes(pages));
+    r->used = phys_ptr(side);
+    r->own = r->used + BITMAP_WORDS(pages);
+    r->lost = r->own + BITMAP_WORDS(pages);
+    r->blocks = (struct block *)(r->lost + BITMAP_WORDS(pages));
+    bitmap_set(r->own, 0, r->count, true);
+    for (unsigned order = 0; order < ORDERS; order++)
+        r->head[order] = NIL;
+}
+
 void page_add_range(hpa_t base, u64 bytes)
 {
     u64 first = align_up(base.raw, PAGE_BYTES) >> PAGE_SHIFT;
@@ -305,14 +318,7 @@ void page_add_range(hpa_t base, u64 bytes)
     hpa_t side = {(at_front ? first : end - side_pages) << PAGE_SHIFT};
     struct range *r = &ranges[range_count++];
     *r = (struct range){.first = at_front ? first + side_pages : first, .count = end - first - side_pages};
-    memset(phys_ptr(side), 0, side_pages << PAGE_SHIFT);
-    r->used = phys_ptr(side);
-    r->own = r->used + BITMAP_WORDS(end - first);
-    r->lost = r->own + BITMAP_WORDS(end - first);
-    r->blocks = (struct block *)(r->lost + BITMAP_WORDS(end - first));
-    bitmap_set(r->own, 0, r->count, true);
-    for (unsigned order = 0; order < ORDERS; order++)
-        r->head[order] = NIL;
+    lay_out(r, side, end - first);
     join_run(r, r->first, r->count);
     pages_total += r->count;
     pages_free += r->count;

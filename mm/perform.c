@@ -193,6 +193,18 @@ static enum err err_of(tdx_status_t status)
 
 /* --- one element -------------------------------------------------------------------------------------------------- */
 
+static void bring_page(struct performance *p, struct element *e)
+{
+    u64 bytes = level_bytes(e->it.level);
+
+    e->home = tdp_home_entry(p->t, e->it.gpa, e->it.level);
+    e->page = mirror_page(e->home);
+    if (p->plan && p->plan->from_shared)
+        flush_shared(e->page, bytes);
+    else
+        flush_into_td(e->page, bytes);
+}
+
 /* A table or page that goes into the module leaves the VMM's caches where the platform asks for it. */
 static void bring(struct performance *p, struct element *e)
 {
@@ -207,12 +219,7 @@ static void bring(struct performance *p, struct element *e)
         e->table = mirror_child(e->it.entry);
         return;
     case STEP_AUG:
-        e->home = tdp_home_entry(p->t, e->it.gpa, e->it.level);
-        e->page = mirror_page(e->home);
-        if (p->plan && p->plan->from_shared)
-            flush_shared(e->page, level_bytes(e->it.level));
-        else
-            flush_into_td(e->page, level_bytes(e->it.level));
+        bring_page(p, e);
         return;
     case STEP_RELOCATE:
         e->page = slot_place(tdp_slot(p->t, e->it.gpa, PAGE_BYTES), e->it.gpa);
@@ -228,7 +235,6 @@ static void fill_children(struct performance *p, struct element *e)
 {
     level_t level = level_below(e->it.level);
     hpa_t page = mirror_page(e->it.entry);
-
     u64 counts = 0;
 
     for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
@@ -264,7 +270,6 @@ static void free_page(struct performance *p, hpa_t page)
     page_free(page, LEVEL_4K);
 }
 
-/* A page of the TD is the VMM's again, and so is a table's S-EPT page. */
 static void free_table(struct performance *p, struct mirror_table *table)
 {
     free_page(p, table->sept);
@@ -296,7 +301,13 @@ static u64 entry_after(struct performance *p, struct element *e)
     }
 }
 
-/* What follows a change of the mirror. `old` is the entry before; `full`: all of its table are leaves at home now. */
+/* All entries of the table that maps `gpa` at `level` are leaves at home now. */
+static void raise_candidate(struct tdp *t, gpa_t gpa, level_t level)
+{
+    policy_raise(t, POLICY_CANDIDATE, gpa_floor(gpa, level_above(level)), level_above(level));
+}
+
+/* What follows a change of the mirror. `old` is the entry before; `full`: see raise_candidate(). */
 static void after_change(struct performance *p, struct element *e, u64 old, bool full)
 {
     switch (e->kind) {
@@ -321,7 +332,7 @@ static void after_change(struct performance *p, struct element *e, u64 old, bool
         break;
     }
     if (full)
-        policy_raise(p->t, POLICY_CANDIDATE, gpa_floor(e->it.gpa, level_above(e->it.level)), level_above(e->it.level));
+        raise_candidate(p->t, e->it.gpa, e->it.level);
 }
 
 /* The entry is frozen. */
@@ -583,6 +594,6 @@ bool perform_aug(struct tdp *t, struct mirror_iter *it, u64 home, struct tdp_rep
     if (done)
         policy_raise(t, POLICY_MAPPED, it->gpa, it->level);
     if (full)
-        policy_raise(t, POLICY_CANDIDATE, gpa_floor(it->gpa, level_above(it->level)), level_above(it->level));
+        raise_candidate(t, it->gpa, it->level);
     return frozen;
 }

@@ -122,20 +122,29 @@ static gpa_t first_obstacle(const struct mirror_table *table, gpa_t gpa, level_t
     return gpa;
 }
 
+static struct plan_fault find_table(struct tdp *t, gpa_t gpa, level_t level, struct mirror_iter *it)
+{
+    struct plan_fault f = find(t, gpa, level, it);
+
+    if (f.err != ERR_OK)
+        return f;
+    if (mirror_is_leaf(it->entry))
+        return fault(ERR_EXISTS, "this is one page already", gpa);
+    if (mirror_state(it->entry) == MIRROR_NONE)
+        return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
+    if (!mirror_is_table(it->entry))
+        return fault(ERR_BUSY, "another operation is at work on this entry", gpa);
+    return f;
+}
+
 struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
 {
     struct mirror_iter it;
     unsigned tables;
-    struct plan_fault f = find(t, gpa, level, &it);
+    struct plan_fault f = find_table(t, gpa, level, &it);
 
     if (f.err != ERR_OK)
         return f;
-    if (mirror_is_leaf(it.entry))
-        return fault(ERR_EXISTS, "this is one page already", gpa);
-    if (mirror_state(it.entry) == MIRROR_NONE)
-        return fault(ERR_NOT_FOUND, "nothing is mapped here", gpa);
-    if (!mirror_is_table(it.entry))
-        return fault(ERR_BUSY, "another operation is at work on this entry", gpa);
     if (plan_can_gather(t, &it)) {
         plan_add_gather(p, &it);
         return fine(p, gpa);
@@ -150,10 +159,25 @@ struct plan_fault plan_merge(struct tdp *t, struct plan *p, gpa_t gpa, level_t l
     return fine(p, gpa);
 }
 
+/* One region of a range; false where it cannot be one page. */
+static bool add_region(struct tdp *t, struct plan *p, const struct mirror_iter *it)
+{
+    unsigned tables;
+
+    if (!mirror_is_table(it->entry) || (it->entry & MIRROR_BY_HAND))
+        return false;
+    if (plan_can_gather(t, it))
+        plan_add_gather(p, it);
+    else if (plan_can_merge(t, it, &tables))
+        plan_add_merge(p, it, 0);
+    else
+        return false;
+    return true;
+}
+
 u64 plan_merge_range(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_t level)
 {
     struct mirror_iter it;
-    unsigned tables;
     u64 regions = 0;
 
     mirror_begin(&it, &t->mirror, gpa, gpa_add(gpa, bytes));
@@ -162,15 +186,8 @@ u64 plan_merge_range(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes, level_
             mirror_down(&it);
             continue;
         }
-        bool may = level_is(it.level, level) && mirror_covered(&it) && mirror_is_table(it.entry) &&
-                   !(it.entry & MIRROR_BY_HAND);
-        if (may && plan_can_gather(t, &it)) {
-            plan_add_gather(p, &it);
-            regions++;
-        } else if (may && plan_can_merge(t, &it, &tables)) {
-            plan_add_merge(p, &it, 0);
-            regions++;
-        }
+        if (level_is(it.level, level) && mirror_covered(&it))
+            regions += add_region(t, p, &it);
         mirror_next(&it);
     }
     return regions;

@@ -64,6 +64,14 @@ static struct plan_fault relocate_leaf(struct tdp *t, struct plan *p, const stru
     return fault(ERR_OK, NULL, it->gpa);
 }
 
+/* Nothing below a blocked table can be reached. */
+static void enter_table(struct plan *p, struct mirror_iter *it)
+{
+    if (mirror_is_blocked(it->entry))
+        plan_add(p, PLAN_FIRST_ROUND, STEP_UNBLOCK, it->gpa, it->level);
+    mirror_down(it);
+}
+
 struct plan_fault plan_relocate(struct tdp *t, struct plan *p, gpa_t gpa, u64 bytes)
 {
     struct mirror_iter it;
@@ -75,10 +83,7 @@ struct plan_fault plan_relocate(struct tdp *t, struct plan *p, gpa_t gpa, u64 by
         if (mirror_state(it.entry) == MIRROR_FROZEN)
             return fault(ERR_BUSY, "another operation is at work on this entry", it.gpa);
         if (mirror_is_table(it.entry)) {
-            /* Nothing below a blocked table can be reached. */
-            if (mirror_is_blocked(it.entry))
-                plan_add(p, PLAN_FIRST_ROUND, STEP_UNBLOCK, it.gpa, it.level);
-            mirror_down(&it);
+            enter_table(p, &it);
             continue;
         }
         found |= mirror_is_leaf(it.entry);

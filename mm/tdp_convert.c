@@ -260,21 +260,29 @@ static void add_cost(struct tdp_report *sum, const struct tdp_report *piece)
     sum->tsc += piece->tsc;
 }
 
+/* The piece ends in front of memory that is lost; false: it begins there, and the conversion ends. */
+static bool end_before_lost(struct conversion *c, struct tdp_report *sum)
+{
+    struct tdp_report r = tdp_check_lost(c->t, c->from, c->end.raw - c->from.raw);
+
+    if (r.err == ERR_OK)
+        return true;
+    if (gpa_is(r.at, c->from)) {
+        add_cost(sum, &r);
+        return false;
+    }
+    c->end = r.at;
+    return true;
+}
+
 struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr to, struct plan *dry)
 {
     struct tdp_report sum = tdp_check(t, gpa, bytes);
     gpa_t end = gpa_add(gpa, bytes);
     struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, end};
 
-    while (sum.err == ERR_OK && c.from.raw < end.raw) {
+    while (sum.err == ERR_OK && c.from.raw < end.raw && end_before_lost(&c, &sum)) {
         struct tdp_report r;
-        r = tdp_check_lost(t, c.from, c.end.raw - c.from.raw);
-        if (r.err != ERR_OK && gpa_is(r.at, c.from)) {
-            add_cost(&sum, &r);
-            break;
-        }
-        if (r.err != ERR_OK)
-            c.end = r.at;
         if (!convert_piece(&c, to, dry, &r)) {
             c.end = shorten(c.from, c.end);
             continue;

@@ -101,11 +101,27 @@ static void describe_shared(const struct tdp *t, gpa_t gpa, struct tdp_walk *wal
     walk->mirror_raw = leaf.raw;
 }
 
+static void describe(struct tdp *t, gpa_t page, const struct tdx_entry *m, struct tdp_walk *walk)
+{
+    struct mirror_iter it;
+
+    (void)mirror_find(&it, &t->mirror, page, LEVEL_4K);
+    walk->level = m->level;
+    walk->state = state_of(m);
+    walk->is_table = m->state == SEPT_TABLE_BLOCKED;
+    if (!hpa_is(m->page, HPA_NONE))
+        walk->page = hpa_add(m->page, page.raw & (level_bytes(m->level) - PAGE_BYTES));
+    walk->agree = says_the_same(it.entry, it.level, m);
+    walk->mirror_raw = it.entry;
+    walk->module_raw = m->raw;
+    if (slot_is_shared(tdp_slot(t, page, PAGE_BYTES), page))
+        describe_shared(t, page, walk);
+}
+
 struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
 {
     gpa_t page = gpa_floor(gpa, LEVEL_4K);
     struct tdp_report r = tdp_check(t, page, PAGE_BYTES);
-    struct mirror_iter it;
     struct tdx_entry m;
     struct tdp_op l;
 
@@ -115,19 +131,8 @@ struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
     if (look_begin(&l, t, page) != ERR_OK)
         return l.report;
     l.report.err = read_module(t, page, LEVEL_4K, &m, &l.report);
-    if (l.report.err == ERR_OK) {
-        (void)mirror_find(&it, &t->mirror, page, LEVEL_4K);
-        walk->level = m.level;
-        walk->state = state_of(&m);
-        walk->is_table = m.state == SEPT_TABLE_BLOCKED;
-        walk->page =
-            hpa_is(m.page, HPA_NONE) ? HPA_NONE : hpa_add(m.page, page.raw & (level_bytes(m.level) - PAGE_BYTES));
-        walk->agree = says_the_same(it.entry, it.level, &m);
-        walk->mirror_raw = it.entry;
-        walk->module_raw = m.raw;
-        if (slot_is_shared(tdp_slot(t, page, PAGE_BYTES), page))
-            describe_shared(t, page, walk);
-    }
+    if (l.report.err == ERR_OK)
+        describe(t, page, &m, walk);
     return look_end(&l);
 }
 

@@ -229,23 +229,24 @@ static void take_over(const u64 *v)
     m->tdmrs_max = (unsigned)v[16];
 }
 
+/* In the order of take_over(). */
+static const u64 field_ids[] = {
+    FIELD_SYS_MAJOR_VERSION,       FIELD_SYS_MINOR_VERSION,
+    FIELD_SYS_UPDATE_VERSION,      FIELD_SYS_BUILD_NUM,
+    FIELD_SYS_BUILD_DATE,          FIELD_SYS_TDX_FEATURES0,
+    FIELD_SYS_ATTRIBUTES_FIXED0,   FIELD_SYS_ATTRIBUTES_FIXED1,
+    FIELD_SYS_XFAM_FIXED0,         FIELD_SYS_XFAM_FIXED1,
+    FIELD_SYS_TDCS_BASE_BYTES,     FIELD_SYS_TDVPS_BASE_BYTES,
+    FIELD_SYS_PAMT_ENTRY_BYTES(0), FIELD_SYS_PAMT_ENTRY_BYTES(1),
+    FIELD_SYS_PAMT_ENTRY_BYTES(2), FIELD_SYS_MAX_RESERVED_PER_TDMR,
+    FIELD_SYS_MAX_TDMRS,
+};
+
 static struct tdx_init_fault step_read_fields(const struct setup *s)
 {
-    /* In the order of take_over(). */
-    static const u64 ids[] = {
-        FIELD_SYS_MAJOR_VERSION,       FIELD_SYS_MINOR_VERSION,
-        FIELD_SYS_UPDATE_VERSION,      FIELD_SYS_BUILD_NUM,
-        FIELD_SYS_BUILD_DATE,          FIELD_SYS_TDX_FEATURES0,
-        FIELD_SYS_ATTRIBUTES_FIXED0,   FIELD_SYS_ATTRIBUTES_FIXED1,
-        FIELD_SYS_XFAM_FIXED0,         FIELD_SYS_XFAM_FIXED1,
-        FIELD_SYS_TDCS_BASE_BYTES,     FIELD_SYS_TDVPS_BASE_BYTES,
-        FIELD_SYS_PAMT_ENTRY_BYTES(0), FIELD_SYS_PAMT_ENTRY_BYTES(1),
-        FIELD_SYS_PAMT_ENTRY_BYTES(2), FIELD_SYS_MAX_RESERVED_PER_TDMR,
-        FIELD_SYS_MAX_TDMRS,
-    };
-    u64 values[ARRAY_COUNT(ids)];
-    for (unsigned i = 0; i < ARRAY_COUNT(ids); i++) {
-        struct tdx_init_fault f = read_field(ids[i], &values[i]);
+    u64 values[ARRAY_COUNT(field_ids)];
+    for (unsigned i = 0; i < ARRAY_COUNT(field_ids); i++) {
+        struct tdx_init_fault f = read_field(field_ids[i], &values[i]);
         if (f.err != ERR_OK)
             return f;
     }

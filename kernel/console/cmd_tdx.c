@@ -103,11 +103,21 @@ static void name_failed_cpus(struct fault_text *text)
     }
 }
 
+static void fail_init(struct command_call *c, const struct tdx_init_fault *f)
+{
+    struct td_fault fault = {.err = f->err, .leaf = f->leaf, .status = f->status};
+    struct fault_text text;
+
+    (void)fault_td(&text, f->what != NULL ? f->what : "initialising the TDX module", &fault);
+    if (f->leaf != NULL)
+        name_failed_cpus(&text);
+    reply_fail(c, "%s", text.text);
+}
+
 void cmd_tdx_init(struct command_call *c)
 {
     const struct boot_info *boot = boot_info();
     const char *missing = "";
-    struct fault_text text;
 
     if (tdx_module.ready) {
         reply_fail(c, "the TDX module is initialised already");
@@ -118,17 +128,13 @@ void cmd_tdx_init(struct command_call *c)
         return;
     }
     struct tdx_init_fault f = tdx_module_init(boot->memory, boot->memory_count, boot->options.tdmem_bytes, take_memory);
-    if (f.err == ERR_OK) {
-        /* The allocator serves TDs and the VMM alike, so what no TD may have leaves it. */
-        tdx_each_left_out(boot->memory, boot->memory_count, page_withdraw);
-        describe_module(c);
+    if (f.err != ERR_OK) {
+        fail_init(c, &f);
         return;
     }
-    struct td_fault fault = {.err = f.err, .leaf = f.leaf, .status = f.status};
-    (void)fault_td(&text, f.what != NULL ? f.what : "initialising the TDX module", &fault);
-    if (f.leaf != NULL)
-        name_failed_cpus(&text);
-    reply_fail(c, "%s", text.text);
+    /* The allocator serves TDs and the VMM alike, so what no TD may have leaves it. */
+    tdx_each_left_out(boot->memory, boot->memory_count, page_withdraw);
+    describe_module(c);
 }
 
 void cmd_tdx_info(struct command_call *c)

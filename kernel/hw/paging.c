@@ -103,6 +103,15 @@ static enum err map_range(struct builder *b, u64 from, u64 to, u64 flags)
     return ERR_OK;
 }
 
+static enum err map_uncached(struct builder *b, const struct paging_config *c)
+{
+    enum err e = ERR_OK;
+
+    for (unsigned i = 0; i < c->uncached_count && e == ERR_OK; i++)
+        e = map_range(b, c->uncached[i].raw, c->uncached[i].raw + PAGE_BYTES, FLAGS_REGISTERS);
+    return e;
+}
+
 static enum err build(struct builder *b, const struct paging_config *c)
 {
     const struct {
@@ -122,12 +131,7 @@ static enum err build(struct builder *b, const struct paging_config *c)
         if (e != ERR_OK)
             return e;
     }
-    for (unsigned i = 0; i < c->uncached_count; i++) {
-        enum err e = map_range(b, c->uncached[i].raw, c->uncached[i].raw + PAGE_BYTES, FLAGS_REGISTERS);
-        if (e != ERR_OK)
-            return e;
-    }
-    return ERR_OK;
+    return map_uncached(b, c);
 }
 
 enum err paging_init(const struct paging_config *c)

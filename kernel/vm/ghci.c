@@ -44,6 +44,14 @@ static void refuse_mapgpa(struct seamcall_regs *r, unsigned vcpu, u64 status, co
                 (unsigned long long)r->r12, (unsigned long long)r->r13, why, (unsigned long long)n);
 }
 
+/* How far a conversion of [base, base + bytes) came. */
+static u64 bytes_done(const struct tdp_report *r, u64 base, u64 bytes)
+{
+    if (r->err == ERR_OK)
+        return bytes;
+    return r->at.raw > base && r->at.raw < base + bytes ? r->at.raw - base : 0;
+}
+
 /* Done in full: SUCCESS. In part, or nothing yet but it may work the next time: RETRY, and where to go on. */
 static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
 {
@@ -59,9 +67,7 @@ static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
     }
     struct tdp_report report = tdp_convert(vm.tdp, (gpa_t){base}, now, to, NULL);
     vm_cost_add(&vm.vcpus[vcpu].cost, &report);
-    u64 done = report.err == ERR_OK                                 ? now
-               : report.at.raw > base && report.at.raw < base + now ? report.at.raw - base
-                                                                    : 0;
+    u64 done = bytes_done(&report, base, now);
     if (done == bytes) {
         answer(r, VMCALL_STATUS_SUCCESS);
     } else if (report.err == ERR_OK || report.err == ERR_BUSY || report.err == ERR_INTERRUPTED || done != 0) {

@@ -323,21 +323,30 @@ static enum err check_ready(unsigned index, struct fault_text *fault)
     return ERR_OK;
 }
 
-enum err vm_work_begin(unsigned index, const struct probe_work *work, struct fault_text *fault)
+/* False: the mailbox is gone. */
+static bool put_work(unsigned index, const struct probe_work *work)
 {
-    enum err e = check_ready(index, fault);
     struct claim held;
-
-    if (e != ERR_OK)
-        return e;
-    struct vm_vcpu *v = &vm.vcpus[index];
     struct probe_mailbox *box = vm_mailbox_hold(index, &held);
+
     if (box == NULL)
-        return fault_say(fault, ERR_STATE, "the mailbox of vCPU %u is not shared any more", index);
+        return false;
     __atomic_store_n(&box->abort, 0, __ATOMIC_RELAXED);
     memset(&box->result, 0, sizeof(box->result));
     memcpy(&box->work, work, sizeof(*work));
     vm_mailbox_release(&held);
+    return true;
+}
+
+enum err vm_work_begin(unsigned index, const struct probe_work *work, struct fault_text *fault)
+{
+    enum err e = check_ready(index, fault);
+
+    if (e != ERR_OK)
+        return e;
+    if (!put_work(index, work))
+        return fault_say(fault, ERR_STATE, "the mailbox of vCPU %u is not shared any more", index);
+    struct vm_vcpu *v = &vm.vcpus[index];
     v->cost = (struct vm_cost){0};
     v->has_work = true;
     v->state = VCPU_WORKS;

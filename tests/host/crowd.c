@@ -285,6 +285,15 @@ static void take_pages(hpa_t *pages, unsigned n)
         need(page_alloc(LEVEL_4K, &pages[i]) == ERR_OK, "a page", i);
 }
 
+/* The vCPUs go to CPUs of their own, while this one has other work. */
+static void let_go_of_vcpus(void)
+{
+    for (unsigned i = 0; i < crowd.plan->vcpus; i++) {
+        need(tdx_ok(tdh_vp_flush(crowd.td.vcpus[i].tdvpr).status), "VP.FLUSH", i);
+        crowd.td.vcpus[i].cpu = -1;
+    }
+}
+
 static void create_td(void)
 {
     struct td_config config = {.attributes = 1ull << 28, .vcpus = crowd.plan->vcpus};
@@ -307,10 +316,7 @@ static void create_td(void)
         crowd.guests[i] = (struct guest){.index = i, .v = &crowd.td.vcpus[i]};
     }
     good(td_finalize(&crowd.td));
-    for (unsigned i = 0; i < crowd.plan->vcpus; i++) { /* they go to CPUs of their own, while this one has other work */
-        need(tdx_ok(tdh_vp_flush(crowd.td.vcpus[i].tdvpr).status), "VP.FLUSH", i);
-        crowd.td.vcpus[i].cpu = -1;
-    }
+    let_go_of_vcpus();
 }
 
 static void give(hpa_t page, void *arg)
@@ -330,6 +336,12 @@ static void destroy_td(u64 free_before)
     good(td_destroy(&crowd.td, give, NULL));
     tdx_hkid_give(hkid);
     need(page_free_bytes() == free_before, "pages are missing", free_before - page_free_bytes());
+}
+
+static void join(const pthread_t *threads, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
 }
 
 static void work(void)
@@ -352,10 +364,8 @@ static void work(void)
     }
     index[p->operators] = 0;
     (void)operator_work(&index[p->operators]);
-    for (unsigned i = 0; i < p->vcpus; i++)
-        pthread_join(vcpus[i], NULL);
-    for (unsigned i = 0; i < p->operators; i++)
-        pthread_join(operators[i], NULL);
+    join(vcpus, p->vcpus);
+    join(operators, p->operators);
     crowd_module_end();
     cpu_host_relaxed = NULL;
     tdp_set_stop(crowd.tdp, NULL);

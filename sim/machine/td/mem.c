@@ -495,6 +495,18 @@ static void *reach_linear(struct cpu *cpu, u64 linear, bool write, enum td_next 
     return reach(cpu, walk.gpa, write ? EPT_WRITE : EPT_READ, false, next);
 }
 
+/* The first `first` bytes are at at[0], the others at at[1]. */
+static void move_bytes(u8 *const at[2], unsigned first, u8 *data, unsigned bytes, bool write)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        u8 *byte = i < first ? at[0] + i : at[1] + (i - first);
+        if (write)
+            *byte = data[i];
+        else
+            data[i] = *byte;
+    }
+}
+
 /* Both pages are reached before a byte moves, so that a fault leaves nothing half done. */
 static bool transfer(struct cpu *cpu, u64 linear, u8 *data, unsigned bytes, bool write, enum td_next *next)
 {
@@ -513,13 +525,7 @@ static bool transfer(struct cpu *cpu, u64 linear, u8 *data, unsigned bytes, bool
         if (!at[1])
             return false;
     }
-    for (unsigned i = 0; i < bytes; i++) {
-        u8 *byte = i < first ? at[0] + i : at[1] + (i - first);
-        if (write)
-            *byte = data[i];
-        else
-            data[i] = *byte;
-    }
+    move_bytes(at, first, data, bytes, write);
     return true;
 }
 
