@@ -134,8 +134,11 @@ static void start(struct cpu *from, struct cpu *to)
     }
     for (u64 waited = 0; waited < UP_WAIT_US && !is_up(to); waited += STARTUP_WAIT_US)
         wait_us(STARTUP_WAIT_US);
-    if (!is_up(to))
+    /* INIT, so that it does not come late, when the trampoline is aimed at the stack of another. */
+    if (change_life(to, CPU_STARTS, CPU_FIRMWARE)) {
+        apic_send_init(from, to->apic_id);
         sim_log("CPU %u does not start", to->index);
+    }
     lock_give(&starting);
 }
 
@@ -169,14 +172,15 @@ void ap_wait_for_startup(struct cpu *cpu)
 
 /* --- the first steps of a CPU in the core ----------------------------------------------------------------------------- */
 
-/* From the trampoline: long mode, the core's page tables, this CPU's stack. */
+/* From the trampoline: long mode, the core's page tables, this CPU's stack. One that was given up meanwhile stays out. */
 _Noreturn void ap_arrive(struct cpu *cpu)
 {
     traps_load(cpu->gdt);
     svm_enable(cpu->host_save);
     apic_init(cpu);
-    cpu->is_ours = true;
     reset_vmm(cpu, cpu->sipi_vector);
-    __atomic_store_n(&cpu->life, CPU_RUNS, __ATOMIC_SEQ_CST);
+    if (!change_life(cpu, CPU_STARTS, CPU_RUNS))
+        cpu_halt_forever();
+    cpu->is_ours = true;
     exits_loop(cpu);
 }

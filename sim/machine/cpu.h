@@ -24,7 +24,8 @@ struct shoot_state {
 
 /*
  * Where a CPU is in its life. The firmware keeps the application processors until the VMM's first INIT and SIPI; from then on
- * they are the platform's. CPU_WAITS -> CPU_STARTS by the CPU that sends SIPI, the rest by the CPU itself.
+ * they are the platform's. Up to CPU_STARTS, and back to CPU_FIRMWARE where it does not come, by the CPU that sends INIT and
+ * SIPI; the rest by the CPU itself.
  */
 enum cpu_life { CPU_FIRMWARE, CPU_WAITS, CPU_STARTS, CPU_RUNS };
 
