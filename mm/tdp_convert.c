@@ -260,6 +260,15 @@ static void add_cost(struct tdp_report *sum, const struct tdp_report *piece)
     sum->tsc += piece->tsc;
 }
 
+/* As long as the one before, or a little longer: it ends between regions too, for cutting one costs a page's call each. */
+static void next_piece(struct conversion *c, gpa_t end)
+{
+    u64 bytes = c->end.raw - c->from.raw;
+
+    c->from = c->end;
+    c->end = (gpa_t){min_u64(align_up(c->from.raw + bytes, level_bytes(LEVEL_2M)), end.raw)};
+}
+
 /* The piece ends in front of memory that is lost; false: it begins there, and the conversion ends. */
 static bool end_before_lost(struct conversion *c, struct tdp_report *sum)
 {
@@ -288,9 +297,7 @@ struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr
             continue;
         }
         add_cost(&sum, &r);
-        u64 piece = c.end.raw - c.from.raw;
-        c.from = c.end;
-        c.end = (gpa_t){min_u64(c.from.raw + piece, end.raw)};
+        next_piece(&c, end);
     }
     return sum;
 }

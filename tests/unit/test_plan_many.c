@@ -357,6 +357,15 @@ static void test_the_shortest_pause_is_one_region(void **state)
     convert_in_pieces(1, 4 * (4 + 2), 8);
 }
 
+/* The ends of the range cut a leaf each, and no piece cuts any of those between. */
+static void test_pieces_end_between_regions(void **state)
+{
+    have(0, 4 * TB_2M);
+    tdp_set_pause(tb.tdp, 1);
+    tb_calls_reset();
+    expect_cost(fine(tb_convert(KIB4, 4 * TB_2M - 2 * KIB4, TDP_SHARED)), 2 * (4 + 2 * 511) + 2 * 3, 2 * 2 + 2 * 1);
+}
+
 /* --- modules that can more ---------------------------------------------------------------------------------------- */
 
 static void test_non_blocking_split_1(void **state)
@@ -484,6 +493,7 @@ int main(void)
         T(test_a_pause_that_suffices_cuts_nothing),
         T(test_a_shorter_pause_cuts_it_in_two),
         T(test_the_shortest_pause_is_one_region),
+        T(test_pieces_end_between_regions),
         T(test_back_as_512_4k_between_pages),
         T_FREE(test_non_blocking_split_1),
         T_FREE(test_non_blocking_n_pages_of_a_2m_leaf_2_plus_2n),
