@@ -269,7 +269,8 @@ static enum seam_next entry_failure(struct seam_lp *lp, struct lp_local *local)
 }
 
 /* The exits that have no state of their own. `*again`: the TDCALL is executed once more. */
-static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *again)
+/* Instructions that the TD gets an exception for. False: the exit is for something else. */
+static bool inject_for_instruction(struct lp_local *local)
 {
     struct td_vmcs *td = &local->vmcs->run;
     switch (td->exit_reason & REASON_BASIC) {
@@ -283,7 +284,7 @@ static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *a
     case EXIT_PCONFIG:
     case EXIT_APIC_WRITE:
         mdl_inject_ve(local, td->exit_reason, td->qualification, 0, 0);
-        return SEAM_TO_TD;
+        return true;
     case EXIT_GETSEC:
     case EXIT_RSM:
     case EXIT_VMCLEAR ... EXIT_VMXON:
@@ -295,10 +296,45 @@ static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *a
     case EXIT_ENQCMDS:
     case EXIT_SEAMCALL:
         mdl_inject_ud(td);
-        return SEAM_TO_TD;
+        return true;
     case EXIT_ENQCMD:
         mdl_inject_gp(td, 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What the module does in the CPU's place. False: the exit is for something else. */
+static bool emulate(struct lp_local *local)
+{
+    switch (local->vmcs->run.exit_reason & REASON_BASIC) {
+    case EXIT_CPUID:
+        mdl_exit_cpuid(local);
+        return true;
+    case EXIT_XSETBV:
+        mdl_exit_xsetbv(local);
+        return true;
+    case EXIT_RDMSR:
+        mdl_exit_rdmsr(local);
+        return true;
+    case EXIT_WRMSR:
+        mdl_exit_wrmsr(local);
+        return true;
+    case EXIT_NMI_WINDOW:
+        nmi_window(local);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *again)
+{
+    struct td_vmcs *td = &local->vmcs->run;
+    if (inject_for_instruction(local) || emulate(local))
         return SEAM_TO_TD;
+    switch (td->exit_reason & REASON_BASIC) {
     case EXIT_TASK_SWITCH:
     case EXIT_BUS_LOCK:
     case EXIT_INIT:
@@ -318,27 +354,12 @@ static enum seam_next handle(struct seam_lp *lp, struct lp_local *local, bool *a
         return ept_misconfiguration(lp, local);
     case EXIT_EPT_VIOLATION:
         return ept_violation(lp, local);
-    case EXIT_CPUID:
-        mdl_exit_cpuid(local);
-        return SEAM_TO_TD;
-    case EXIT_XSETBV:
-        mdl_exit_xsetbv(local);
-        return SEAM_TO_TD;
     case EXIT_CR_ACCESS:
         return mdl_exit_cr_access(local) ? SEAM_TO_TD : unexpected(lp);
     case EXIT_EXCEPTION:
         return exception_or_nmi(lp, local);
-    case EXIT_RDMSR:
-        mdl_exit_rdmsr(local);
-        return SEAM_TO_TD;
-    case EXIT_WRMSR:
-        mdl_exit_wrmsr(local);
-        return SEAM_TO_TD;
     case EXIT_TDCALL:
         return mdl_tdcall(lp, again);
-    case EXIT_NMI_WINDOW:
-        nmi_window(local);
-        return SEAM_TO_TD;
     default:
         return unexpected(lp);
     }
