@@ -72,14 +72,15 @@ struct reach {
     u64 from, end;
 };
 
-/* The region of the entry that ends the walk to `gpa`; false where that is a blocked table. */
+/* A page at the end of the range is cut, so all of it counts; where nothing is mapped nothing is cut. False: the walk to
+ * `gpa` ends at a blocked table. */
 static bool widen(const struct tdp *t, gpa_t gpa, struct reach *r)
 {
     struct mirror_iter it;
 
     (void)mirror_find(&it, &t->mirror, gpa, LEVEL_4K);
-    if (mirror_is_table(it.entry))
-        return false;
+    if (!mirror_is_leaf(it.entry))
+        return !mirror_is_table(it.entry);
     r->from = min_u64(r->from, it.gpa.raw);
     r->end = max_u64(r->end, it.gpa.raw + level_bytes(it.level));
     return true;

@@ -253,6 +253,23 @@ static void test_parts_that_meet_are_refused(void **state)
     (void)fine(tdp_unblock(tb.tdp, at(0), LEVEL_2M, NULL));
 }
 
+/* Where nothing is mapped no page is cut, and what is beside it is free for others. */
+static void test_parts_of_free_memory_do_not_meet(void **state)
+{
+    const struct tdp_part parts[] = {
+        {.kind = TDP_SHARE, .gpa = at(0x3000), .bytes = KIB4},
+        {.kind = TDP_SHARE, .gpa = at(TB_2M + 0x3000), .bytes = KIB4},
+    };
+    struct tdp_walk w;
+
+    (void)fine(tdp_together(tb.tdp, parts, 2, NULL));
+    for (unsigned i = 0; i < 2; i++) {
+        (void)fine(tdp_walk(tb.tdp, parts[i].gpa, &w));
+        assert_int_equal(w.state, TDP_IS_SHARED);
+    }
+    (void)fine(tb_convert(0, 2 * TB_2M, TDP_PRIVATE));
+}
+
 /* --- a choice of plans -------------------------------------------------------------------------------------------- */
 
 static void test_map_2m_as_512_4k_without_a_kick(void **state)
@@ -485,6 +502,7 @@ int main(void)
         T(test_split_one_and_merge_another_8),
         T(test_split_and_merge_5),
         T(test_parts_that_meet_are_refused),
+        T(test_parts_of_free_memory_do_not_meet),
         T(test_map_2m_as_512_4k_without_a_kick),
         cmocka_unit_test_setup_teardown(test_map_before_finalisation_is_short_anyway, make_unfinished, unmake),
         T(test_back_as_512_4k_over_an_empty_table_7),
