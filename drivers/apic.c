@@ -96,11 +96,16 @@ void apic_eoi(void)
     reg_write(REG_EOI, 0);
 }
 
-/* The memory APIC holds one IPI until it is accepted; x2APIC has no such state. */
+/*
+ * The memory APIC holds one IPI until it is accepted; x2APIC has no such state, and its write may overtake the stores that the
+ * IPI is about. SDM vol. 3, "MSR Access in x2APIC Mode".
+ */
 static void send(u32 to, u32 command)
 {
     u64 irq = cpu_irq_save();
 
+    if (x2)
+        cpu_fence();
     if (x2 && !cpu_write_msr(MSR_X2APIC + REG_ICR / 16, (u64)to << 32 | command))
         panic("the APIC refuses an IPI: to 0x%x, command 0x%x", to, command);
     for (unsigned i = 0; !x2 && i < ICR_WAIT_READS && reg_read(REG_ICR) & ICR_PENDING; i++)

@@ -58,6 +58,12 @@ void cpu_relax(void)
     __asm__ volatile("pause");
 }
 
+/* MFENCE does not hold back an instruction that is no access to memory; LFENCE does. */
+void cpu_fence(void)
+{
+    __asm__ volatile("mfence; lfence" ::: "memory");
+}
+
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
 {
     struct cpuid_regs r;

@@ -28,6 +28,8 @@ struct cpu_local *cpu_get_local(void);
 
 u64 cpu_tsc(void);
 void cpu_relax(void);
+/* What was stored before is seen everywhere, whatever kind of instruction follows. */
+void cpu_fence(void);
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf);
 
 /* False, and *value untouched, where the MSR raises #GP. */

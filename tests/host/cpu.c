@@ -144,6 +144,9 @@ void cpu_relax(void)
         __builtin_ia32_pause();
 }
 
+/* Threads have nothing but accesses to memory to order, which atomic ones do. */
+void cpu_fence(void) {}
+
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
 {
     u32 out[4];
