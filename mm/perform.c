@@ -312,6 +312,9 @@ static void after_change(struct performance *p, struct element *e, u64 old, bool
 {
     switch (e->kind) {
     case STEP_PROMOTE:
+        policy_raise(p->t, POLICY_MERGED, e->it.gpa, e->it.level);
+        free_table(p, e->table);
+        break;
     case STEP_SEPT_REMOVE:
         free_table(p, e->table);
         break;
@@ -348,6 +351,8 @@ static tdx_status_t perform_element(struct performance *p, struct element *e)
         return status;
     }
     (void)mirror_thaw(&e->it, old);
+    if (e->kind == STEP_PROMOTE && tdx_verdict(status) == TDX_REFUSED)
+        policy_raise(p->t, POLICY_REFUSED, e->it.gpa, e->it.level);
     if (e->kind == STEP_DEMOTE || e->kind == STEP_SEPT_ADD)
         plan_keep_table(p->plan, e->table);
     return status;
@@ -546,6 +551,24 @@ void perform(struct tdp_op *op)
             fail(&p, s, err);
     }
     tlb_end(&p.tlb);
+}
+
+void perform_one(struct tdp_op *op, enum step_kind kind, const struct mirror_iter *it)
+{
+    const struct plan_step s = {.gpa = it->gpa, .count = 1, .kind = (u8)kind, .level = it->level};
+    struct performance p = {.op = op, .t = op->t, .report = &op->report};
+    struct element e = {.kind = kind, .it = *it};
+
+    op->report.err = tlb_begin(&p.tlb, p.t->td, &p.t->tlb, p.report, 0);
+    struct rw_held tree = lock_tree(p.t, kind);
+    op->stale = !mirror_freeze(&e.it);
+    if (!op->stale)
+        op->report.status = perform_element(&p, &e);
+    rw_unlock(tree);
+    op->report.err = op->stale ? ERR_BUSY : err_of(op->report.status);
+    op->report.what = op->report.err == ERR_OK ? NULL : step_words(&s);
+    if (op->report.err == ERR_TD_DEAD)
+        p.t->dead = true;
 }
 
 /* --- one page, without a plan -------------------------------------------------------------------------------------- */

@@ -34,6 +34,10 @@
  */
 void perform(struct tdp_op *op);
 
+/* One step of `kind`, one that takes no table in hand, on the entry that `it` stands at; without a plan, and nothing is
+ * undone. op->report says how it ended: ERR_BUSY too where the entry is no longer what `it` read. */
+void perform_one(struct tdp_op *op, enum step_kind kind, const struct mirror_iter *it);
+
 /* The AUG of the free entry that `it` stands at, which becomes `home`, without a plan: what most faults come to. False: the
  * entry is no longer free, and nothing was done. True: the report says how it went, as of a plan of this one step. */
 MUST_CHECK bool perform_aug(struct tdp *t, struct mirror_iter *it, u64 home, struct tdp_report *r);

@@ -106,6 +106,45 @@ struct tdp_part {
 MUST_CHECK struct tdp_report tdp_together(struct tdp *t, const struct tdp_part *parts, unsigned count,
                                           struct plan *dry);
 
+/*
+ * Merge policies (mm/policy/policy.h). Choosing one takes the blocks of the one before away, and tells it of candidates that
+ * stand; `values`: of its POLICY_PARAMETERS_MAX parameters. ERR_BUSY: another CPU's tick does not end, or some regions could
+ * not be unblocked and stay so until they are touched. A tick is the policy's time to work, on any CPU, `now` in ms from
+ * whatever beginning, never backwards; where another CPU is at it, or the TD does not run, it does nothing.
+ */
+struct policy;
+/* clang-format off */
+#define TDP_POLICY_COUNTER_LIST(X)                                                                                     \
+    X(CANDIDATES, "candidates") /* regions that came to be all leaves at home */                                       \
+    X(LOOKS, "looks")           /* by SEPT.RD, at whether a region is accepted ... */                                  \
+    X(PENDING, "pending")       /* ... and it was not */                                                               \
+    X(BLOCKED, "blocked")       /* regions */                                                                          \
+    X(TOUCHED, "touched")       /* blocked entries that a vCPU touched */                                              \
+    X(MERGED, "merged")         /* regions, those merged by hand included */                                           \
+    X(REFUSED, "refused")       /* PROMOTEs */                                                                         \
+    X(COLD, "cold")             /* regions that were blocked in vain */                                                \
+    X(DEFERRED, "deferred")     /* BLOCKs, a vCPU standing in a fault there */                                         \
+    X(FAILED, "failed")         /* steps that the module refused for another reason */                                 \
+    X(SEAMCALLS, "seamcalls")   /* of all of it, but for what vCPUs' faults cost */                                    \
+    X(TRACKS, "tracks")                                                                                                \
+    X(IPIS, "ipis")
+/* clang-format on */
+enum tdp_policy_counter {
+#define X(name, text) TDP_POLICY_##name,
+    TDP_POLICY_COUNTER_LIST(X)
+#undef X
+        TDP_POLICY_COUNTERS
+};
+struct tdp_policy_status {
+    const struct policy *policy;
+    u64 values[4];
+    u64 counters[TDP_POLICY_COUNTERS]; /* since the TD was created */
+    u64 ready, blocked, resting;       /* regions in the queue */
+};
+MUST_CHECK enum err tdp_policy_choose(struct tdp *t, const struct policy *policy, const u64 values[]);
+void tdp_policy_tick(struct tdp *t, u64 now);
+void tdp_policy_status(struct tdp *t, struct tdp_policy_status *status);
+
 /* By hand: BLOCK and TRACK of the entry of exactly `level`, leaf or table; and UNBLOCK. Conversions, splits and merges
  * of a blocked entry itself go on and take the block away. */
 MUST_CHECK struct tdp_report tdp_block(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);

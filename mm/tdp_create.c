@@ -14,6 +14,7 @@ static void give_up(struct tdp *t)
     if (t->mirror.root)
         mirror_destroy(&t->mirror);
     shared_ept_destroy(&t->shared);
+    policing_destroy(t);
     page_give(t, sizeof(*t));
 }
 
@@ -25,7 +26,6 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
     t->td = td;
     t->max_level = level;
     t->choice.back = LEVEL_2M;
-    t->policy = &policy_none;
     t->pause = TDP_PAUSE_DEFAULT;
     t->shared.root = HPA_NONE;
     enum err e = slot_create(&t->slots[0], (gpa_t){0}, bytes, level, backing);
@@ -35,6 +35,8 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
     }
     if (e == ERR_OK)
         e = shared_ept_create(&t->shared, td->shared_bit);
+    if (e == ERR_OK)
+        e = policing_create(t);
     if (e != ERR_OK)
         give_up(t);
     else

@@ -77,6 +77,7 @@ static void free_all(struct tdp *t)
         slot_destroy(&t->slots[i]);
     shared_ept_destroy(&t->shared);
     mirror_destroy(&t->mirror);
+    policing_destroy(t);
     page_give(t, sizeof(*t));
 }
 

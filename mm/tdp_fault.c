@@ -9,8 +9,10 @@
  * first and plans again. A fault that changes what is mapped, by splitting or unblocking, claims the entry's region for
  * itself, as any operation does.
  */
-#include "mm/perform.h"
+#include <stdatomic.h>
+
 #include "mm/page.h"
+#include "mm/perform.h"
 #include "mm/plan_build.h"
 
 #include "lib/hw/cpu.h"
@@ -26,6 +28,7 @@ struct fault {
     const struct vcpu_exit *exit;
     gpa_t gpa; /* the page */
     struct slot *slot;
+    bool maps; /* the answer is to map what was free */
     struct tdp_op op;
 };
 
@@ -49,8 +52,7 @@ static void plan_blocked(struct fault *f, const struct mirror_iter *it)
         tdp_op_fail(&f->op, ERR_STATE, "the page is blocked by hand: the vCPU waits until it is unblocked", it->gpa);
         return;
     }
-    policy_raise(t, POLICY_FAULT_BLOCKED, it->gpa, it->level);
-    t->policy->answer_blocked(t, f->op.plan, it->gpa, it->level);
+    policy_answer(t, f->op.plan, it->gpa, it->level);
 }
 
 /* ACCEPT of less than what is mapped wants the page split, one level a fault. */
@@ -83,7 +85,8 @@ static void answer_entry(struct fault *f, struct mirror_iter *it)
     struct tdp_op *op = &f->op;
     level_t level = LEVEL_4K;
 
-    if (mirror_state(it->entry) == MIRROR_NONE) {
+    f->maps = mirror_state(it->entry) == MIRROR_NONE;
+    if (f->maps) {
         struct tdp_report lost = tdp_check_lost(f->op.t, f->gpa, PAGE_BYTES);
         if (lost.err != ERR_OK) {
             tdp_op_fail(&f->op, lost.err, lost.what, lost.at);
@@ -203,7 +206,8 @@ static bool map_at_once(struct tdp *t, const struct vcpu_exit *exit, struct tdp_
     return done;
 }
 
-static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp *t, const struct vcpu_exit *exit)
+static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp *t, const struct vcpu_exit *exit,
+                                                                       bool *maps)
 {
     struct fault f = {.exit = exit, .gpa = gpa_floor(exit->gpa, LEVEL_4K)};
     struct tdp_report r = tdp_check(t, f.gpa, PAGE_BYTES);
@@ -213,19 +217,22 @@ static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp 
     f.slot = tdp_slot(t, f.gpa, PAGE_BYTES);
     tdp_op_begin_fault(&f.op, t, f.gpa);
     answer(&f);
+    *maps = f.maps;
     return tdp_op_end(&f.op);
 }
 
 /* --- both --------------------------------------------------------------------------------------------------------- */
 
 /* A fault that repeats at one address is counted: apart where nothing was done about it. */
-static void judge_progress(struct tdp_fault_history *h, u64 operations, const struct vcpu_exit *exit,
-                           struct tdp_report *r)
+static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit *exit, struct tdp_report *r)
 {
+    struct tdp_fault_history *h = &t->faults[vcpu];
     gpa_t gpa = gpa_floor(exit->gpa, LEVEL_4K);
+    u64 operations = t->operations;
 
-    if (!gpa_is(h->gpa, gpa) || h->operations != operations) {
-        h->gpa = gpa;
+    atomic_store_explicit(&h->exits, t->td->vcpus[vcpu].exits, memory_order_relaxed);
+    if (h->gpa != gpa.raw || h->operations != operations) {
+        atomic_store_explicit(&h->gpa, gpa.raw, memory_order_relaxed);
         h->operations = operations;
         h->idle = h->busy = 0;
     }
@@ -245,14 +252,18 @@ static void judge_progress(struct tdp_fault_history *h, u64 operations, const st
 struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu)
 {
     struct tdp_report r = {.at = gpa_floor(exit->gpa, LEVEL_4K), .tsc = cpu_tsc()};
+    gpa_t page = r.at;
+    bool maps = true;
 
     if (vcpu >= TD_VCPUS_MAX)
         return tdp_error(ERR_ARGUMENT, "no such vCPU", r.at);
     if (map_at_once(t, exit, &t->faults[vcpu].near, &r))
         r.tsc = cpu_tsc() - r.tsc;
     else
-        r = answer_at_leisure(t, exit);
-    judge_progress(&t->faults[vcpu], t->operations, exit, &r);
+        r = answer_at_leisure(t, exit, &maps);
+    judge_progress(t, vcpu, exit, &r);
     trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, r.err);
+    if (maps && r.err == ERR_OK)
+        policy_after_fault(t, page);
     return r;
 }

@@ -6,7 +6,7 @@
 #include "mm/claim.h"
 #include "mm/mirror.h"
 #include "mm/plan_step.h"
-#include "mm/policy/policy.h"
+#include "mm/policy/policing.h"
 #include "mm/shared_ept.h"
 #include "mm/slot.h"
 #include "mm/tdp.h"
@@ -26,10 +26,11 @@ struct tdp_near {
 
 /* What a vCPU's faults come to: the same fault over and over, with or without anything done about it, is told. */
 struct tdp_fault_history {
-    gpa_t gpa;
-    u64 operations; /* tdp.operations then: an operation of someone else begins a new count */
-    unsigned idle;  /* faults in a row on `gpa` that found nothing to do */
-    unsigned busy;  /* faults in a row on `gpa` that changed something */
+    _Atomic u64 gpa;       /* the last one's page */
+    _Atomic u64 exits;     /* vcpu.exits then */
+    _Atomic unsigned busy; /* faults in a row there */
+    u64 operations;        /* tdp.operations then: an operation of someone else begins a new count */
+    unsigned idle;         /* faults in a row that found nothing to do */
     struct tdp_near near;
 };
 
@@ -48,7 +49,7 @@ struct tdp {
     unsigned slot_count;
     struct mirror mirror;
     struct shared_ept shared;
-    const struct policy *policy;
+    struct policing policing;
     struct claims claims;
     struct rwlock tree;
     struct tlb tlb;
@@ -86,6 +87,11 @@ struct tdp_report tdp_error(enum err err, const char *what, gpa_t at);
  * what has no private mapping any more, up to the first page that has, is shared. How far that came. */
 MUST_CHECK struct tdp_report tdp_share_prepare(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare);
 gpa_t tdp_share_finish(struct tdp *t, gpa_t gpa, u64 bytes, hpa_t *spare);
+
+/* TDH.MEM.SEPT.RD of the entry at `level`, or of the one where the module's walk ended above it; counted in `r`. ERR_TDX,
+ * ERR_BUSY: neither, `r` says why. */
+MUST_CHECK enum err tdp_read_module(const struct tdp *t, gpa_t gpa, level_t level, struct tdx_entry *entry,
+                                    struct tdp_report *r);
 
 /* Before MR.FINALIZE nothing needs BLOCK or TRACK. */
 bool tdp_tracking(const struct tdp *t);

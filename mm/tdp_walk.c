@@ -10,9 +10,7 @@
 
 /* --- what the module says ----------------------------------------------------------------------------------------- */
 
-/* The entry at `level`, or the one where the module's walk ended above it. ERR_TDX, ERR_BUSY: neither. */
-static enum err read_module(const struct tdp *t, gpa_t gpa, level_t level, struct tdx_entry *entry,
-                            struct tdp_report *r)
+enum err tdp_read_module(const struct tdp *t, gpa_t gpa, level_t level, struct tdx_entry *entry, struct tdp_report *r)
 {
     struct tdx_retry again = tdx_retry(TDH_MEM_SEPT_RD, gpa.raw);
     struct tdx_entry_answer a;
@@ -130,7 +128,7 @@ struct tdp_report tdp_walk(struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
         return r;
     if (look_begin(&l, t, page) != ERR_OK)
         return l.report;
-    l.report.err = read_module(t, page, LEVEL_4K, &m, &l.report);
+    l.report.err = tdp_read_module(t, page, LEVEL_4K, &m, &l.report);
     if (l.report.err == ERR_OK)
         describe(t, page, &m, walk);
     return look_end(&l);
@@ -158,7 +156,7 @@ static bool covers_shared(struct tdp *t, const struct mirror_iter *it)
 static enum err compare_entry(struct tdp_op *l, struct tdp_census *c, const struct mirror_iter *it)
 {
     struct tdx_entry m;
-    enum err e = read_module(l->t, it->gpa, it->level, &m, &l->report);
+    enum err e = tdp_read_module(l->t, it->gpa, it->level, &m, &l->report);
     bool agrees = says_the_same(it->entry, it->level, &m) && !covers_shared(l->t, it);
     if (e == ERR_OK && !agrees && c->agree) {
         c->agree = false;
@@ -292,7 +290,7 @@ static void add_slot(struct tdp_op *l, const struct slot *s, struct run *r, gpa_
         }
         if (mirror_state(it.entry) == MIRROR_NONE)
             add_unmapped(l->t, s, r, mirror_part_start(&it), mirror_part_end(&it));
-        else if ((l->report.err = read_module(l->t, it.gpa, it.level, &m, &l->report)) == ERR_OK)
+        else if ((l->report.err = tdp_read_module(l->t, it.gpa, it.level, &m, &l->report)) == ERR_OK)
             run_add(r, mirror_part_start(&it), mirror_part_end(&it), it.level, state_of(&m));
         mirror_next(&it);
     }

@@ -94,6 +94,11 @@ void seamcall_host_inject(unsigned leaf, unsigned nth, u64 status)
     seamcall_host_inject_times(leaf, nth, 1, status);
 }
 
+void seamcall_host_inject_none(void)
+{
+    memset(injections, 0, sizeof(injections));
+}
+
 unsigned seamcall_host_injections_left(void)
 {
     unsigned left = 0;

@@ -19,6 +19,8 @@ extern enum seamcall_fault seamcall_host_fault;
 void seamcall_host_inject(unsigned leaf, unsigned nth, u64 status);
 /* The same for `times` calls of the leaf in a row. */
 void seamcall_host_inject_times(unsigned leaf, unsigned nth, unsigned times, u64 status);
+/* Those that still wait are dropped. */
+void seamcall_host_inject_none(void);
 /* How many injections wait for their call. */
 unsigned seamcall_host_injections_left(void);
 /* Called before each SEAMCALL that is executed, with its registers; NULL: none. */

@@ -269,10 +269,10 @@ static void expect_event(unsigned i, enum policy_event event, uint64_t gpa, unsi
 
 static void test_events_tell_what_a_policy_waits_for(void **state)
 {
-    static const struct policy noting = {"noting", note_event, NULL};
+    static const struct policy noting = {.name = "noting", .event = note_event, .touched = policy_unblock_touched};
     have(0, TB_2M);
     tb_accept_range(0, TB_2M);
-    tb.tdp->policy = &noting;
+    tb.tdp->policing.policy = &noting;
     event_count = 0;
     have(TB_2M, TB_2M);
     expect_event(0, POLICY_MAPPED, TB_2M, 1);
@@ -283,7 +283,7 @@ static void test_events_tell_what_a_policy_waits_for(void **state)
     expect_event(3, POLICY_CANDIDATE, 0, 1); /* full again */
     expect_event(4, POLICY_CONVERTED, 0x3000, 0);
     assert_int_equal(event_count, 5);
-    tb.tdp->policy = &policy_none;
+    tb.tdp->policing.policy = &policy_none;
 }
 
 /* --- data --------------------------------------------------------------------------------------------------------- */
