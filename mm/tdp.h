@@ -143,6 +143,7 @@ struct tdp_policy_status {
 };
 MUST_CHECK enum err tdp_policy_choose(struct tdp *t, const struct policy *policy, const u64 values[]);
 void tdp_policy_tick(struct tdp *t, u64 now);
+bool tdp_policy_has_work(const struct tdp *t); /* false: its ticks would do nothing */
 void tdp_policy_status(struct tdp *t, struct tdp_policy_status *status);
 
 /* By hand: BLOCK and TRACK of the entry of exactly `level`, leaf or table; and UNBLOCK. Conversions, splits and merges

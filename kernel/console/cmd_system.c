@@ -45,6 +45,8 @@ void cmd_help(struct command_call *c)
         if (!name_matches(commands[i].name, first, second))
             continue;
         print("%s %s\n    %s\n", commands[i].name, commands[i].usage, commands[i].help);
+        if (commands[i].run == cmd_policy)
+            policy_help();
         found++;
     }
     if (found == 0)

@@ -28,6 +28,8 @@ const struct command commands[] = {
     {"sept", "[map|GPA LEN]", "counts the entries of the Secure EPT; `map` prints them", 0, 2, "", cmd_sept},
     {"plan", "CMD ...", "the steps that map, convert, split, merge, block, unblock or relocate would take", 1, 5,
      "plan back", cmd_plan},
+    {"policy", "[NAME [PARAMETER=N ...]]", "the merge policy: shows it with its counters and its queue, or chooses one", 0, 1,
+     "entries period batch delay ttl rest look", cmd_policy},
     {"probe fill", "GPA LEN [seed=N] [shared=0|1] [cpu=N] [&]", "fills memory with a pattern of address and seed", 2, 2,
      "seed shared cpu", cmd_probe_fill},
     {"probe verify", "GPA LEN [seed=N] [shared=0|1] [cpu=N] [&]", "checks each byte that `probe fill` wrote", 2, 2,

@@ -101,8 +101,10 @@ _Noreturn void console_run(void)
 {
     console_begin();
     for (;;) {
-        if (!console_step())
-            irq_wait();
+        if (console_step())
+            continue;
+        vm_tick();
+        irq_wait();
     }
 }
 

@@ -268,6 +268,8 @@ enum err vm_destroy(struct fault_text *fault)
     if (vm.state == VM_NONE)
         return fault_say(fault, ERR_STATE, "there is no TD");
     enum err e = vm_stop(fault);
+    if (e == ERR_OK)
+        e = vm_tick_end(fault);
     if (e != ERR_OK)
         return e;
     e = destroy_all(fault);

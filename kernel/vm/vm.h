@@ -114,6 +114,9 @@ unsigned vm_abort(void);
 /* Takes a vCPU out of the TD for a moment: `inside` says whether it was there. ERR_TIMEOUT: it does not leave. */
 MUST_CHECK enum err vm_kick(unsigned index, bool *inside, struct fault_text *fault);
 
+/* To be called by the console's CPU whenever it waits: lets the TD's merge policy work. */
+void vm_tick(void);
+
 const char *vm_state_name(enum vm_state s);
 const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
@@ -121,6 +124,8 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
 /* Where payload, mailboxes and ROM go for a TD of `memory_bytes` (load.c). ERR_RANGE: they do not fit. */
 MUST_CHECK enum err vm_layout(struct fault_text *fault);
+/* Waits for the merge policy's work on another CPU; vm_tick() begins none meanwhile. ERR_TIMEOUT: it does not end. */
+MUST_CHECK enum err vm_tick_end(struct fault_text *fault);
 /* Is the operation on the TD's memory that this CPU is at to end, because of ^C (work.c)? */
 bool vm_is_stopped(void);
 /* Adds and measures the ROM and the payload, makes the mailboxes shared. */

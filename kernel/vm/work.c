@@ -109,6 +109,7 @@ static void while_waiting(void)
 {
     if (console_take_interrupt())
         (void)vm_abort();
+    vm_tick();
     if (have_own_cpus()) {
         irq_wait();
         return;

@@ -136,6 +136,12 @@ static void adopt(struct tdp *t)
     p->sweeps = p->swept.raw != 0;
 }
 
+bool tdp_policy_has_work(const struct tdp *t)
+{
+    const struct policy *policy = t->policing.policy;
+    return policy->tick != NULL;
+}
+
 void tdp_policy_tick(struct tdp *t, u64 now)
 {
     struct policing *p = &t->policing;
