@@ -268,6 +268,13 @@ static void unblock_one(struct tdp *t, struct region r)
     }
 }
 
+void batch_release(struct batch *b)
+{
+    for (unsigned i = 0; i < b->count; i++)
+        unblock_one(b->t, b->regions[i]);
+    b->count = 0;
+}
+
 void batch_merge(struct batch *b)
 {
     for (unsigned i = 0; i < b->count; i++)
@@ -288,34 +295,43 @@ void batch_unblock(struct batch *b)
 
 /* --- sweep -------------------------------------------------------------------------------------------------------- */
 
-/* Files the candidates at and above the 2M region at `gpa`; where the next one begins. */
-static gpa_t sweep_one(struct batch *b, gpa_t gpa)
+/* Files what fits at and above the 2M region at `gpa`; where the next one begins. */
+static gpa_t sweep_one(struct batch *b, gpa_t gpa, bool (*fits)(struct tdp *t, const struct mirror_iter *it))
 {
-    struct region small = {gpa, LEVEL_2M}, large = {gpa, LEVEL_1G};
+    gpa_t next = gpa_add(gpa, level_bytes(LEVEL_2M));
     struct mirror_iter it;
     struct tdp_op op;
-    gpa_t next = gpa_add(gpa, level_bytes(LEVEL_2M));
 
     tdp_op_begin_fault(&op, b->t, gpa);
     if (tdp_op_claim(&op, gpa, LEVEL_2M, false) != ERR_OK)
         return next;
-    if (gpa_is_aligned(gpa, LEVEL_1G) && mirror_find(&it, &b->t->mirror, gpa, LEVEL_1G) && is_candidate(b->t, &it))
-        b->regions[b->count++] = large;
+    if (gpa_is_aligned(gpa, LEVEL_1G) && mirror_find(&it, &b->t->mirror, gpa, LEVEL_1G) && fits(b->t, &it))
+        b->regions[b->count++] = (struct region){gpa, LEVEL_1G};
     if (!mirror_find(&it, &b->t->mirror, gpa, LEVEL_2M))
         next = gpa_add(gpa_floor(gpa, it.level), level_bytes(it.level));
-    else if (is_candidate(b->t, &it))
-        b->regions[b->count++] = small;
+    else if (fits(b->t, &it))
+        b->regions[b->count++] = (struct region){gpa, LEVEL_2M};
     (void)tdp_op_end(&op);
     return next;
 }
 
-void batch_sweep(struct batch *b, u64 regions)
+static void sweep(struct batch *b, u64 regions, bool (*fits)(struct tdp *t, const struct mirror_iter *it))
 {
     struct policing *p = &b->t->policing;
     gpa_t end = slot_end(&b->t->slots[0]);
 
     for (u64 i = 0; i < regions && b->count + 2 <= b->most && p->swept.raw < end.raw; i++)
-        p->swept = sweep_one(b, p->swept);
+        p->swept = sweep_one(b, p->swept, fits);
     if (p->swept.raw >= end.raw)
         p->swept = (gpa_t){0};
+}
+
+void batch_sweep(struct batch *b, u64 regions)
+{
+    sweep(b, regions, is_candidate);
+}
+
+void batch_find_blocked(struct batch *b)
+{
+    sweep(b, ~0ull, is_held_blocked);
 }

@@ -33,12 +33,16 @@ void batch_take_ready(struct batch *b, u64 delay);
 void batch_take_cold(struct batch *b, u64 ttl);
 /* Looks at `regions` regions behind those looked at before, from the beginning again at the end, for candidates. */
 void batch_sweep(struct batch *b, u64 regions);
+/* The same for what is blocked, not by hand, to the end of memory or until the batch is full. */
+void batch_find_blocked(struct batch *b);
 
 void batch_look(struct batch *b);
 /* What is left is blocked, and no CPU translates through it any more. */
 void batch_block(struct batch *b);
 void batch_merge(struct batch *b);
+/* What was blocked in vain: it rests; and what is blocked for whatever reason. */
 void batch_unblock(struct batch *b);
+void batch_release(struct batch *b);
 /* They stay blocked until they are touched, or cold. */
 void batch_keep(struct batch *b);
 

@@ -6,7 +6,8 @@
 #include "mm/policy/batch.h"
 #include "mm/tdp_internal.h"
 
-#define ADOPTED_A_TICK 512u        /* regions looked at */
+#define ADOPTED_A_TICK 512u /* regions looked at */
+#define UNBLOCK_TRIES  4u
 #define WORK_SPINS     1000000000u /* longer than a tick takes */
 
 const struct policy *const policies[] = {&policy_none,  &policy_scan, &policy_fault, &policy_block,
@@ -169,19 +170,29 @@ static bool take_work(struct policing *p)
     return false;
 }
 
-/* What the policy has blocked is unblocked; ERR_BUSY: not all of it could be, and waits to be touched. */
-static enum err let_go(struct tdp *t)
+/* Whatever a policy has blocked is unblocked, as the mirror tells: what has gone wrong with it is not on any list. */
+static unsigned unblock_all(struct tdp *t)
 {
     struct policing *p = &t->policing;
-    u32 left = queue_count(&p->queue, QUEUE_BLOCKED);
+    unsigned found = 0;
 
-    for (u32 tries = left; left && tries--;) {
+    p->swept = (gpa_t){0};
+    do {
         struct batch b = batch_begin(t, BATCH_MAX);
-        batch_take_cold(&b, 0);
-        batch_unblock(&b);
-        left = queue_count(&p->queue, QUEUE_BLOCKED);
-    }
-    return left ? ERR_BUSY : ERR_OK;
+        batch_find_blocked(&b);
+        found += b.count;
+        batch_release(&b);
+    } while (p->swept.raw);
+    return found;
+}
+
+/* ERR_BUSY: not all of it could be unblocked, and waits to be touched. */
+static enum err let_go(struct tdp *t)
+{
+    for (unsigned tries = 0; tries < UNBLOCK_TRIES; tries++)
+        if (unblock_all(t) == 0)
+            return ERR_OK;
+    return ERR_BUSY;
 }
 
 static void forget(struct policing *p)
@@ -190,7 +201,7 @@ static void forget(struct policing *p)
 
     spin_lock(&p->lock);
     for (unsigned list = 0; list < QUEUE_LISTS; list++)
-        while (list != QUEUE_BLOCKED && queue_take(&p->queue, (enum queue_list)list, p->now, 0, &r))
+        while (queue_take(&p->queue, (enum queue_list)list, p->now, 0, &r))
             ;
     spin_unlock(&p->lock);
 }

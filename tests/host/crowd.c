@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "lib/hw/cpu.h"
+#include "lib/bits.h"
 #include "mm/page.h"
+#include "mm/policy/policy.h"
 #include "tdx/count.h"
 #include "tdx/module.h"
 #include "tdx/module_internal.h"
@@ -126,6 +128,23 @@ static void work_on_giant(void)
     }
 }
 
+/* A policy's time to work; once in a while another policy, with parameters that act at once. */
+static void police(void)
+{
+    static _Atomic u64 now;
+
+    if (dice(40)) {
+        tdp_policy_tick(crowd.tdp, now += dice(8));
+        return;
+    }
+    const struct policy *next = policies[dice(6)];
+    u64 values[POLICY_PARAMETERS_MAX];
+    for (unsigned i = 0; i < POLICY_PARAMETERS_MAX; i++)
+        values[i] = max_u64(next->parameters[i].least, dice(20));
+    enum err e = tdp_policy_choose(crowd.tdp, next, values);
+    need(e == ERR_OK || e == ERR_BUSY, "choosing a policy", e);
+}
+
 static void operator_step(void)
 {
     gpa_t region = {dice(crowd.bytes / M2) * M2}, page = {dice(crowd.bytes / K4) * K4};
@@ -133,6 +152,10 @@ static void operator_step(void)
     may_fail = true;
     if (crowd.plan->giant && dice(4) == 0) {
         work_on_giant();
+        return;
+    }
+    if (crowd.plan->policies && dice(2)) {
+        police();
         return;
     }
     switch (dice(11)) {
@@ -382,6 +405,14 @@ static void check_all(void)
     need(c.blocked == 0, "blocked entries are left", c.blocked);
 }
 
+/* Nothing that a policy has blocked stays so without it. */
+static void end_policy(void)
+{
+    const u64 none[POLICY_PARAMETERS_MAX] = {0};
+
+    need(tdp_policy_choose(crowd.tdp, &policy_none, none) == ERR_OK, "the end of a policy", 0);
+}
+
 static u64 free_before;
 
 static void open_with(const struct crowd_plan *plan)
@@ -399,8 +430,10 @@ struct crowd_result crowd_run(const struct crowd_plan *plan)
     open_with(plan);
     work();
     crowd.result.faults_missing = crowd_faults_missing();
-    if (!plan->fatal_at)
+    if (!plan->fatal_at) {
+        end_policy();
         check_all();
+    }
     destroy_td(free_before);
     return crowd.result;
 }

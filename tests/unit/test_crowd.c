@@ -36,7 +36,7 @@ static void work(struct crowd_plan plan)
         assert_int_equal(r.steps, plan.vcpus * plan.steps);
     assert_true(r.faults > 0 && r.operations > 0);
     crowd_tell_missing();
-    if (plan.baton && !getenv("SEED")) /* else what happens is for the machine to say, or for the seed */
+    if (plan.baton && !plan.policies && !getenv("SEED")) /* else what happens is for the machine to say, or for the seed */
         assert_int_equal(r.faults_missing, 0);
 }
 
@@ -78,6 +78,29 @@ static void test_every_leaf_may_fail_beside_others(void **state)
 }
 #endif
 
+/* Every merge policy beside the operators, changed again and again, as threads run and with every fault. */
+static void test_policies_as_threads_run(void **state)
+{
+    work((struct crowd_plan){
+        .vcpus = 3, .operators = 2, .seed = 12, .steps = 1000, .busy = 5, .interrupts = 5, .policies = true});
+}
+
+#ifndef THREADS_WATCHED
+static void test_policies_at_the_seeds_mercy(void **state)
+{
+    for (unsigned seed = 13; seed < 16; seed++)
+        work((struct crowd_plan){.vcpus = 3,
+                                 .operators = 1,
+                                 .seed = seed,
+                                 .steps = 400,
+                                 .baton = 60,
+                                 .busy = 5,
+                                 .faults = seed == 15 ? 15 : 0,
+                                 .policies = true,
+                                 .backing = seed == 14 ? TDP_SCATTER : TDP_INPLACE});
+}
+#endif
+
 static void test_every_leaf_may_fail_as_threads_run(void **state)
 {
     work((struct crowd_plan){.vcpus = 3, .operators = 2, .seed = 13, .steps = 300, .faults = 15, .giant = true});
@@ -99,8 +122,10 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_four_vcpus_as_threads_run),
         cmocka_unit_test(test_every_leaf_may_fail_as_threads_run),
+        cmocka_unit_test(test_policies_as_threads_run),
 #ifndef THREADS_WATCHED /* threads that take turns are ordered, whatever else they forget */
         cmocka_unit_test(test_four_vcpus_at_the_seeds_mercy),
+        cmocka_unit_test(test_policies_at_the_seeds_mercy),
         cmocka_unit_test(test_scattered_memory_at_the_seeds_mercy),
         cmocka_unit_test(test_every_leaf_may_fail_beside_others),
         cmocka_unit_test(test_a_td_dies_under_all),
