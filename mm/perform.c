@@ -326,6 +326,7 @@ static void after_change(struct performance *p, struct element *e, u64 old, bool
         free_page(p, mirror_page(old));
         break;
     case STEP_AUG:
+        dirty_mark(p->t, e->it.gpa, e->it.level, false);
         policy_raise(p->t, POLICY_MAPPED, e->it.gpa, e->it.level);
         break;
     case STEP_BLOCK:

@@ -146,6 +146,20 @@ void tdp_policy_tick(struct tdp *t, u64 now);
 bool tdp_policy_has_work(const struct tdp *t); /* false: its ticks would do nothing */
 void tdp_policy_status(struct tdp *t, struct tdp_policy_status *status);
 
+/*
+ * Dirty logging (mm/dirty.h), for all of the first slot. On: splits and blocks what is mapped; ERR_EXISTS: it is on. Get: tells
+ * the runs of pages that were touched or mapped since logging began or was asked last, in order, and blocks them again;
+ * after an error what was told is no longer marked. Off: unblocks; policies may merge again. ERR_NOT_FOUND: it is off.
+ */
+struct tdp_dirty {
+    u64 pages;   /* told */
+    u64 by_read; /* pages that only a read had marked at first, since logging began: were they written, nobody knows */
+};
+MUST_CHECK struct tdp_report tdp_dirty_on(struct tdp *t);
+MUST_CHECK struct tdp_report tdp_dirty_get(struct tdp *t, void (*line)(gpa_t from, u64 bytes, void *arg), void *arg,
+                                           struct tdp_dirty *dirty);
+MUST_CHECK struct tdp_report tdp_dirty_off(struct tdp *t);
+
 /* By hand: BLOCK and TRACK of the entry of exactly `level`, leaf or table; and UNBLOCK. Conversions, splits and merges
  * of a blocked entry itself go on and take the block away. */
 MUST_CHECK struct tdp_report tdp_block(struct tdp *t, gpa_t gpa, level_t level, struct plan *dry);

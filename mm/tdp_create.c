@@ -15,6 +15,7 @@ static void give_up(struct tdp *t)
         mirror_destroy(&t->mirror);
     shared_ept_destroy(&t->shared);
     policing_destroy(t);
+    dirty_destroy(t);
     page_give(t, sizeof(*t));
 }
 

@@ -78,6 +78,7 @@ static void free_all(struct tdp *t)
     shared_ept_destroy(&t->shared);
     mirror_destroy(&t->mirror);
     policing_destroy(t);
+    dirty_destroy(t);
     page_give(t, sizeof(*t));
 }
 

@@ -21,6 +21,7 @@
 
 #define IDLE_FAULTS_MAX 3u  /* in a row on one address with nothing to do about them */
 #define BUSY_FAULTS_MAX 64u /* in a row on one address, each answered by a change */
+#define EPT_WRITE       2u  /* in the exit qualification */
 #define TRIES_MAX       16u /* claims and plans of one fault, others changing the mirror in between */
 
 /* A fault, and what is claimed for its answer. */
@@ -35,7 +36,7 @@ struct fault {
 /* The largest page that slot and attributes allow; ACCEPT says what level it can take. */
 static level_t level_for(const struct fault *f, level_t free_level)
 {
-    level_t level = {(u8)min_u64(f->op.t->max_level.raw, LEVEL_2M.raw)};
+    level_t level = {(u8)min_u64(f->op.t->dirty.on ? 0 : f->op.t->max_level.raw, LEVEL_2M.raw)};
     if (f->exit->accept)
         level.raw = (u8)min_u64(level.raw, f->exit->level.raw);
     level.raw = (u8)min_u64(level.raw, free_level.raw);
@@ -52,6 +53,8 @@ static void plan_blocked(struct fault *f, const struct mirror_iter *it)
         tdp_op_fail(&f->op, ERR_STATE, "the page is blocked by hand: the vCPU waits until it is unblocked", it->gpa);
         return;
     }
+    if (mirror_is_leaf(it->entry))
+        dirty_mark(t, it->gpa, it->level, !f->exit->accept && !(f->exit->qualification & EPT_WRITE));
     policy_answer(t, f->op.plan, it->gpa, it->level);
 }
 

@@ -4,6 +4,7 @@
 
 #include "lib/lock.h"
 #include "mm/claim.h"
+#include "mm/dirty.h"
 #include "mm/mirror.h"
 #include "mm/plan_step.h"
 #include "mm/policy/policing.h"
@@ -50,6 +51,7 @@ struct tdp {
     struct mirror mirror;
     struct shared_ept shared;
     struct policing policing;
+    struct dirty dirty;
     struct claims claims;
     struct rwlock tree;
     struct tlb tlb;

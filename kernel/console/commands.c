@@ -30,6 +30,8 @@ const struct command commands[] = {
      "plan back", cmd_plan},
     {"policy", "[NAME [PARAMETER=N ...]]", "the merge policy: shows it with its counters and its queue, or chooses one", 0, 1,
      "entries period batch delay ttl rest look", cmd_policy},
+    {"dirty", "on|off|get [max=N]", "logs which pages the TD touches, by BLOCK: `get` tells them and begins anew", 1, 1,
+     "max", cmd_dirty},
     {"probe fill", "GPA LEN [seed=N] [shared=0|1] [cpu=N] [&]", "fills memory with a pattern of address and seed", 2, 2,
      "seed shared cpu", cmd_probe_fill},
     {"probe verify", "GPA LEN [seed=N] [shared=0|1] [cpu=N] [&]", "checks each byte that `probe fill` wrote", 2, 2,

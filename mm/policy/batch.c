@@ -108,7 +108,7 @@ static bool open_region(struct tdp_op *op, struct tdp *t, struct region r, bool 
 static bool is_candidate(struct tdp *t, const struct mirror_iter *it)
 {
     unsigned tables;
-    return mirror_state(it->entry) == MIRROR_TABLE && plan_can_merge(t, it, &tables) && tables == 0;
+    return !t->dirty.on && mirror_state(it->entry) == MIRROR_TABLE && plan_can_merge(t, it, &tables) && tables == 0;
 }
 
 static bool is_held_blocked(struct tdp *t, const struct mirror_iter *it)

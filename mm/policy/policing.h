@@ -22,7 +22,8 @@ struct policing {
     const struct policy *_Atomic policy;
     _Atomic u64 values[POLICY_PARAMETERS_MAX];
     _Atomic u64 counters[TDP_POLICY_COUNTERS];
-    _Atomic u64 now; /* of the last tick, in ms */
+    _Atomic u64 now;     /* of the last tick, in ms */
+    _Atomic bool adopts; /* the next tick begins a search for candidates */
     struct spin lock;
     struct queue queue;
 
@@ -42,6 +43,9 @@ void policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t lev
 void policy_answer(struct tdp *t, struct plan *p, gpa_t gpa, level_t level);
 /* A fault that mapped something is over, and nothing is claimed. */
 void policy_after_fault(struct tdp *t, gpa_t gpa);
+
+/* Candidates that stand are told to a policy that adopts them, from now on. */
+void policy_adopt(struct tdp *t);
 
 void policy_count(struct tdp *t, enum tdp_policy_counter which, u64 n);
 

@@ -143,6 +143,11 @@ bool tdp_policy_has_work(const struct tdp *t)
     return policy->tick != NULL;
 }
 
+void policy_adopt(struct tdp *t)
+{
+    t->policing.adopts = true;
+}
+
 void tdp_policy_tick(struct tdp *t, u64 now)
 {
     struct policing *p = &t->policing;
@@ -150,9 +155,13 @@ void tdp_policy_tick(struct tdp *t, u64 now)
     p->now = now;
     if (t->dead || t->td->state != TD_RUNNABLE || !spin_try(&p->work))
         return;
+    const struct policy *policy = p->policy;
+    if (atomic_exchange(&p->adopts, false)) {
+        p->swept = (gpa_t){0};
+        p->sweeps = policy->adopts;
+    }
     if (p->sweeps)
         adopt(t);
-    const struct policy *policy = p->policy;
     if (policy->tick)
         policy->tick(t, now);
     spin_unlock(&p->work);
@@ -219,9 +228,8 @@ enum err tdp_policy_choose(struct tdp *t, const struct policy *policy, const u64
     forget(p);
     for (unsigned i = 0; i < POLICY_PARAMETERS_MAX; i++)
         p->values[i] = values[i];
-    p->swept = (gpa_t){0};
-    p->sweeps = policy->adopts;
     p->policy = policy;
+    policy_adopt(t);
     spin_unlock(&p->work);
     return e;
 }
