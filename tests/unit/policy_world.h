@@ -46,7 +46,7 @@ static inline void choose(const struct policy *policy, u64 a, u64 b, u64 c, u64 
     assert_int_equal(tdp_policy_choose(tb.tdp, policy, values), ERR_OK);
 }
 
-static inline void tick(u64 now)
+static inline void tick_at(u64 now)
 {
     tdp_policy_tick(tb.tdp, now);
 }

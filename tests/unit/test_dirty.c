@@ -146,11 +146,11 @@ static void test_policies_wait_for_its_end(void **state)
     for (u64 i = 0; i < 512; i++)
         tb_verify_page(A + i * TB_4K); /* all of it is unblocked, and a candidate to look at */
     for (u64 now = 0; now < 1000; now += 10)
-        tick(now);
+        tick_at(now);
     expect(A, TDP_MAPPED, 0);
     fine(tdp_dirty_off(tb.tdp));
     for (u64 now = 1000; now < 1100; now += 10)
-        tick(now);
+        tick_at(now);
     expect(A, TDP_MAPPED, 1);
     expect(B, TDP_MAPPED, 1);
     verify(A), verify(B);

@@ -16,7 +16,7 @@ static void test_none_never_merges(void **state)
     cut(A, true);
     tb_calls_reset();
     for (u64 now = 0; now < 10000; now += 100)
-        tick(now);
+        tick_at(now);
     assert_int_equal(tb_calls(), 0);
     expect(A, TDP_MAPPED, 0);
     assert_int_equal(counter(TDP_POLICY_CANDIDATES), 1);
@@ -27,14 +27,14 @@ static void test_none_never_merges(void **state)
 static void test_ready_merges_after_its_delay(void **state)
 {
     choose(&policy_ready, 64, 10, 50, 0);
-    tick(100);
+    tick_at(100);
     have(A);
     cut(A, true);
     tb_calls_reset();
-    tick(109);
+    tick_at(109);
     assert_int_equal(tb_calls(), 0);
     assert_int_equal(status().ready, 1);
-    tick(110);
+    tick_at(110);
     assert_int_equal(tb_calls(), 2 + 3);
     assert_int_equal(tb_tracks(), 1);
     assert_int_equal(counter(TDP_POLICY_MERGED), 1);
@@ -47,14 +47,14 @@ static void test_ready_merges_after_its_delay(void **state)
 static void test_ready_merges_many_behind_one_track(void **state)
 {
     choose(&policy_ready, 3, 1000, 50, 0);
-    tick(0);
+    tick_at(0);
     have(A), have(B), have(C);
     cut(A, true), cut(B, true);
-    tick(1);
+    tick_at(1);
     expect(B, TDP_MAPPED, 0);
     cut(C, true); /* the batch is full, whatever the delay */
     tb_calls_reset();
-    tick(2);
+    tick_at(2);
     assert_int_equal(tb_calls(), 3 * 2 + 2 * 3 + 1);
     assert_int_equal(tb_tracks(), 1);
     expect(A, TDP_MAPPED, 1);
@@ -72,14 +72,14 @@ static void test_ready_waits_for_acceptance(void **state)
     fine(tb_convert(A, TB_4K, TDP_SHARED));
     fine(tb_convert(A, TB_4K, TDP_PRIVATE));
     for (u64 now = 0; now <= 750; now++) {
-        tick(now);
+        tick_at(now);
         bool is_time = now == 0 || now == 50 || now == 150 || now == 350 || now == 750;
         assert_int_equal(counter(TDP_POLICY_LOOKS), looks += is_time);
     }
     assert_int_equal(counter(TDP_POLICY_PENDING), looks);
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
     tb_accept_range(A, TB_4K);
-    tick(1550);
+    tick_at(1550);
     expect(A, TDP_MAPPED, 1);
 }
 
@@ -90,16 +90,16 @@ static void test_ready_backs_off_when_refused(void **state)
     have(A);
     cut(A, false);
     tb_calls_reset();
-    tick(0);
+    tick_at(0);
     assert_int_equal(tb_calls(), 2 + 3 + 1);
     assert_int_equal(counter(TDP_POLICY_REFUSED), 1);
     assert_int_equal(status().resting, 1);
     expect(A, TDP_MAPPED, 0);
     tb_calls_reset();
-    tick(49);
+    tick_at(49);
     assert_int_equal(tb_calls(), 0);
     tb_accept_range(A + HOLE, TB_4K);
-    tick(50);
+    tick_at(50);
     expect(A, TDP_MAPPED, 1);
     verify(A);
 }
@@ -110,9 +110,9 @@ static void test_ready_adopts_what_stands(void **state)
     have(A), have(TB_1G + TB_2M);
     cut(A, true), cut(TB_1G + TB_2M, true);
     choose(&policy_ready, 64, 0, 50, 0);
-    tick(0);
+    tick_at(0);
     expect(A, TDP_MAPPED, 1);
-    tick(1);
+    tick_at(1);
     expect(TB_1G + TB_2M, TDP_MAPPED, 1);
 }
 
@@ -124,14 +124,14 @@ static void test_ready_makes_a_gib(void **state)
     tb_accept_range(0, TB_1G);
     tb_write_page(0x123000);
     tb_calls_reset();
-    tick(0);
+    tick_at(0);
     assert_int_equal(tb_calls(), 2 + 3);
     expect(0x123000, TDP_MAPPED, 2);
     fine(tb_convert(A + HOLE, TB_4K, TDP_SHARED)); /* and again, region by region */
     fine(tb_convert(A + HOLE, TB_4K, TDP_PRIVATE));
     tb_accept_range(A + HOLE, TB_4K);
-    tick(1);
-    tick(2);
+    tick_at(1);
+    tick_at(2);
     expect(0x123000, TDP_MAPPED, 2);
     tb_verify_page(0x123000);
 }
@@ -144,7 +144,7 @@ static void test_hot_merges_what_is_touched(void **state)
     have(A), have(B);
     cut(A, true), cut(B, true);
     tb_calls_reset();
-    tick(0);
+    tick_at(0);
     assert_int_equal(tb_calls(), 2 * 2 + 2 + 1);
     assert_int_equal(status().blocked, 2);
     assert_true(walk(A).is_table);
@@ -156,15 +156,15 @@ static void test_hot_merges_what_is_touched(void **state)
     expect(A, TDP_MAPPED, 1);
     assert_int_equal(counter(TDP_POLICY_TOUCHED), 1);
     tb_calls_reset();
-    tick(999);
+    tick_at(999);
     assert_int_equal(tb_calls(), 0);
-    tick(1000); /* nobody has touched the other */
+    tick_at(1000); /* nobody has touched the other */
     assert_int_equal(tb_calls(), 1);
     assert_int_equal(counter(TDP_POLICY_COLD), 1);
     assert_int_equal(status().blocked, 0);
     expect(B, TDP_MAPPED, 0);
     verify(B);
-    tick(1100); /* and is tried again */
+    tick_at(1100); /* and is tried again */
     assert_int_equal(status().blocked, 1);
 }
 
@@ -174,7 +174,7 @@ static void test_hot_looks_before_it_blocks(void **state)
     have(A);
     fine(tb_convert(A, TB_4K, TDP_SHARED));
     fine(tb_convert(A, TB_4K, TDP_PRIVATE));
-    tick(0);
+    tick_at(0);
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
     assert_int_equal(counter(TDP_POLICY_PENDING), 1);
 }
@@ -186,9 +186,9 @@ static void test_block_does_not_look(void **state)
     have(A), have(B);
     cut(A, false), cut(B, true);
     tb_calls_reset();
-    tick(0);
+    tick_at(0);
     assert_int_equal(tb_calls(), 2);
-    tick(1);
+    tick_at(1);
     assert_int_equal(tb_calls(), 2 * 2);
     assert_int_equal(tb_tracks(), 2);
     steps_reset();
@@ -199,9 +199,9 @@ static void test_block_does_not_look(void **state)
     verify(B);
     expect(B, TDP_MAPPED, 1);
     tb_accept_range(A + HOLE, TB_4K);
-    tick(500);
+    tick_at(500);
     assert_int_equal(status().blocked, 0);
-    tick(501);
+    tick_at(501);
     verify(A);
     expect(A, TDP_MAPPED, 1);
 }
@@ -214,19 +214,19 @@ static void test_scan_walks_in_periods(void **state)
     cut(A, true), cut(C, true);
     choose(&policy_scan, 4, 10, 64, 0);
     tb_calls_reset();
-    tick(10); /* regions 0 to 3 */
+    tick_at(10); /* regions 0 to 3 */
     assert_int_equal(tb_calls(), 2 + 3);
     expect(A, TDP_MAPPED, 1);
-    tick(19);
-    tick(20); /* 4 to 7 */
+    tick_at(19);
+    tick_at(20); /* 4 to 7 */
     expect(C, TDP_MAPPED, 0);
     tb_calls_reset();
-    tick(30);
+    tick_at(30);
     assert_int_equal(tb_calls(), 2 + 3);
     expect(C, TDP_MAPPED, 1);
     cut(A, true); /* behind its back: found when it comes round again, over what is free in strides */
     for (u64 now = 40; now < 1500; now += 10)
-        tick(now);
+        tick_at(now);
     expect(A, TDP_MAPPED, 1);
 }
 
@@ -244,7 +244,7 @@ static void test_fault_is_refused_by_the_page_that_it_has_mapped(void **state)
     assert_int_equal(tb_accept(A + 7 * TB_4K, 0), 0); /* AUG; BLOCK, TRACK, PROMOTE, UNBLOCK */
     assert_int_equal(tb_calls(), 1 + 4);
     assert_int_equal(counter(TDP_POLICY_REFUSED), 1);
-    tick(100000);
+    tick_at(100000);
     expect(A, TDP_MAPPED, 0);
 }
 
@@ -275,7 +275,7 @@ static void test_nothing_stays_blocked_when_a_policy_goes(void **state)
     choose(&policy_hot, 64, 0, 1000, 100);
     have(A), have(B);
     cut(A, true), cut(B, true);
-    tick(0);
+    tick_at(0);
     assert_int_equal(status().blocked, 2);
     choose(&policy_none, 0, 0, 0, 0);
     assert_int_equal(status().blocked, 0);
@@ -292,8 +292,8 @@ static void test_a_block_by_hand_is_left_alone(void **state)
     have(A);
     cut(A, true);
     fine(tdp_block(tb.tdp, at(A), LEVEL_2M, NULL));
-    tick(0);
-    tick(5000);
+    tick_at(0);
+    tick_at(5000);
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
     assert_false(tb_store(A, false, 1));
     assert_int_equal(tb_last_fault.err, ERR_STATE);
@@ -309,11 +309,11 @@ static void test_no_block_where_a_vcpu_stands(void **state)
     have(A);
     cut(A, true);
     fine(tdp_fault(tb.tdp, &exit, 0));
-    tick(0);
+    tick_at(0);
     assert_int_equal(counter(TDP_POLICY_DEFERRED), 1);
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
     tb_enter();
-    tick(1);
+    tick_at(1);
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 1);
     fine(tdp_fault(tb.tdp, &exit, 0)); /* it is back at once, a second time: */
     fine(tdp_fault(tb.tdp, &exit, 0));
@@ -323,11 +323,11 @@ static void test_no_block_where_a_vcpu_stands(void **state)
     fine(tdp_fault(tb.tdp, &exit, 0));
     for (unsigned i = 0; i < 7; i++) { /* not before it has got on */
         tb_enter();
-        tick(2 + i);
+        tick_at(2 + i);
     }
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 1);
     tb_enter();
-    tick(10);
+    tick_at(10);
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 2);
 }
 

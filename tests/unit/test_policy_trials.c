@@ -32,7 +32,7 @@ static void begin(const struct trial *t)
 static void ticks(unsigned n)
 {
     while (n--)
-        tick(now += 7);
+        tick_at(now += 7);
 }
 
 static void each(enum tdp_backing backing, void (*trial)(void))
