@@ -615,11 +615,10 @@ bool perform_aug(struct tdp *t, struct mirror_iter *it, u64 home, struct tdp_rep
         full = mirror_thaw(it, done ? home : 0);
     }
     rw_unlock(tree);
-    if (done) {
-        if (t->dirty.on)
-            dirty_mark(t, it->gpa, it->level, false);
+    if (done && t->dirty.on)
+        dirty_mark(t, it->gpa, it->level, false);
+    if (done && policy_hears(t))
         policy_raise(t, POLICY_MAPPED, it->gpa, it->level);
-    }
     if (full)
         raise_candidate(t, it->gpa, it->level);
     return frozen;

@@ -209,8 +209,7 @@ static bool map_at_once(struct tdp *t, const struct vcpu_exit *exit, struct tdp_
     return done;
 }
 
-static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp *t, const struct vcpu_exit *exit,
-                                                                       bool *maps)
+static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp *t, const struct vcpu_exit *exit)
 {
     struct fault f = {.exit = exit, .gpa = gpa_floor(exit->gpa, LEVEL_4K)};
     struct tdp_report r = tdp_check(t, f.gpa, PAGE_BYTES);
@@ -220,8 +219,10 @@ static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp 
     f.slot = tdp_slot(t, f.gpa, PAGE_BYTES);
     tdp_op_begin_fault(&f.op, t, f.gpa);
     answer(&f);
-    *maps = f.maps;
-    return tdp_op_end(&f.op);
+    r = tdp_op_end(&f.op);
+    if (f.maps && r.err == ERR_OK)
+        policy_after_fault(t, f.gpa);
+    return r;
 }
 
 /* --- both --------------------------------------------------------------------------------------------------------- */
@@ -255,18 +256,16 @@ static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit 
 struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu)
 {
     struct tdp_report r = {.at = gpa_floor(exit->gpa, LEVEL_4K), .tsc = cpu_tsc()};
-    gpa_t page = r.at;
-    bool maps = true;
 
     if (vcpu >= TD_VCPUS_MAX)
         return tdp_error(ERR_ARGUMENT, "no such vCPU", r.at);
-    if (map_at_once(t, exit, &t->faults[vcpu].near, &r))
+    if (map_at_once(t, exit, &t->faults[vcpu].near, &r)) {
         r.tsc = cpu_tsc() - r.tsc;
-    else
-        r = answer_at_leisure(t, exit, &maps);
+        policy_after_fault(t, r.at);
+    } else {
+        r = answer_at_leisure(t, exit);
+    }
     judge_progress(t, vcpu, exit, &r);
     trace_record(TRACE_FAULT, exit->gpa.raw, exit->level.raw, exit->accept, r.err);
-    if (maps && r.err == ERR_OK)
-        policy_after_fault(t, page);
     return r;
 }

@@ -22,7 +22,6 @@ const struct policy policy_fault = {
     .name = "fault",
     .what = "merges in the fault that mapped the last page of a region (option B of the RFC)",
     .parameters = {[LOOK] = {"look", "0|1", "asks first whether the region is accepted, by two SEPT.RD", 0, 0, 1}},
-    .event = policy_ignore,
     .touched = policy_unblock_touched,
     .after_fault = after_fault,
 };

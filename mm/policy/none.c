@@ -4,6 +4,5 @@
 const struct policy policy_none = {
     .name = "none",
     .what = "never merges",
-    .event = policy_ignore,
     .touched = policy_unblock_touched,
 };

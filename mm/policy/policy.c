@@ -47,23 +47,20 @@ void policy_count(struct tdp *t, enum tdp_policy_counter which, u64 n)
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
-static void count_event(struct tdp *t, enum policy_event event)
-{
-    static const enum tdp_policy_counter counters[] = {[POLICY_CANDIDATE] = TDP_POLICY_CANDIDATES,
-                                                       [POLICY_FAULT_BLOCKED] = TDP_POLICY_TOUCHED,
-                                                       [POLICY_MERGED] = TDP_POLICY_MERGED,
-                                                       [POLICY_REFUSED] = TDP_POLICY_REFUSED};
-
-    if (event != POLICY_MAPPED && event != POLICY_CONVERTED)
-        policy_count(t, counters[event], 1);
-}
+static const enum tdp_policy_counter counter_of[] = {[POLICY_CANDIDATE] = TDP_POLICY_CANDIDATES,
+                                                     [POLICY_FAULT_BLOCKED] = TDP_POLICY_TOUCHED,
+                                                     [POLICY_MERGED] = TDP_POLICY_MERGED,
+                                                     [POLICY_REFUSED] = TDP_POLICY_REFUSED};
 
 void policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
 {
-    trace_record(TRACE_POLICY, event, gpa.raw, level.raw, 0);
-    count_event(t, event);
     const struct policy *policy = t->policing.policy;
-    policy->event(t, event, gpa, level);
+
+    trace_record(TRACE_POLICY, event, gpa.raw, level.raw, 0);
+    if (event >= POLICY_CANDIDATE)
+        policy_count(t, counter_of[event], 1);
+    if (policy->event)
+        policy->event(t, event, gpa, level);
 }
 
 void policy_answer(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
@@ -79,17 +76,7 @@ void policy_answer(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
     plan_add(p, 0, STEP_UNBLOCK, gpa, level);
 }
 
-void policy_after_fault(struct tdp *t, gpa_t gpa)
-{
-    const struct policy *policy = t->policing.policy;
-
-    if (policy->after_fault)
-        policy->after_fault(t, gpa);
-}
-
 /* --- what policies share ------------------------------------------------------------------------------------------ */
-
-void policy_ignore(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level) {}
 
 enum policy_touch policy_unblock_touched(struct tdp *t, gpa_t gpa, level_t level)
 {

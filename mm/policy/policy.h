@@ -39,7 +39,7 @@ struct policy {
     const char *name, *what;
     struct policy_parameter parameters[POLICY_PARAMETERS_MAX];
     bool adopts; /* candidates that stand when it is chosen are told to it as POLICY_CANDIDATE, some in each tick */
-    void (*event)(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level);
+    void (*event)(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level); /* NULL: it hears nothing */
     enum policy_touch (*touched)(struct tdp *t, gpa_t gpa, level_t level);
     void (*after_fault)(struct tdp *t, gpa_t gpa); /* of a vCPU, that mapped; on its CPU, before it enters again */
     void (*tick)(struct tdp *t, u64 now);          /* `now` in ms; after_fault and tick: NULL, nothing to do */
@@ -58,8 +58,7 @@ bool policy_is_due(struct tdp *t, u64 ms);
 /* For policies that queue: candidates are ready, what is merged or refused goes away or rests. And that touches merge. */
 void policy_queue_candidates(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level);
 enum policy_touch policy_merge_touched(struct tdp *t, gpa_t gpa, level_t level);
-/* For policies that have nothing to note, and for those that never hold a block. */
-void policy_ignore(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level);
+/* For policies that never hold a block. */
 enum policy_touch policy_unblock_touched(struct tdp *t, gpa_t gpa, level_t level);
 
 #endif

@@ -25,7 +25,6 @@ const struct policy policy_scan = {
     .parameters = {[ENTRIES] = {"entries", "2m regions", "looked at in each period", 512, 1, 1u << 20},
                    [PERIOD] = {"period", "ms", "from one walk to the next", 10, 1, 60000},
                    [BATCH] = {"batch", "regions", "merged behind one TRACK at most", 64, 2, BATCH_MAX}},
-    .event = policy_ignore,
     .touched = policy_unblock_touched,
     .tick = tick,
 };
