@@ -195,6 +195,10 @@ MUST_CHECK struct tdp_report
 tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
              void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg);
 
+/* How many leaves of each level the mirror has, blocked ones included: no SEAMCALL, and no vCPU is stopped for it. ERR_BUSY:
+ * others are at work and do not end. */
+MUST_CHECK enum err tdp_count_leaves(struct tdp *t, u64 leaf[3]);
+
 /* Merges what saves calls, before td_release_key(). */
 MUST_CHECK struct tdp_report tdp_prepare_destroy(struct tdp *t);
 /* After td_release_key(): RECLAIM of every page, everything back to mm/page.h, `t` gone. */

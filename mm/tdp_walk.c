@@ -312,3 +312,22 @@ struct tdp_report tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
     run_end(&r);
     return look_end(&l);
 }
+
+enum err tdp_count_leaves(struct tdp *t, u64 leaf[3])
+{
+    struct mirror_iter it;
+    struct tdp_op op;
+
+    leaf[0] = leaf[1] = leaf[2] = 0;
+    if (tdp_op_begin_look(&op, t, (gpa_t){0}) != ERR_OK)
+        return op.report.err;
+    for (mirror_begin(&it, &t->mirror, (gpa_t){0}, tdp_end(t)); mirror_valid(&it);) {
+        if (mirror_is_table(it.entry)) {
+            mirror_down(&it);
+            continue;
+        }
+        leaf[it.level.raw] += mirror_is_leaf(it.entry);
+        mirror_next(&it);
+    }
+    return tdp_op_end(&op).err;
+}

@@ -47,6 +47,8 @@ void cmd_help(struct command_call *c)
         print("%s %s\n    %s\n", commands[i].name, commands[i].usage, commands[i].help);
         if (commands[i].run == cmd_policy)
             policy_help();
+        if (commands[i].run == cmd_experiment)
+            experiment_help();
         found++;
     }
     if (found == 0)

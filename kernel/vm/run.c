@@ -9,6 +9,7 @@
 #include "kernel/hw/traps.h"
 #include "kernel/time.h"
 #include "kernel/vm/ghci.h"
+#include "lib/bits.h"
 #include "lib/hw/cpu.h"
 
 #define ABORT_US       2000000ull
@@ -114,6 +115,21 @@ static enum turn fault_turn(struct vm_vcpu *v)
     return TURN_AGAIN;
 }
 
+/* --- pauses ------------------------------------------------------------------------------------------------------- */
+
+static void end_pause(struct vm_vcpu *v)
+{
+    struct vm_pauses *p = &v->pauses;
+    u64 ticks = cpu_tsc() - v->left_at;
+    unsigned bin = ticks == 0 ? 0 : 64 - (unsigned)__builtin_clzll(ticks);
+
+    p->count++;
+    p->total += ticks;
+    p->longest = max_u64(p->longest, ticks);
+    p->bins[min_u64(bin, VM_PAUSE_BINS - 1)]++;
+    v->left_at = 0;
+}
+
 /* --- exits -------------------------------------------------------------------------------------------------------- */
 
 /* A TD that halts waits for an interrupt, which is at the latest the timer's where there is one. */
@@ -145,8 +161,14 @@ static enum turn vmcall_turn(struct vm_vcpu *v)
 
 static enum turn enter_turn(struct vm_vcpu *v)
 {
+    if (v->left_at)
+        end_pause(v);
     struct vcpu_exit exit = vcpu_enter(&vm.td.vcpus[run_index(v)]);
     struct fault_text *why = &v->why;
+    bool by_memory =
+        exit.kind == VCPU_EXIT_EPT_VIOLATION || exit.kind == VCPU_EXIT_HELD || exit.kind == VCPU_EXIT_INTERRUPT;
+
+    v->left_at = by_memory ? cpu_tsc() : 0;
 
     switch (exit.kind) {
     case VCPU_EXIT_EPT_VIOLATION:

@@ -22,6 +22,13 @@ enum vm_state { VM_NONE, VM_CREATED, VM_RUNNING, VM_STOPPED, VM_DEAD };
 enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED };
 
 /* What the TDP MMU did for a vCPU since its work began: faults, and conversions that the payload asked for. */
+/* Times that a vCPU was out of the TD because of its memory (faults, holds), in TSC ticks. */
+#define VM_PAUSE_BINS 40u
+struct vm_pauses {
+    u64 count, total, longest;
+    u32 bins[VM_PAUSE_BINS]; /* by the power of two above */
+};
+
 struct vm_cost {
     u64 seamcalls, tracks, ipis, faults, lost;
 };
@@ -44,7 +51,9 @@ struct vm_vcpu {
     struct vcpu_exit fault;
     unsigned busy;  /* answers to faults in a row that were to be tried again */
     enum err ended; /* how the last run ended */
-    u64 refused;    /* MapGPAs that were answered with an error */
+    u64 left_at;    /* TSC of its exit, where that was because of its memory; 0: it was not */
+    struct vm_pauses pauses;
+    u64 refused; /* MapGPAs that were answered with an error */
     struct probe_result result;
     struct fault_text why;
     struct vm_cost cost;

@@ -37,6 +37,7 @@ static enum err begin_run(struct vm_vcpu *v, struct fault_text *fault)
 {
     v->abort = false;
     v->abort_until = v->aborted_at = 0;
+    v->left_at = 0;
     v->busy = 0;
     v->runs = true;
     if (!have_own_cpus())

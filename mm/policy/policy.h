@@ -12,6 +12,7 @@
 
 #include "lib/addr.h"
 #include "lib/err.h"
+#include "lib/parameter.h"
 
 struct plan;
 struct tdp;
@@ -30,14 +31,9 @@ enum policy_touch { POLICY_UNBLOCK, POLICY_MERGE };
 
 #define POLICY_PARAMETERS_MAX 4u
 
-struct policy_parameter {
-    const char *name, *unit, *what; /* name: NULL behind the last */
-    u64 initial, least, most;
-};
-
 struct policy {
     const char *name, *what;
-    struct policy_parameter parameters[POLICY_PARAMETERS_MAX];
+    struct parameter parameters[POLICY_PARAMETERS_MAX];
     bool adopts; /* candidates that stand when it is chosen are told to it as POLICY_CANDIDATE, some in each tick */
     void (*event)(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level); /* NULL: it hears nothing */
     enum policy_touch (*touched)(struct tdp *t, gpa_t gpa, level_t level);

@@ -1,0 +1,44 @@
+/* What experiments share: their list, and a sample's line. See kernel/experiment/experiment.h. */
+#include "kernel/experiment/experiment.h"
+
+#include "kernel/console/command.h"
+#include "kernel/hypervisor.h"
+
+const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, NULL};
+
+static struct command_call line; /* the sample's that is open */
+
+struct json *sample_begin(struct experiment_run *x)
+{
+    static const struct command experiment = {.name = "experiment"};
+    char signature[HYPERVISOR_BYTES];
+
+    line = (struct command_call){.command = &experiment};
+    struct json *j = reply_ok(&line);
+    json_text(j, "experiment", x->experiment->name);
+    json_text(j, "platform", hypervisor_signature(signature));
+    json_number(j, "seed", x->seed);
+    json_number(j, "sample", x->samples++);
+    return j;
+}
+
+void sample_end(struct experiment_run *x)
+{
+    struct json *j = &line.json;
+
+    json_object(j, "parameters");
+    for (unsigned i = 0; i < EXPERIMENT_PARAMETERS_MAX && x->experiment->parameters[i].name; i++)
+        json_number(j, x->experiment->parameters[i].name, x->values[i]);
+    json_end_object(j);
+    reply_end(&line);
+}
+
+/* SplitMix64. */
+u64 experiment_random(struct experiment_run *x, u64 n)
+{
+    u64 z = x->random += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return (z ^ (z >> 31)) % n;
+}

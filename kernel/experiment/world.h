@@ -1,0 +1,39 @@
+/*
+ * What experiments work with: a TD that is there for one of them, work of its payload, time that passes, and counts of
+ * what it all cost. Every function is for the console's CPU; ERR_INTERRUPTED: ^C.
+ */
+#ifndef KERNEL_EXPERIMENT_WORLD_H
+#define KERNEL_EXPERIMENT_WORLD_H
+
+#include "kernel/experiment/experiment.h"
+#include "kernel/vm/vm.h"
+
+#define WORLD_BASE (64 * MIB) /* regions for experiments begin here, above what the payload uses at first */
+
+/* A TD that runs, with room for `bytes` at WORLD_BASE. ERR_EXISTS: there is a TD. world_end() tears it down, whatever has
+ * happened, and is called after a failure too. */
+MUST_CHECK enum err world_begin(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus);
+MUST_CHECK enum err world_end(struct experiment_run *x);
+
+/* Work of the payload on a vCPU, to its end. ERR_TDX: it ended otherwise than by being done. */
+MUST_CHECK enum err world_accept(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
+MUST_CHECK enum err world_fill(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
+MUST_CHECK enum err world_verify(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
+MUST_CHECK enum err world_convert(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, bool shared);
+MUST_CHECK enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride, bool write);
+
+/* Lets `ms` pass, and the merge policy work. */
+MUST_CHECK enum err world_wait(struct experiment_run *x, u64 ms);
+
+/* What the machine has done so far; of two looks the difference counts. */
+struct world_counts {
+    u64 seamcalls; /* VP.ENTERs and flushes left out */
+    u64 flushes;   /* PHYMEM.PAGE.WBINVDs */
+    u64 tracks, kicks, ipis, exits, retries, tsc;
+    struct vm_pauses pauses; /* of all vCPUs together */
+};
+void world_counts(struct world_counts *now);
+/* Members of a sample: the difference between two looks. */
+void world_add_counts(struct json *j, const struct world_counts *from, const struct world_counts *to);
+
+#endif
