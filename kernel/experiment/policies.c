@@ -49,7 +49,8 @@ static enum err settle(struct experiment_run *x, u64 whole, u64 *ms, u64 *now)
 
     while (e == ERR_OK && *now < whole && time_us() - from < x->values[SETTLE] * 1000) {
         if (x->values[TOUCH])
-            e = world_touch(x, vm.vcpu_count - 1, region(0), x->values[REGIONS] * level_bytes(LEVEL_2M), level_bytes(LEVEL_2M), false);
+            e = world_touch(x, vm.vcpu_count - 1, region(0), x->values[REGIONS] * level_bytes(LEVEL_2M),
+                            level_bytes(LEVEL_2M), false);
         if (e == ERR_OK)
             e = world_wait(x, x->values[STEP]);
         if (e == ERR_OK)

@@ -36,7 +36,8 @@ static void work(struct crowd_plan plan)
         assert_int_equal(r.steps, plan.vcpus * plan.steps);
     assert_true(r.faults > 0 && r.operations > 0);
     crowd_tell_missing();
-    if (plan.baton && !plan.policies && !getenv("SEED")) /* else what happens is for the machine to say, or for the seed */
+    if (plan.baton && !plan.policies &&
+        !getenv("SEED")) /* else what happens is for the machine to say, or for the seed */
         assert_int_equal(r.faults_missing, 0);
 }
 
