@@ -238,7 +238,8 @@ static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit 
     if (h->gpa != gpa.raw || h->operations != operations) {
         atomic_store_explicit(&h->gpa, gpa.raw, memory_order_relaxed);
         h->operations = operations;
-        h->idle = h->busy = 0;
+        h->idle = 0;
+        h->busy = 0;
     }
     if (r->err != ERR_OK)
         return;
@@ -249,7 +250,8 @@ static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit 
         r->what = exit->pending ? "access to a page that the TD has not accepted"
                                 : "the same fault repeats though the page is mapped";
         r->at = gpa;
-        h->idle = h->busy = 0;
+        h->idle = 0;
+        h->busy = 0;
     }
 }
 
