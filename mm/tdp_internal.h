@@ -3,6 +3,7 @@
 #define MM_TDP_INTERNAL_H
 
 #include "lib/lock.h"
+#include "lib/trace.h"
 #include "mm/claim.h"
 #include "mm/dirty.h"
 #include "mm/mirror.h"
@@ -130,5 +131,23 @@ void tdp_op_fail(struct tdp_op *op, enum err err, const char *what, gpa_t at);
 /* Performs what was planned; nothing when dry, or when the report has an error already. */
 void tdp_op_perform(struct tdp_op *op);
 struct tdp_report tdp_op_end(struct tdp_op *op);
+
+static inline const struct policy *tdp_policy(const struct tdp *t)
+{
+    return t->policing.policy;
+}
+
+/* False: nobody would notice POLICY_MAPPED, which is raised for each page of a TD's life. */
+static inline bool policy_hears(const struct tdp *t)
+{
+    return trace_is_on || tdp_policy(t)->event;
+}
+
+/* A fault that mapped something is over, and nothing is claimed. */
+static inline void policy_after_fault(struct tdp *t, gpa_t gpa)
+{
+    if (tdp_policy(t)->after_fault)
+        tdp_policy(t)->after_fault(t, gpa);
+}
 
 #endif

@@ -250,8 +250,7 @@ void batch_block(struct batch *b)
     if (e == ERR_OK)
         return;
     policy_count(b->t, TDP_POLICY_FAILED, 1);
-    const struct policy *policy = b->t->policing.policy;
-    log_msg(LOG_ERROR, "policy %s ends: TRACK: %s", policy->name, err_text(e));
+    log_msg(LOG_ERROR, "policy %s ends: TRACK: %s", tdp_policy(b->t)->name, err_text(e));
     b->t->policing.policy = &policy_none;
     batch_keep(b);
 }

@@ -6,7 +6,6 @@
 #define MM_POLICY_POLICING_H
 
 #include "lib/lock.h"
-#include "lib/trace.h"
 #include "mm/plan.h"
 #include "mm/policy/policy.h"
 #include "mm/policy/queue.h"
@@ -35,27 +34,13 @@ struct policing {
     struct region regions[BATCH_MAX];
 };
 
-static inline const struct policy *policy_of(const struct policing *p)
-{
-    return p->policy;
-}
-
 MUST_CHECK enum err policing_create(struct tdp *t);
 void policing_destroy(struct tdp *t);
 
 /* Raises an event: traced, then given to the TD's policy. */
 void policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level);
-/* False: nobody would notice POLICY_MAPPED, which is raised for each page of a TD's life. */
-#define policy_hears(t) (trace_is_on || policy_of(&(t)->policing)->event)
 /* Files into `p` what lets the vCPU go on that touched the blocked entry of `level` at `gpa`; its region is claimed. */
 void policy_answer(struct tdp *t, struct plan *p, gpa_t gpa, level_t level);
-/* A fault that mapped something is over, and nothing is claimed. */
-#define policy_after_fault(t, gpa)                                                                                     \
-    do {                                                                                                               \
-        if (policy_of(&(t)->policing)->after_fault)                                                                    \
-            policy_of(&(t)->policing)->after_fault(t, gpa);                                                            \
-    } while (0)
-
 /* Candidates that stand are told to a policy that adopts them, from now on. */
 void policy_adopt(struct tdp *t);
 

@@ -6,6 +6,8 @@
 #include "mm/policy/batch.h"
 #include "mm/tdp_internal.h"
 
+_Static_assert(sizeof(((struct tdp_policy_status *)0)->values) / sizeof(u64) == POLICY_PARAMETERS_MAX, "a value each");
+
 #define ADOPTED_A_TICK 512u /* regions looked at */
 #define UNBLOCK_TRIES  4u
 #define WORK_SPINS     1000000000u /* longer than a tick takes */
@@ -54,7 +56,7 @@ static const enum tdp_policy_counter counter_of[] = {[POLICY_CANDIDATE] = TDP_PO
 
 void policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
 {
-    const struct policy *policy = t->policing.policy;
+    const struct policy *policy = tdp_policy(t);
 
     trace_record(TRACE_POLICY, event, gpa.raw, level.raw, 0);
     if (event >= POLICY_CANDIDATE)
@@ -126,7 +128,7 @@ static void adopt(struct tdp *t)
 
 bool tdp_policy_has_work(const struct tdp *t)
 {
-    const struct policy *policy = t->policing.policy;
+    const struct policy *policy = tdp_policy(t);
     return policy->tick != NULL;
 }
 
