@@ -190,14 +190,22 @@ struct tdp_census {
 };
 /* Every entry of [gpa, gpa + bytes); all of it with bytes 0. Compares each with TDH.MEM.SEPT.RD, vCPUs held out. */
 MUST_CHECK struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_census *census);
-/* Calls `line` for each run of equal entries: what `sept map` prints. ERR_INTERRUPTED: stopped, as a census may be too. */
+/*
+ * Calls `line` for each run of equal entries of [gpa, gpa + bytes), all of it with bytes 0: what `sept map` draws. The vCPUs are
+ * held out for 512 entries at a time and may change others in between; `line` is called while they are, and should not
+ * take long. ERR_INTERRUPTED: stopped, as a census may be too.
+ */
 MUST_CHECK struct tdp_report
 tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
              void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg), void *arg);
 
-/* How many leaves of each level the mirror has, blocked ones included: no SEAMCALL, and no vCPU is stopped for it. ERR_BUSY:
- * others are at work and do not end. */
-MUST_CHECK enum err tdp_count_leaves(struct tdp *t, u64 leaf[3]);
+/* How many bytes are mapped private by pages of each level, accepted or not, blocked or not; and shared. By the mirror
+ * alone: no SEAMCALL, and no vCPU is held out. GiB by GiB, so that with vCPUs at work the sum is of no one moment. */
+struct tdp_sizes {
+    u64 mapped[3];
+    u64 shared;
+};
+MUST_CHECK struct tdp_report tdp_sizes(struct tdp *t, struct tdp_sizes *sizes);
 
 /* Merges what saves calls, before td_release_key(). */
 MUST_CHECK struct tdp_report tdp_prepare_destroy(struct tdp *t);

@@ -1,9 +1,10 @@
 /*
- * Looking at a TD's translations: walk, census, runs; see mm/tdp.h. Each compares the mirror with TDH.MEM.SEPT.RD.
- * The vCPUs are held out meanwhile, for SEPT.RD takes locks that a running ACCEPT may meet.
+ * Looking at a TD's translations: walk, census, runs, sizes; see mm/tdp.h. All but the last ask TDH.MEM.SEPT.RD, with the
+ * vCPUs held out, for SEPT.RD takes locks that a running ACCEPT may meet.
  */
 #include "mm/tdp_internal.h"
 
+#include "lib/hw/cpu.h"
 #include "mm/hold.h"
 #include "tdx/abi_sept.h"
 #include "tdx/retry.h"
@@ -232,6 +233,9 @@ struct tdp_report tdp_census(struct tdp *t, gpa_t gpa, u64 bytes, struct tdp_cen
 
 /* --- runs --------------------------------------------------------------------------------------------------------- */
 
+/* Entries that are looked at while the vCPUs are held out once: a table of 4K entries. */
+#define PIECE_ENTRIES 512u
+
 /* The run that grows until something else follows. */
 struct run {
     gpa_t from;
@@ -277,57 +281,98 @@ static void add_unmapped(const struct tdp *t, const struct slot *s, struct run *
     }
 }
 
-static void add_slot(struct tdp_op *l, const struct slot *s, struct run *r, gpa_t from, gpa_t end)
+/* Up to PIECE_ENTRIES entries of [from, end); where the next piece begins, or `end`. */
+static gpa_t add_entries(struct tdp_op *l, const struct slot *s, struct run *r, gpa_t from, gpa_t end)
 {
     struct mirror_iter it;
     struct tdx_entry m;
 
     mirror_begin(&it, &l->t->mirror, from, end);
-    while (mirror_valid(&it) && l->report.err == ERR_OK && !is_stopped(l, it.gpa)) {
+    for (unsigned n = 0; mirror_valid(&it) && n < PIECE_ENTRIES && !is_stopped(l, it.gpa);) {
         if (mirror_state(it.entry) == MIRROR_TABLE) {
             mirror_down(&it);
             continue;
         }
         if (mirror_state(it.entry) == MIRROR_NONE)
             add_unmapped(l->t, s, r, mirror_part_start(&it), mirror_part_end(&it));
-        else if ((l->report.err = tdp_read_module(l->t, it.gpa, it.level, &m, &l->report)) == ERR_OK)
+        else if ((l->report.err = tdp_read_module(l->t, it.gpa, it.level, &m, &l->report)) != ERR_OK)
+            break;
+        else
             run_add(r, mirror_part_start(&it), mirror_part_end(&it), it.level, state_of(&m));
         mirror_next(&it);
+        n++;
     }
+    return mirror_valid(&it) ? mirror_part_start(&it) : end;
+}
+
+/* All of [from, end), a part of the slot; the vCPUs may enter between two pieces. False: `sum` has the error. */
+static bool add_part(struct tdp *t, const struct slot *s, struct run *r, gpa_t from, gpa_t end, struct tdp_report *sum)
+{
+    while (from.raw < end.raw && sum->err == ERR_OK) {
+        struct tdp_op l;
+        if (look_begin(&l, t, from) == ERR_OK) {
+            from = add_entries(&l, s, r, from, end);
+            (void)look_end(&l);
+        }
+        l.report.seamcalls += sum->seamcalls;
+        l.report.ipis += sum->ipis;
+        l.report.tsc += sum->tsc;
+        *sum = l.report;
+    }
+    return sum->err == ERR_OK;
 }
 
 struct tdp_report tdp_each_run(struct tdp *t, gpa_t gpa, u64 bytes,
                                void (*line)(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg),
                                void *arg)
 {
+    struct tdp_report sum = bytes ? tdp_check(t, gpa, bytes) : tdp_check(t, t->slots[0].base, t->slots[0].bytes);
     struct run r = {.line = line, .arg = arg};
     gpa_t from, end;
-    struct tdp_op l;
 
-    if (look_begin(&l, t, gpa) != ERR_OK)
-        return l.report;
-    for (unsigned i = 0; i < t->slot_count; i++)
-        if (l.report.err == ERR_OK && part_of_slot(&t->slots[i], gpa, bytes, &from, &end))
-            add_slot(&l, &t->slots[i], &r, from, end);
+    for (unsigned i = 0; i < t->slot_count && sum.err == ERR_OK; i++)
+        if (part_of_slot(&t->slots[i], gpa, bytes, &from, &end) && !add_part(t, &t->slots[i], &r, from, end, &sum))
+            return sum;
     run_end(&r);
-    return look_end(&l);
+    return sum;
 }
 
-enum err tdp_count_leaves(struct tdp *t, u64 leaf[3])
+/* --- sizes -------------------------------------------------------------------------------------------------------- */
+
+/* The window is claimed. A table of 4K entries knows how many there are, so none of those is read. */
+static void add_window(const struct tdp *t, gpa_t from, gpa_t end, struct tdp_sizes *sizes)
 {
     struct mirror_iter it;
-    struct tdp_op op;
 
-    leaf[0] = leaf[1] = leaf[2] = 0;
-    if (tdp_op_begin_look(&op, t, (gpa_t){0}) != ERR_OK)
-        return op.report.err;
-    for (mirror_begin(&it, &t->mirror, (gpa_t){0}, tdp_end(t)); mirror_valid(&it);) {
-        if (mirror_is_table(it.entry)) {
+    mirror_begin(&it, &t->mirror, from, end);
+    while (mirror_valid(&it)) {
+        if (mirror_is_table(it.entry) && !level_is(it.level, LEVEL_2M)) {
             mirror_down(&it);
             continue;
         }
-        leaf[it.level.raw] += mirror_is_leaf(it.entry);
+        if (mirror_is_table(it.entry))
+            sizes->mapped[LEVEL_4K.raw] += mirror_used(mirror_child(it.entry)) * (u64)PAGE_BYTES;
+        else if (mirror_is_leaf(it.entry))
+            sizes->mapped[it.level.raw] += level_bytes(it.level);
         mirror_next(&it);
     }
-    return tdp_op_end(&op).err;
+    for (unsigned i = 0; i < t->slot_count; i++) {
+        const struct slot *s = &t->slots[i];
+        if (s->base.raw < end.raw && from.raw < slot_end(s).raw)
+            sizes->shared += slot_shared_count(s, from, LEVEL_1G) * PAGE_BYTES;
+    }
+}
+
+struct tdp_report tdp_sizes(struct tdp *t, struct tdp_sizes *sizes)
+{
+    struct tdp_op l = {.t = t, .tsc = cpu_tsc()};
+
+    *sizes = (struct tdp_sizes){0};
+    for (gpa_t from = {0}, end; from.raw < tdp_end(t).raw; from = end) {
+        end = gpa_add(from, level_bytes(LEVEL_1G));
+        if (tdp_op_claim(&l, from, LEVEL_1G, false) != ERR_OK)
+            break;
+        add_window(t, from, end, sizes);
+    }
+    return tdp_op_end(&l);
 }

@@ -19,11 +19,11 @@ static gpa_t region(u64 i)
 /* How many of the TD's 2M pages there were before the work, and how many there are now. */
 static enum err large_pages(struct experiment_run *x, u64 *count)
 {
-    u64 leaf[3];
-    enum err e = tdp_count_leaves(vm.tdp, leaf);
+    struct tdp_sizes sizes;
+    enum err e = tdp_sizes(vm.tdp, &sizes).err;
 
-    *count = leaf[1];
-    return e == ERR_OK ? e : fault_say(&x->fault, e, "the leaves could not be counted: %s", err_text(e));
+    *count = sizes.mapped[LEVEL_2M.raw] / level_bytes(LEVEL_2M);
+    return e == ERR_OK ? e : fault_say(&x->fault, e, "the pages could not be counted: %s", err_text(e));
 }
 
 static enum err cut(struct experiment_run *x)
