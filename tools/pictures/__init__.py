@@ -1,0 +1,1 @@
+"""What the tools that draw have in common. Standard library only."""
