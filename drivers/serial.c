@@ -134,6 +134,15 @@ int serial_read(void)
     return byte;
 }
 
+int serial_peek(void)
+{
+    u64 irq = cpu_irq_save();
+    int byte = ring_out != ring_in ? ring[ring_out % RING_BYTES] : -1;
+
+    cpu_irq_restore(irq);
+    return byte;
+}
+
 bool serial_take_interrupt(void)
 {
     return atomic_exchange(&interrupted, false);

@@ -25,8 +25,9 @@ void serial_drain(void);
 /* Moves what has arrived into the ring. Called with interrupts off (timer) or on. */
 void serial_poll(void);
 
-/* The next byte typed, or -1. */
+/* The next byte typed, or -1; serial_peek() leaves it there. */
 int serial_read(void);
+int serial_peek(void);
 
 /* True once after ^C arrived; ^C itself stays in the stream, where the line editor finds it. */
 bool serial_take_interrupt(void);

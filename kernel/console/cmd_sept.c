@@ -1,5 +1,6 @@
 /* Commands that look at the TD's memory mappings: walk, sept. */
 #include "kernel/console/cmd.h"
+#include "kernel/console/sept_map.h"
 #include "kernel/vm/fault_text.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
@@ -52,15 +53,6 @@ void cmd_walk(struct command_call *c)
     json_bool(j, "agree", w.agree);
 }
 
-static void print_run(gpa_t from, u64 bytes, level_t level, enum tdp_state state, void *arg)
-{
-    char size[PRINT_SIZE_BYTES];
-
-    (void)arg;
-    print("  0x%012llx  %-10s %-3s %s\n", (unsigned long long)from.raw, print_size(size, bytes), level_name(level),
-          state_name(state));
-}
-
 static void answer_census(struct command_call *c, const struct tdp_census *s)
 {
     print("leaves: %llu x 4k, %llu x 2m, %llu x 1g; %llu blocked; %llu tables; 0x%llx bytes shared\n",
@@ -82,27 +74,49 @@ static void answer_census(struct command_call *c, const struct tdp_census *s)
         json_hex(j, "first_disagreement", s->first_disagreement.raw);
 }
 
-void cmd_sept(struct command_call *c)
+static void census(struct command_call *c, gpa_t gpa, u64 bytes)
 {
-    struct tdp_census census;
-    gpa_t gpa = {0};
-    u64 bytes = 0;
-    const char *word = arg_word(c, 0);
-    bool map = word != NULL && strcmp(word, "map") == 0;
+    struct tdp_census found;
+    struct tdp_report r = tdp_census(vm.tdp, gpa, bytes, &found);
 
-    if (map && arg_count(c) > 1) {
-        reply_fail(c, "too many words; usage: sept %s", c->command->usage);
-        return;
-    }
-    if (word != NULL && !map && !arg_range(c, 0, &gpa, &bytes))
-        return;
-    if (!need_td(c))
-        return;
-    struct tdp_report r = tdp_census(vm.tdp, gpa, bytes, &census);
-    if (r.err == ERR_OK && map)
-        r = tdp_each_run(vm.tdp, gpa, bytes, print_run, NULL);
     if (r.err == ERR_OK)
-        answer_census(c, &census);
+        answer_census(c, &found);
     else
         answer_failure(c, &r);
+}
+
+/* The cells are gathered first and drawn when the vCPUs run again, for the line is slow. */
+static void map(struct command_call *c, gpa_t gpa, u64 bytes, bool colour)
+{
+    struct sept_map m;
+
+    sept_map_begin(&m, gpa, bytes);
+    struct tdp_report r = tdp_each_run(vm.tdp, gpa, bytes, sept_map_add, &m);
+    if (r.err != ERR_OK) {
+        answer_failure(c, &r);
+        return;
+    }
+    sept_map_print(&m, colour);
+    sept_map_answer(&m, reply_ok(c));
+}
+
+void cmd_sept(struct command_call *c)
+{
+    const char *word = arg_word(c, 0);
+    bool is_map = word != NULL && strcmp(word, "map") == 0, colour = !c->in_script;
+    unsigned range = is_map ? 1 : 0; /* the word where it begins */
+    gpa_t gpa = {0};
+    u64 bytes = 0;
+
+    if (arg_count(c) > range + 2)
+        reply_fail(c, "too many words; usage: sept %s", c->command->usage);
+    else if (!is_map && arg_key(c, "colour") != NULL)
+        reply_fail(c, "colour= goes with `sept map`");
+    else if (!arg_key_bool(c, "colour", &colour) ||
+             (arg_word(c, range) != NULL && !arg_range(c, range, &gpa, &bytes)) || !need_td(c))
+        return;
+    else if (is_map)
+        map(c, gpa, bytes ? bytes : vm.memory_bytes, colour);
+    else
+        census(c, gpa, bytes);
 }

@@ -309,7 +309,7 @@ enum command_result command_run(const char *text, size_t bytes, enum command_mod
 {
     struct parsed_line line;
     const char *wrong = parse_line(text, bytes, &line);
-    struct command_call c = {.line = &line};
+    struct command_call c = {.line = &line, .in_script = mode == COMMAND_ECHO};
 
     if (wrong == NULL && line.word_count == 0 && line.key_count == 0)
         return COMMAND_EMPTY;

@@ -15,6 +15,7 @@ struct command_call {
     unsigned first_word; /* the first word behind the command's name */
     struct json json;
     bool answered, failed;
+    bool in_script;           /* nobody types: no screens, no colour */
     void (*afterwards)(void); /* runs when the answer's line is out; NULL: nothing */
 };
 

@@ -25,7 +25,8 @@ const struct command commands[] = {
     {"unblock", "GPA 4k|2m|1g", "takes a block back", 2, 2, "", cmd_unblock},
     {"relocate", "GPA LEN", "moves scattered memory to where it can be merged", 2, 2, "", cmd_relocate},
     {"walk", "GPA", "the entry that maps an address, in the mirror and in the module", 1, 1, "", cmd_walk},
-    {"sept", "[map|GPA LEN]", "counts the entries of the Secure EPT; `map` prints them", 0, 2, "", cmd_sept},
+    {"sept", "[map] [GPA LEN] [colour=0|1]", "counts the entries of the Secure EPT; `map` draws them, in cells of 4K, 2M or more",
+     0, 3, "colour", cmd_sept},
     {"plan", "CMD ...", "the steps that map, convert, split, merge, block, unblock or relocate would take", 1, 5,
      "plan back", cmd_plan},
     {"policy", "[NAME [PARAMETER=N ...]]", "the merge policy: shows it with its counters and its queue, or chooses one", 0, 1,
@@ -52,6 +53,8 @@ const struct command commands[] = {
     {"vcpu kick", "N", "takes a vCPU out of the TD for a moment", 1, 1, "", cmd_vcpu_kick},
     {"stats", "[reset]", "SEAMCALLs by leaf, statuses, TD exits, retries; `reset` clears them afterwards", 0, 1, "",
      cmd_stats},
+    {"top", "[count=N] [every=MS]", "a screen of exits, SEAMCALLs, page sizes, policy and vCPUs until a key; in a script, or N times, a line"
+     " each", 0, 0, "count every", cmd_top},
     {"mem", "", "free and total memory of the VMM's allocator", 0, 0, "", cmd_mem},
     {"cpus", "", "the processors that ACPI lists", 0, 0, "", cmd_cpus},
     {"trace on", "", "records events from now on", 0, 0, "", cmd_trace_on},

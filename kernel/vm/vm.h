@@ -125,6 +125,8 @@ MUST_CHECK enum err vm_kick(unsigned index, bool *inside, struct fault_text *fau
 
 /* To be called by the console's CPU whenever it waits: lets the TD's merge policy work. */
 void vm_tick(void);
+/* The same, and the rest of a moment's wait, until the next interrupt: on the one CPU the vCPUs take turns here. */
+void vm_wait(void);
 
 const char *vm_state_name(enum vm_state s);
 const char *vm_vcpu_state_name(enum vm_vcpu_state s);

@@ -104,20 +104,27 @@ static enum err say_stuck(unsigned index, struct fault_text *fault)
     return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", index, index + 1);
 }
 
-/* What the console does while it waits for vCPUs: on the one CPU they take turns here. ^C takes all of them out of their
- * work. */
+void vm_wait(void)
+{
+    bool any = false;
+
+    vm_tick();
+    for (unsigned i = 0; !have_own_cpus() && i < vm.vcpu_count; i++) {
+        if (!vm.vcpus[i].runs)
+            continue;
+        any = true;
+        (void)run_turn(&vm.vcpus[i]);
+    }
+    if (!any)
+        irq_wait();
+}
+
+/* What the console does while it waits for vCPUs. ^C takes all of them out of their work. */
 static void while_waiting(void)
 {
     if (console_take_interrupt())
         (void)vm_abort();
-    vm_tick();
-    if (have_own_cpus()) {
-        irq_wait();
-        return;
-    }
-    for (unsigned i = 0; i < vm.vcpu_count; i++)
-        if (vm.vcpus[i].runs)
-            (void)run_turn(&vm.vcpus[i]);
+    vm_wait();
 }
 
 enum err vm_kick(unsigned index, bool *inside, struct fault_text *fault)
