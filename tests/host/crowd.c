@@ -128,6 +128,28 @@ static void work_on_giant(void)
     }
 }
 
+static void forget_line(gpa_t from, u64 bytes, void *arg)
+{
+    need(bytes > 0 && from.raw + bytes <= crowd.bytes, "a page that is none of the TD's was touched", from.raw);
+}
+
+/* Dirty logging, which one CPU turns on, asks and turns off. */
+static void log_touches(void)
+{
+    struct tdp_dirty d;
+
+    switch (dice(3)) {
+    case 0:
+        may(tdp_dirty_on(crowd.tdp));
+        break;
+    case 1:
+        may(tdp_dirty_get(crowd.tdp, forget_line, NULL, &d));
+        break;
+    default:
+        may(tdp_dirty_off(crowd.tdp));
+    }
+}
+
 /* A policy's time to work; once in a while another policy, with parameters that act at once. */
 static void police(void)
 {
@@ -152,6 +174,10 @@ static void operator_step(void)
     may_fail = true;
     if (crowd.plan->giant && dice(4) == 0) {
         work_on_giant();
+        return;
+    }
+    if (crowd.plan->policies && cpu_index() == 0 && dice(100) == 0) {
+        log_touches();
         return;
     }
     if (crowd.plan->policies && dice(2)) {
@@ -410,6 +436,9 @@ static void end_policy(void)
 {
     const u64 none[POLICY_PARAMETERS_MAX] = {0};
 
+    struct tdp_report r = tdp_dirty_off(crowd.tdp);
+
+    need(r.err == ERR_OK || r.err == ERR_NOT_FOUND, "the end of dirty logging", r.err);
     need(tdp_policy_choose(crowd.tdp, &policy_none, none) == ERR_OK, "the end of a policy", 0);
 }
 
