@@ -16,7 +16,7 @@
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
 
-#define PANIC_TRACE_RECORDS 16
+#define PANIC_TRACE_RECORDS 32
 #define PANIC_FRAMES_MAX    24
 #define PANIC_TEXT_BYTES    256
 #define LINE_BYTES          200

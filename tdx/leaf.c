@@ -7,6 +7,7 @@
 #include "tdx/abi_field.h"
 #include "tdx/abi_leaf.h"
 #include "tdx/abi_sept.h"
+#include "tdx/abi_td.h"
 #include "tdx/count.h"
 #include "tdx/module.h"
 
@@ -25,16 +26,32 @@ static u64 software_status(enum seamcall_fault fault)
     }
 }
 
-/* The one way to the module. */
-static tdx_status_t call(enum tdx_leaf leaf, struct seamcall_regs *r)
+static tdx_status_t perform(enum tdx_leaf leaf, struct seamcall_regs *r)
 {
-    u64 rcx = r->rcx, rdx = r->rdx;
     r->rax = FIELD_PUT(RAX_LEAF, leaf);
     enum seamcall_fault fault = seamcall(r);
     tdx_status_t status = {fault == SEAMCALL_RAN ? r->rax : software_status(fault)};
     tdx_count_call(leaf, status);
-    trace_record(TRACE_SEAMCALL, leaf, rcx, rdx, status.raw);
     return status;
+}
+
+_Static_assert(sizeof(struct seamcall_regs) == TRACE_REGISTERS * sizeof(u64), "registers by their numbers");
+
+/* Apart, so that the copy costs nothing where nobody records. */
+__attribute__((noinline)) static tdx_status_t traced(enum tdx_leaf leaf, struct seamcall_regs *r)
+{
+    struct seamcall_regs in = *r;
+    struct trace_call call = {.leaf = leaf, .began = cpu_tsc(), .in = (const u64 *)&in, .out = (const u64 *)r};
+    tdx_status_t status = perform(leaf, r);
+    call.status = status.raw;
+    trace_store_call(&call);
+    return status;
+}
+
+/* The one way to the module. */
+static tdx_status_t call(enum tdx_leaf leaf, struct seamcall_regs *r)
+{
+    return trace_is_on ? traced(leaf, r) : perform(leaf, r);
 }
 
 static struct tdx_answer plain(enum tdx_leaf leaf, u64 rcx, u64 rdx)
@@ -103,8 +120,19 @@ struct tdx_field_answer tdh_sys_rd(u64 field)
     return (struct tdx_field_answer){status, r.rdx, r.r8};
 }
 
+/* TDMR_INFO structures and the array that points to them. */
+static void trace_tdmrs(hpa_t tdmr_pointers, u64 tdmr_count)
+{
+    const u64 *pointers = phys_ptr(tdmr_pointers);
+    trace_memory(tdmr_pointers.raw, pointers, tdmr_count * sizeof(u64));
+    for (u64 i = 0; i < tdmr_count; i++)
+        trace_memory(pointers[i], phys_ptr((hpa_t){pointers[i]}), sizeof(struct tdmr_info));
+}
+
 struct tdx_answer tdh_sys_config(hpa_t tdmr_pointers, u64 tdmr_count, hkid_t global)
 {
+    if (trace_is_on)
+        trace_tdmrs(tdmr_pointers, tdmr_count);
     struct seamcall_regs r = {.rcx = tdmr_pointers.raw, .rdx = tdmr_count, .r8 = global.raw};
     return (struct tdx_answer){call(TDH_SYS_CONFIG, &r)};
 }
@@ -141,6 +169,7 @@ struct tdx_answer tdh_mng_addcx(hpa_t tdr, hpa_t page)
 
 struct tdx_answer tdh_mng_init(hpa_t tdr, hpa_t td_params, u64 *offending_cpuid)
 {
+    trace_memory(td_params.raw, phys_ptr(td_params), TD_PARAMS_BYTES);
     struct seamcall_regs r = {.rcx = tdr.raw, .rdx = td_params.raw};
     tdx_status_t status = call(TDH_MNG_INIT, &r);
     *offending_cpuid = r.rcx;

@@ -46,7 +46,7 @@ static void tell_trouble(void)
     if (lost != 0)
         log_msg(LOG_WARN, "console: input overrun, about %u bytes lost", lost);
     if (strange != 0)
-        log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump` has the newest", strange);
+        log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump form=text` has the newest", strange);
 }
 
 /* ^C forgets what was typed; where there was nothing, it is for the work that goes on beside the console. */

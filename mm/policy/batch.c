@@ -27,7 +27,9 @@ struct batch batch_of(struct tdp *t, struct region *region)
 static void put(struct tdp *t, struct region r, enum queue_list list)
 {
     struct policing *p = &t->policing;
+    enum trace_decision decision = list == QUEUE_READY ? DECISION_QUEUE : DECISION_HOLD;
 
+    trace_record(TRACE_DECISION, decision, r.gpa.raw, r.level.raw, ERR_OK);
     spin_lock(&p->lock);
     queue_put(&p->queue, r, list, p->now);
     spin_unlock(&p->lock);
@@ -37,6 +39,7 @@ static void rest(struct tdp *t, struct region r)
 {
     struct policing *p = &t->policing;
 
+    trace_record(TRACE_DECISION, DECISION_REST, r.gpa.raw, r.level.raw, ERR_OK);
     spin_lock(&p->lock);
     queue_rest(&p->queue, r, p->now);
     spin_unlock(&p->lock);
@@ -116,6 +119,11 @@ static bool is_held_blocked(struct tdp *t, const struct mirror_iter *it)
     return mirror_state(it->entry) == MIRROR_BLOCKED_TABLE && !(it->entry & MIRROR_BY_HAND);
 }
 
+static enum trace_decision decision_of(enum step_kind kind)
+{
+    return kind == STEP_BLOCK ? DECISION_BLOCK : kind == STEP_PROMOTE ? DECISION_MERGE : DECISION_UNBLOCK;
+}
+
 /* ERR_NOT_FOUND: what stands there is nothing for this step. */
 static enum err step(struct tdp *t, struct region r, enum step_kind kind,
                      bool (*fits)(struct tdp *t, const struct mirror_iter *it))
@@ -131,6 +139,7 @@ static enum err step(struct tdp *t, struct region r, enum step_kind kind,
         op.report.err = ERR_NOT_FOUND;
     struct tdp_report report = tdp_op_end(&op);
     add_cost(t, &report);
+    trace_record(TRACE_DECISION, decision_of(kind), r.gpa.raw, r.level.raw, report.err);
     return report.err;
 }
 
@@ -216,6 +225,7 @@ static bool block_one(const struct batch *b, struct region r)
 {
     if (is_stood_on(b, r)) {
         policy_count(b->t, TDP_POLICY_DEFERRED, 1);
+        trace_record(TRACE_DECISION, DECISION_DEFER, r.gpa.raw, r.level.raw, ERR_OK);
         put(b->t, r, QUEUE_READY);
         return false;
     }

@@ -54,6 +54,12 @@ static const enum tdp_policy_counter counter_of[] = {[POLICY_CANDIDATE] = TDP_PO
                                                      [POLICY_MERGED] = TDP_POLICY_MERGED,
                                                      [POLICY_REFUSED] = TDP_POLICY_REFUSED};
 
+const char *policy_event_name(unsigned event)
+{
+    static const char *const names[] = {"mapped", "converted", "candidate", "fault_blocked", "merged", "refused"};
+    return event < ARRAY_COUNT(names) ? names[event] : NULL;
+}
+
 void policy_raise(struct tdp *t, enum policy_event event, gpa_t gpa, level_t level)
 {
     const struct policy *policy = tdp_policy(t);
@@ -70,8 +76,10 @@ void policy_answer(struct tdp *t, struct plan *p, gpa_t gpa, level_t level)
     struct region r = {gpa, level};
 
     policy_raise(t, POLICY_FAULT_BLOCKED, gpa, level);
-    if (queue_holds(&t->policing.queue, r) &&
-        atomic_load(&t->policing.policy)->touched(t, gpa, level) == POLICY_MERGE) {
+    bool merges =
+        queue_holds(&t->policing.queue, r) && atomic_load(&t->policing.policy)->touched(t, gpa, level) == POLICY_MERGE;
+    trace_record(TRACE_DECISION, merges ? DECISION_MERGE : DECISION_UNBLOCK, gpa.raw, level.raw, ERR_OK);
+    if (merges) {
         p->skip_refused_promotes = true; /* what has become one page is passed over by UNBLOCK */
         plan_add(p, 0, STEP_PROMOTE, gpa, level);
     }
@@ -98,12 +106,15 @@ void policy_queue_candidates(struct tdp *t, enum policy_event event, gpa_t gpa, 
     if (event == POLICY_MAPPED || !queue_holds(&p->queue, r))
         return;
     spin_lock(&p->lock);
-    if (event == POLICY_CANDIDATE && level.raw <= t->max_level.raw)
+    if (event == POLICY_CANDIDATE && level.raw <= t->max_level.raw) {
+        trace_record(TRACE_DECISION, DECISION_QUEUE, gpa.raw, level.raw, ERR_OK);
         queue_put(&p->queue, r, QUEUE_READY, p->now);
-    else if (event == POLICY_REFUSED)
+    } else if (event == POLICY_REFUSED) {
+        trace_record(TRACE_DECISION, DECISION_REST, gpa.raw, level.raw, ERR_OK);
         queue_rest(&p->queue, r, p->now);
-    else
+    } else {
         queue_drop(&p->queue, r);
+    }
     spin_unlock(&p->lock);
 }
 

@@ -26,6 +26,9 @@ enum policy_event {
     POLICY_REFUSED,       /* PROMOTE of it was refused: not all of it is accepted, or not all pending */
 };
 
+/* "mapped"; NULL for a number that is no event. */
+const char *policy_event_name(unsigned event);
+
 /* What a vCPU's touch of a region that is blocked comes to. A merge that is refused ends in UNBLOCK too. */
 enum policy_touch { POLICY_UNBLOCK, POLICY_MERGE };
 

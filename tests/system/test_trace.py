@@ -1,0 +1,181 @@
+"""The trace: dumped by the platform, decoded by tools/trace in all its forms; what is lost is said, what is damaged is refused."""
+import binascii
+import csv
+import io
+import json
+import re
+import subprocess
+
+import pytest
+
+from conftest import BUILD, ROOT, run_script
+
+TOOL = ROOT / "tools" / "trace"
+PAGES = 1024
+SCRIPT = f"""\
+trace on records=16384
+tdx init
+td create mem=64M payload=probe
+td run
+policy ready
+probe accept 0 {PAGES * 4}K 4k
+probe convert 200000 8K shared
+probe convert 200000 8K private
+walk 0
+stats
+trace dump
+trace on records=256
+probe accept 800000 256K 4k
+trace dump
+trace dump count=10
+-trace dump form=binary
+-trace dump count=0
+-trace on records=1
+trace dump form=text count=8
+"""
+
+
+@pytest.fixture(scope="module")
+def run():
+    status, out, records = run_script(SCRIPT)
+    assert status == 0, out[-2000:]
+    return out, records
+
+
+@pytest.fixture(scope="module")
+def log(run, tmp_path_factory):
+    path = tmp_path_factory.mktemp("trace") / "console.log"
+    path.write_text(run[0], encoding="latin-1", newline="")
+    return path
+
+
+def tool(*args, status=0, **more):
+    done = subprocess.run([str(TOOL), *map(str, args)], capture_output=True, text=True, timeout=120, check=False, **more)
+    assert done.returncode == status, done.stdout[-2000:] + done.stderr
+    return done
+
+
+def answers(run, cmd):
+    return [record for record in run[1] if record["cmd"] == cmd]
+
+
+def test_csv_counts_what_stats_counts(run, log):
+    rows = list(csv.DictReader(io.StringIO(tool("csv", log, "--dump", 1).stdout)))
+    counts = {}
+    for row in rows:
+        if row["event"] == "seamcall":
+            counts[row["what"]] = counts.get(row["what"], 0) + 1
+            assert int(row["took_tsc"]) > 0 and row["status"]
+    stats = dict(answers(run, "stats")[0]["seamcalls"])
+    assert counts == {leaf: n for leaf, n in stats.items() if n}
+    assert sum(1 for row in rows if row["event"] == "td_exit") == sum(answers(run, "stats")[0]["exits"].values())
+    augs = [row for row in rows if row["event"] == "step" and row["what"] == "AUG"]
+    assert len(augs) == counts["TDH.MEM.PAGE.AUG"]
+    assert {row["what"] for row in rows if row["event"] == "decision"} >= {"queue", "block", "merge"}
+    times = [float(row["us"]) + int(row["took_tsc"] or 0) / 1e9 for row in rows]
+    assert len(times) > PAGES * 5
+
+
+def test_registers_are_those_of_the_call(log):
+    rows = list(csv.DictReader(io.StringIO(tool("csv", log, "--dump", 1).stdout)))
+    augs = [row for row in rows if row["what"] == "TDH.MEM.PAGE.AUG"]
+    hpas = [int(re.search(r"r8=(0x[0-9a-f]+)", row["in"])[1], 16) for row in augs]
+    gpas = [int(re.search(r"rcx=(0x[0-9a-f]+)", row["in"])[1], 16) & ~7 for row in augs]
+    bases = {hpa - gpa for hpa, gpa in zip(hpas, gpas)}
+    assert len(bases) == 1, "memory in place has one distance from GPA to HPA"
+    blocks = [row for row in rows if row["what"] == "TDH.MEM.RANGE.BLOCK"]
+    assert blocks and all("rcx=" in row["in"] and "rdx=" in row["in"] for row in blocks)
+
+
+def test_text_and_chrome_hold_every_record(log):
+    rows = list(csv.DictReader(io.StringIO(tool("csv", log, "--dump", 1).stdout)))
+    text = tool("text", log, "--dump", 1).stdout.splitlines()
+    chrome = json.loads(tool("chrome", log, "--dump", 1).stdout)
+    events = [event for event in chrome["traceEvents"] if event["ph"] != "M"]
+    assert len(text) == len(events) == len(rows)
+    assert any("TDH.MEM.PAGE.PROMOTE" in line and "-> TDX_SUCCESS" in line for line in text)
+    for event in events:
+        assert event["ph"] == ("X" if event["cat"] == "seamcall" else "i") and event["ts"] >= 0 and event["pid"] == 1
+        assert event["ph"] == "i" or event["dur"] > 0
+    assert chrome["otherData"]["lost"] == []
+
+
+def test_lost_records_are_said(run, log):
+    first, second, third = answers(run, "trace dump")[:3]
+    assert first["lost"] == 0
+    assert second["records"] == 256 and second["lost"] > 0
+    done = tool("text", log, "--dump", 2)
+    assert f"CPU 0: {second['lost']} older records are lost" in done.stdout and str(second["lost"]) in done.stderr
+    chrome = json.loads(tool("chrome", log, "--dump", 2).stdout)
+    assert str(second["lost"]) in chrome["otherData"]["lost"][0]
+    assert third["records"] == 10 and third["lost"] > 0
+    assert f"CPU 0: {256 - 10} older records were left out of the dump" in tool("text", log, "--dump", 3).stdout
+
+
+def test_bad_words_of_the_console_are_named(run):
+    bad = [record["error"] for record in run[1] if not record["ok"]]
+    assert len(bad) == 3
+    assert "form=binary" in bad[0] and "compact" in bad[0]
+    assert "count" in bad[1] and "records" in bad[2]
+    assert answers(run, "trace dump")[-1]["records"] == 8
+
+
+def refused(path, *words):
+    done = tool("text", path, status=2)
+    assert done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def test_damaged_and_cut_dumps_name_the_line(log, tmp_path):
+    lines = log.read_bytes().split(b"\n")
+    begin = next(i for i, line in enumerate(lines) if line.startswith(b"~0 "))
+    end = next(i for i, line in enumerate(lines) if re.match(rb"~[0-9a-f]+ E ", line))
+    bad = tmp_path / "bad.log"
+
+    def write(changed):
+        bad.write_bytes(b"\n".join(changed))
+
+    middle = (begin + end) // 2
+    write(lines[:middle] + [lines[middle].replace(b" R ", b" R 1", 1)] + lines[middle + 1:])
+    refused(bad, f"{bad}:{middle + 1}:", "damaged")
+    write(lines[:middle] + lines[middle + 1:])
+    refused(bad, f"{bad}:{middle + 1}:", "missing")
+    write(lines[:middle] + [lines[middle][:-6]])
+    refused(bad, f"{bad}:{middle + 1}:", "damaged")
+    write(lines[:middle])
+    refused(bad, f"{bad}:{middle}:", "the log ends in the middle of a dump")
+    write(lines[:middle] + lines[begin:])
+    refused(bad, f"{bad}:{middle + 1}:", "has no end")
+    write(lines[:begin])
+    refused(bad, f"{bad}:{begin}:", "no dump")
+
+
+def signed(number, content):
+    body = f"{number:x} {content}".encode()
+    return b"~" + body + f"*{binascii.crc_hqx(body, 0):04x}".encode()
+
+
+@pytest.mark.parametrize("contents, words", [
+    (["V 9 1 f4240"], ("form 9", "form 1")),
+    (["V 1 1 f4240", "Q 1"], ("'Q'",)),
+    (["R 0 1"], ("'R'",)),
+    (["V 1 1 f4240", "K 0 seamcall leaf rcx rdx status", "R 0 1"], ("belongs to no CPU",)),
+    (["V 1 1 f4240", "K 0 seamcall leaf rcx rdx status", "C 0 0 2 0", "R 0 1", "E 1"], ("1 records of CPU 0 are missing",)),
+    (["V 1 1 f4240", "K 0 seamcall leaf rcx rdx status", "C 0 0 1 0", "R 7 1"], ("not understood",)),
+    (["V 1 1 f4240", "K 0 seamcall leaf rcx rdx status", "C 0 0 1 0", "R 0 1 1 2 3 4 5"], ("not understood",)),
+    (["V 1 1 f4240", "C zero"], ("not understood",)),
+    (["V 1 1 f4240", "E 5"], ("5 records were dumped, 0 are here",)),
+])
+def test_lines_that_no_septum_writes_are_refused(contents, words, tmp_path):
+    bad = tmp_path / "bad.log"
+    bad.write_bytes(b"\n".join(signed(number, content) for number, content in enumerate(contents)) + b"\n")
+    refused(bad, f"{bad}:{len(contents)}:", *words)
+
+
+def test_the_tool_refuses_nonsense(log, tmp_path):
+    assert "nonsense" in tool("nonsense", log, status=2).stderr
+    assert "--dump 9" in tool("text", log, "--dump", 9, status=2).stderr
+    assert "missing.log" in tool("text", tmp_path / "missing.log", status=2).stderr
+    tool("text", tmp_path, status=2)
+    assert tool("text", "-", input=log.read_text(encoding="latin-1")).stdout == tool("text", log).stdout
