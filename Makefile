@@ -320,7 +320,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
 	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system soak
 
-system: all $(TESTGUEST_EFI) bench-binaries
+system: all $(TESTGUEST_EFI) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
 	@tests/run --build $(B) system
 
 check:

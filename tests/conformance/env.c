@@ -41,6 +41,24 @@ static void load_cpuid(const json_t *env)
     }
 }
 
+/* What a platform of another kind than the recorded ones says of itself; nothing changes where it says nothing. */
+static void load_module(struct plat_info *info, const json_t *env)
+{
+    const json_t *features0 = json_object_get(env, "features0"), *version = json_object_get(env, "version");
+    const json_t *levels = json_object_get(env, "ept_levels"), *filter = json_object_get(env, "single_step_filter");
+    if (features0)
+        info->features0 = conf_number(features0);
+    if (version) {
+        info->module_major = (u16)conf_number(json_array_get(version, 0));
+        info->module_minor = (u16)conf_number(json_array_get(version, 1));
+        info->module_update = (u16)conf_number(json_array_get(version, 2));
+    }
+    if (levels)
+        info->ept_levels_max = (unsigned)conf_number(levels);
+    if (filter)
+        info->single_step_filter = conf_number(filter) != 0;
+}
+
 bool conf_env_load(const char *folder)
 {
     char path[1024];
@@ -57,6 +75,7 @@ bool conf_env_load(const char *folder)
     base.keyid_shift = (unsigned)conf_number(json_object_get(keyid, "first_keyid_bit"));
     base.first_private_hkid = (u16)conf_number(json_object_get(keyid, "global_hkid"));
     load_cmrs(&base, env);
+    load_module(&base, env);
     load_cpuid(env);
     json_decref(env);
     return true;

@@ -1,4 +1,5 @@
-"""The trace: dumped by the platform, decoded by tools/trace in all its forms; what is lost is said, what is damaged is refused."""
+"""The trace: dumped by the platform, decoded by tools/trace in all its forms, replayed against the model; what is lost
+is said, what is damaged is refused."""
 import binascii
 import csv
 import io
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT, run_script
+from conftest import BUILD, ROOT, Septum, run_script
 
 TOOL = ROOT / "tools" / "trace"
 PAGES = 1024
@@ -149,6 +150,117 @@ def test_damaged_and_cut_dumps_name_the_line(log, tmp_path):
     refused(bad, f"{bad}:{middle + 1}:", "has no end")
     write(lines[:begin])
     refused(bad, f"{bad}:{begin}:", "no dump")
+
+
+# --- replay ---
+
+def replayed(*args, status=0):
+    """(SEAMCALLs, answers that are the same, answers, left out, ACCEPTs inferred)"""
+    done = tool("replay", "--build", BUILD, *args, status=status)
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(r"\d+ SEAMCALLs and their TD exits: \d+ of \d+ answers are the same; "
+                        r"\d+ that met BUSY left out, \d+ ACCEPTs inferred", last), done.stdout
+    return done.stdout, tuple(int(number) for number in re.findall(r"\b\d+\b", last))
+
+
+def test_the_model_gives_the_same_answers(run, log):
+    _, (calls, same, answered, left_out, inferred) = replayed(log, "--dump", 1)
+    exits = sum(answers(run, "stats")[0]["exits"].values())
+    assert same == answered == calls + exits and left_out == 0
+    assert calls == sum(answers(run, "stats")[0]["seamcalls"].values())
+    assert inferred >= PAGES
+
+
+def resigned(lines, at, content):
+    number = lines[at][1:].split(b" ", 1)[0]
+    body = number + b" " + content
+    return lines[:at] + [b"~" + body + f"*{binascii.crc_hqx(body, 0):04x}".encode()] + lines[at + 1:]
+
+
+def test_another_answer_is_found(log, tmp_path):
+    lines = log.read_bytes().split(b"\n")
+    events = [match for match in (re.match(rb"~[0-9a-f]+ K ([0-9a-f]+) seamcall ", line) for line in lines) if match]
+    aug = next(i for i, line in enumerate(lines) if re.match(rb"~[0-9a-f]+ R " + events[0][1] + rb" [0-9a-f]+ 6 ", line))
+    words = lines[aug].split(b"*")[0].split(b" ")[1:]
+    assert len(words) == 6, "leaf, RCX, RDX, and a status of zero that is left out"
+    bad = tmp_path / "bad.log"
+    bad.write_bytes(b"\n".join(resigned(lines, aug, b" ".join(words + [b"c000010000000001"]))))
+    text, (_, same, answered, _, _) = replayed(bad, "--dump", 1, status=1)
+    assert same < answered
+    assert re.search(r"trace#\d+ TDH.MEM.PAGE.AUG: expected/got status c000010000000001/0000000000000000", text), text
+
+
+TWO_TDS = """\
+trace on records=65536
+tdx init
+td create mem=64M payload=probe
+td run
+map 0 4M 2m
+probe accept 0 4M 4k
+probe accept 400000 2M 2m
+probe fill 0 6M
+probe convert 200000 8K shared
+probe convert 200000 8K private
+map 800000 2M 4k
+probe accept 800000 2M 4k
+merge 800000 2m
+walk 800000
+split 400000 2m
+dirty on
+probe touch 400000 256K
+dirty get
+dirty off
+sept
+td destroy
+td create mem=64M payload=probe
+td run
+probe fill 0 2M
+trace dump
+"""
+
+
+def test_two_tds_replay(tmp_path):
+    status, out, _ = run_script(TWO_TDS)
+    assert status == 0, out[-2000:]
+    path = tmp_path / "console.log"
+    path.write_text(out, encoding="latin-1", newline="")
+    text, (calls, same, answered, _, inferred) = replayed(path)
+    assert same == answered > calls > 4000, text
+    assert inferred >= 1024  # 4K pages that it accepted without an exit
+
+
+def cannot(path, words, *args):
+    done = tool("replay", path, *args, status=3)
+    assert done.stderr.startswith("trace: cannot be replayed: ") and words in done.stderr, done.stderr
+
+
+def test_what_is_missing_for_a_replay_is_said(log, tmp_path):
+    cannot(log, "older records of CPU 0 are missing", "--dump", 2)
+    cannot(log, "older records of CPU 0 are missing", "--dump", 3)
+    keys = ["V 1 1 f4240", "K 0 seamcall leaf rcx rdx status", "N 0 0 6 TDH.MEM.PAGE.AUG", "K 1 regs which v0 v1 v2"]
+    part = tmp_path / "part.log"
+    for contents, words in ((["E 0"], "no SEAMCALL"), (["C 0 0 2 0", "R 0 1 6", "R 1 0", "E 2"], "TDH.MEM.PAGE.AUG, not TDH.SYS.INIT"),
+                            (["C 0 0 2 0", "R 0 1 21", "R 1 0", "E 2"], "the platform is not described")):
+        part.write_bytes(b"\n".join(signed(number, content) for number, content in enumerate(keys + contents)) + b"\n")
+        cannot(part, words)
+    missing = tool("replay", log, "--dump", 1, "--build", tmp_path, status=2)
+    assert "conformance" in missing.stderr
+
+
+def test_a_dump_that_is_stopped_says_so(tmp_path):
+    machine = Septum("--log", str(tmp_path / "console.log"))
+    try:
+        machine.wait_for_prompt()
+        machine.good("trace on records=65536")
+        machine.good("tdx init")
+        machine.send("trace dump\r")
+        machine.child.expect("~0 V ")
+        machine.send("\x03")
+        assert "^C" in machine.answer()["error"]
+        assert machine.poweroff() == 0
+    finally:
+        machine.stop()
+    tool("text", tmp_path / "console.log", status=2)
 
 
 def signed(number, content):
