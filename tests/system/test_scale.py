@@ -26,4 +26,4 @@ def test_costs_are_flat_and_memory_is_linear():
     last = rows[-1]
     assert TABLE_BYTES <= last["tables_2m_bytes"] < 1.1 * TABLE_BYTES
     assert 512 * TABLE_BYTES <= last["tables_4k_bytes"] < 1.05 * 512 * TABLE_BYTES
-    assert last["slot_bytes"] < 45000
+    assert last["slot_bytes"] < 54000  # the merge policy's queue among them
