@@ -112,6 +112,15 @@ static void file_unblock(struct tdp *t, struct plan *p, const struct mirror_iter
         plan_add(p, 0, STEP_UNBLOCK, it->gpa, it->level);
 }
 
+/* What is below a blocked table is out of reach. One that a policy has blocked is unblocked, for the next round to go into. */
+static void open_table(struct plan *p, const struct mirror_iter *it)
+{
+    if (it->entry & MIRROR_BY_HAND)
+        p->err = ERR_STATE;
+    else
+        plan_add(p, 0, STEP_UNBLOCK, it->gpa, it->level);
+}
+
 static void file_all(struct tdp_op *op, struct piece p, file_fn *file)
 {
     struct mirror_iter it;
@@ -121,7 +130,10 @@ static void file_all(struct tdp_op *op, struct piece p, file_fn *file)
             mirror_down(&it);
             continue;
         }
-        file(op->t, op->plan, &it);
+        if (mirror_state(it.entry) == MIRROR_BLOCKED_TABLE)
+            open_table(op->plan, &it);
+        else
+            file(op->t, op->plan, &it);
         mirror_next(&it);
     }
 }
@@ -138,6 +150,13 @@ static void add(struct tdp_report *sum, const struct tdp_report *r)
     sum->at = r->at;
 }
 
+static const char *plan_words(enum err e)
+{
+    if (e == ERR_OK)
+        return NULL;
+    return e == ERR_STATE ? "a table here is blocked by hand: unblock it first" : "no memory for the plan";
+}
+
 /* One piece, one plan; what is told under its claim, before the plan is made, goes to `told`. */
 static enum err do_piece(struct tdp *t, struct piece piece, file_fn *file, struct teller *told, struct tdp_report *sum)
 {
@@ -150,7 +169,7 @@ static enum err do_piece(struct tdp *t, struct piece piece, file_fn *file, struc
     if (told)
         tell(t, piece, told);
     file_all(&op, piece, file);
-    op.report = tdp_error(op.plan->err, op.plan->err == ERR_OK ? NULL : "no memory for the plan", piece.from);
+    op.report = tdp_error(op.plan->err, plan_words(op.plan->err), piece.from);
     tdp_op_perform(&op);
     struct tdp_report r = tdp_op_end(&op);
     add(sum, &r);
