@@ -263,6 +263,13 @@ struct tdp_report tdp_dirty_off(struct tdp *t)
 
 /* --- get ---------------------------------------------------------------------------------------------------------- */
 
+/* Pages that could not be blocked again may be written unseen: all of the piece is marked, which is more than was touched. */
+static void mark_piece(struct tdp *t, struct piece p)
+{
+    for (gpa_t at = p.from; at.raw < p.end.raw; at = gpa_add(at, level_bytes(LEVEL_2M)))
+        dirty_mark(t, at, LEVEL_2M, false);
+}
+
 struct tdp_report tdp_dirty_get(struct tdp *t, void (*line)(gpa_t from, u64 bytes, void *arg), void *arg,
                                 struct tdp_dirty *dirty)
 {
@@ -273,8 +280,10 @@ struct tdp_report tdp_dirty_get(struct tdp *t, void (*line)(gpa_t from, u64 byte
     if (!t->dirty.on)
         return tdp_error(ERR_NOT_FOUND, "dirty logging is off", r.at);
     for (gpa_t at = r.at; r.err == ERR_OK && next_piece(t, at, &p); at = p.end)
-        if (has_marks(t, p) && do_piece(t, p, file_split, NULL, &r) == ERR_OK)
-            (void)do_piece(t, p, file_block, &told, &r);
+        if (has_marks(t, p) && do_piece(t, p, file_split, NULL, &r) == ERR_OK) {
+            if (do_piece(t, p, file_block, &told, &r) != ERR_OK)
+                mark_piece(t, p);
+        }
     flush(&told);
     *dirty = (struct tdp_dirty){.pages = told.pages, .by_read = t->dirty.by_read};
     return r;

@@ -149,7 +149,7 @@ void tdp_policy_status(struct tdp *t, struct tdp_policy_status *status);
 /*
  * Dirty logging (mm/dirty.h), for all of the first slot. On: splits and blocks what is mapped; ERR_EXISTS: it is on. Get: tells
  * the runs of pages that were touched or mapped since logging began or was asked last, in order, and blocks them again;
- * after an error what was told is no longer marked. Off: unblocks; policies may merge again. ERR_NOT_FOUND: it is off.
+ * after an error the 16M where it came to an end are marked as a whole. Off: unblocks; policies may merge again. ERR_NOT_FOUND: it is off.
  * These three are for one CPU at a time.
  */
 struct tdp_dirty {

@@ -18,7 +18,7 @@ struct plan;
 struct tdp;
 
 enum policy_event {
-    POLICY_MAPPED,        /* a leaf of `level` was mapped at `gpa` */
+    POLICY_MAPPED,        /* a leaf of `level` was mapped at `gpa`; told to policies that have an event() */
     POLICY_CONVERTED,     /* the run of pages that begins at `gpa` changed its attribute */
     POLICY_CANDIDATE,     /* all 512 children of the region of `level` at `gpa` are leaves at home */
     POLICY_FAULT_BLOCKED, /* a vCPU touched the entry of `level` at `gpa`, which is blocked, not by hand */

@@ -128,7 +128,7 @@ static void work_on_giant(void)
     }
 }
 
-static void forget_line(gpa_t from, u64 bytes, void *arg)
+static void check_line(gpa_t from, u64 bytes, void *arg)
 {
     need(bytes > 0 && from.raw + bytes <= crowd.bytes, "a page that is none of the TD's was touched", from.raw);
 }
@@ -143,7 +143,7 @@ static void log_touches(void)
         may(tdp_dirty_on(crowd.tdp));
         break;
     case 1:
-        may(tdp_dirty_get(crowd.tdp, forget_line, NULL, &d));
+        may(tdp_dirty_get(crowd.tdp, check_line, NULL, &d));
         break;
     default:
         may(tdp_dirty_off(crowd.tdp));

@@ -169,6 +169,54 @@ static void test_a_block_by_hand_stays(void **state)
     fine(tdp_unblock(tb.tdp, at(A + HOLE), LEVEL_4K, NULL));
 }
 
+/* What is below a table that is blocked by hand cannot be reached: said, and nothing is left half done. */
+static void test_a_table_blocked_by_hand_is_refused(void **state)
+{
+    have(A);
+    fine(tdp_split(tb.tdp, at(A), LEVEL_2M, NULL));
+    fine(tdp_dirty_on(tb.tdp));
+    fine(tdp_block(tb.tdp, at(A), LEVEL_2M, NULL));
+    struct tdp_report r = tdp_dirty_off(tb.tdp);
+    assert_int_equal(r.err, ERR_STATE);
+    assert_non_null(strstr(r.what, "blocked by hand"));
+    fine(tdp_unblock(tb.tdp, at(A), LEVEL_2M, NULL));
+    fine(tdp_dirty_off(tb.tdp));
+    expect(A, TDP_MAPPED, 0);
+    verify(A);
+}
+
+/* A region that a policy holds blocked is logged as any other. */
+static void test_a_region_that_a_policy_holds_is_logged(void **state)
+{
+    have(A);
+    cut(A, true);
+    choose(&policy_hot, 64, 0, 1000, 100);
+    tick_at(0);
+    assert_int_equal(status().blocked, 1);
+    fine(tdp_dirty_on(tb.tdp));
+    tb_write_page(A + TB_4K);
+    assert_int_equal(get().pages, 1);
+    expect_line(0, A + TB_4K, TB_4K);
+    fine(tdp_dirty_off(tb.tdp));
+}
+
+/* What get could not block again is marked, and told the next time. */
+static void test_a_get_that_fails_forgets_nothing(void **state)
+{
+    struct tdp_dirty d;
+
+    have(A);
+    fine(tdp_dirty_on(tb.tdp));
+    tb_write_page(A + TB_4K);
+    seamcall_host_inject(LEAF_BLOCK, 0, 0xc000010000000001);
+    line_count = 0;
+    assert_int_equal(tdp_dirty_get(tb.tdp, note, NULL, &d).err, ERR_TDX);
+    tb_write_page(A + TB_4K); /* no fault tells of this */
+    assert_true(get().pages >= 1);
+    assert_true(lines[0].from <= A + TB_4K && lines[0].from + lines[0].bytes > A + TB_4K);
+    fine(tdp_dirty_off(tb.tdp));
+}
+
 static void test_on_off_and_get_in_the_wrong_order(void **state)
 {
     struct tdp_dirty d;
@@ -220,6 +268,9 @@ int main(void)
         T(test_a_gib_comes_apart),
         T(test_policies_wait_for_its_end),
         T(test_a_block_by_hand_stays),
+        T(test_a_table_blocked_by_hand_is_refused),
+        T(test_a_region_that_a_policy_holds_is_logged),
+        T(test_a_get_that_fails_forgets_nothing),
         T(test_on_off_and_get_in_the_wrong_order),
         T(test_failures),
     };
