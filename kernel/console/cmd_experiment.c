@@ -2,8 +2,10 @@
 #include "kernel/console/cmd.h"
 #include "kernel/experiment/world.h"
 #include "kernel/print.h"
+#include "lib/format.h"
 #include "lib/string.h"
-#include "mm/policy/policy.h"
+
+#define NAMES_BYTES 200u
 
 static unsigned parameter_count(const struct experiment *e)
 {
@@ -11,6 +13,32 @@ static unsigned parameter_count(const struct experiment *e)
     while (n < EXPERIMENT_PARAMETERS_MAX && e->parameters[n].name)
         n++;
     return n;
+}
+
+static unsigned choice_count(const struct experiment *e)
+{
+    unsigned n = 0;
+    while (n < EXPERIMENT_CHOICES_MAX && e->choices[n].key)
+        n++;
+    return n;
+}
+
+/* "a, b, c": all that a choice allows. */
+static const char *name_all(const struct experiment_choice *choice, char *to, size_t bytes)
+{
+    size_t used = 0;
+
+    for (unsigned n = 0; choice->name(n) && used < bytes; n++)
+        used += format_to(to + used, bytes - used, "%s%s", n ? ", " : "", choice->name(n));
+    return to;
+}
+
+static void choice_help(const struct experiment_choice *choice)
+{
+    char names[NAMES_BYTES] = "";
+
+    print("              %s=NAME  %s%s%s\n", choice->key, choice->what, choice->name ? ": " : "",
+          choice->name ? name_all(choice, names, sizeof(names)) : "");
 }
 
 void experiment_help(void)
@@ -23,6 +51,8 @@ void experiment_help(void)
                   (unsigned long long)e->parameters[n].initial, e->parameters[n].unit,
                   e->parameters[n].unit[0] ? ": " : "", e->parameters[n].what,
                   (unsigned long long)e->parameters[n].least, (unsigned long long)e->parameters[n].most);
+        for (unsigned n = 0; n < choice_count(e); n++)
+            choice_help(&e->choices[n]);
     }
 }
 
@@ -34,50 +64,64 @@ static const struct experiment *find(const char *name)
     return NULL;
 }
 
-static bool knows_policy(const char *name)
-{
-    for (unsigned i = 0; policies[i]; i++)
-        if (strcmp(policies[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
 static bool has_parameter(const struct experiment *e, const char *key)
 {
     for (unsigned n = 0; n < parameter_count(e); n++)
         if (strcmp(e->parameters[n].name, key) == 0)
             return true;
-    return strcmp(key, "seed") == 0 || (strcmp(key, "policy") == 0 && e == &experiment_policies);
+    for (unsigned n = 0; n < choice_count(e); n++)
+        if (strcmp(e->choices[n].key, key) == 0)
+            return true;
+    return strcmp(key, "seed") == 0;
+}
+
+static bool check_keys(struct command_call *c, const struct experiment *e)
+{
+    for (unsigned i = 0; i < c->line->key_count; i++) {
+        if (has_parameter(e, c->line->keys[i].key))
+            continue;
+        reply_fail(c, "experiment %s has no %s; `help experiment` lists what each takes", e->name,
+                   c->line->keys[i].key);
+        return false;
+    }
+    return true;
+}
+
+static bool take_choice(struct command_call *c, const struct experiment_choice *choice, const char **chosen)
+{
+    char names[NAMES_BYTES];
+
+    *chosen = arg_key(c, choice->key);
+    if (*chosen == NULL || choice->name == NULL)
+        return true;
+    for (unsigned n = 0; choice->name(n); n++)
+        if (strcmp(choice->name(n), *chosen) == 0)
+            return true;
+    reply_fail(c, "no %s '%s'; there are %s", choice->key, *chosen, name_all(choice, names, sizeof(names)));
+    return false;
 }
 
 static bool take_values(struct command_call *c, struct experiment_run *x)
 {
     const struct experiment *e = x->experiment;
 
-    for (unsigned i = 0; i < c->line->key_count; i++)
-        if (!has_parameter(e, c->line->keys[i].key)) {
-            reply_fail(c, "experiment %s has no %s; `help experiment` lists what each takes", e->name,
-                       c->line->keys[i].key);
-            return false;
-        }
+    if (!check_keys(c, e))
+        return false;
     for (unsigned n = 0; n < parameter_count(e); n++) {
         const struct parameter *p = &e->parameters[n];
         x->values[n] = p->initial;
         if (!arg_key_number(c, p->name, p->least, p->most, &x->values[n]))
             return false;
     }
-    x->only = arg_key(c, "policy");
-    if (!arg_key_number(c, "seed", 0, ~0ull, &x->seed))
-        return false;
-    if (x->only == NULL || knows_policy(x->only))
-        return true;
-    reply_fail(c, "no policy '%s'; `help policy` lists them", x->only);
-    return false;
+    for (unsigned n = 0; n < choice_count(e); n++)
+        if (!take_choice(c, &e->choices[n], &x->chosen[n]))
+            return false;
+    return arg_key_number(c, "seed", 0, ~0ull, &x->seed);
 }
 
 static void run(struct command_call *c, const struct experiment *experiment)
 {
-    struct experiment_run x = {.experiment = experiment, .seed = 1};
+    struct experiment_run x = {.experiment = experiment, .seed = 1, .watched = !c->in_script};
 
     if (!take_values(c, &x))
         return;

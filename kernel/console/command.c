@@ -256,7 +256,7 @@ static bool check_shape(struct command_call *c)
     }
     for (unsigned i = 0; i < c->line->key_count; i++) {
         const char *key = c->line->keys[i].key;
-        if (takes_key(cmd->keys, key))
+        if (takes_key(cmd->keys, key) || cmd->keys[0] == '*')
             continue;
         if (cmd->keys[0] == '\0')
             reply_fail(c, "unknown key '%s'; %s takes none", key, cmd->name);

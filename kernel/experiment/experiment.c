@@ -1,8 +1,17 @@
 /* What experiments share: their list, and a sample's line. See kernel/experiment/experiment.h. */
 #include "kernel/experiment/experiment.h"
 
+#include <stdarg.h>
+
 #include "kernel/console/command.h"
 #include "kernel/hypervisor.h"
+#include "kernel/print.h"
+#include "kernel/time.h"
+#include "lib/format.h"
+#include "mm/policy/policy.h"
+
+#define PROGRESS_US    1000000ull
+#define PROGRESS_BYTES 160u
 
 const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, NULL};
 
@@ -31,6 +40,25 @@ void sample_end(struct experiment_run *x)
         json_number(j, x->experiment->parameters[i].name, x->values[i]);
     json_end_object(j);
     reply_end(&line);
+}
+
+const char *experiment_policy_name(unsigned n)
+{
+    return policies[n] ? policies[n]->name : NULL;
+}
+
+void experiment_progress(struct experiment_run *x, const char *fmt, ...)
+{
+    char text[PROGRESS_BYTES];
+    va_list args;
+
+    if (!x->watched || time_us() - x->told_at < PROGRESS_US)
+        return;
+    x->told_at = time_us();
+    va_start(args, fmt);
+    format_v(text, sizeof(text), fmt, args);
+    va_end(args);
+    print("  %s\n", text);
 }
 
 /* SplitMix64. */

@@ -12,29 +12,45 @@
 #include "kernel/vm/fault_text.h"
 #include "lib/parameter.h"
 
-#define EXPERIMENT_PARAMETERS_MAX 8u
+#define EXPERIMENT_PARAMETERS_MAX 12u
+#define EXPERIMENT_CHOICES_MAX    3u
 
 struct experiment_run;
+
+/* A key whose value is a name. */
+struct experiment_choice {
+    const char *key, *what;
+    const char *(*name)(unsigned n); /* the n-th that is allowed, NULL behind the last; NULL: the experiment knows */
+};
 
 struct experiment {
     const char *name, *question;
     struct parameter parameters[EXPERIMENT_PARAMETERS_MAX];
+    struct experiment_choice choices[EXPERIMENT_CHOICES_MAX];
     enum err (*run)(struct experiment_run *x); /* an error: x->fault says why */
 };
 
 struct experiment_run {
     const struct experiment *experiment;
     u64 values[EXPERIMENT_PARAMETERS_MAX];
+    const char *chosen[EXPERIMENT_CHOICES_MAX]; /* NULL: not given */
     u64 seed;
-    const char *only; /* policy=NAME, or NULL */
     unsigned samples; /* so far */
     u64 random;
+    bool watched; /* somebody sits at the console: progress is told */
+    u64 told_at;  /* time_us() of the last line about it */
     struct fault_text fault;
 };
 
 /* All there are; NULL behind the last. */
 extern const struct experiment *const experiments[];
 extern const struct experiment experiment_convert, experiment_policies;
+
+/* For a choice "policy": the name of the n-th, NULL behind the last. */
+const char *experiment_policy_name(unsigned n);
+
+/* A line for people, once a second at most; nothing where nobody watches. */
+void experiment_progress(struct experiment_run *x, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Begins a sample's line, with all that says where it comes from; sample_end() ends it. No other output in between. */
 struct json *sample_begin(struct experiment_run *x);

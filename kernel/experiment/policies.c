@@ -10,6 +10,7 @@
 #include "mm/policy/policy.h"
 
 enum { REGIONS, ROUNDS, SETTLE, STEP, TOUCH };
+enum { POLICY };
 
 static gpa_t region(u64 i)
 {
@@ -125,7 +126,7 @@ static enum err run(struct experiment_run *x)
     enum err e = ERR_OK;
 
     for (unsigned i = 0; policies[i] && e == ERR_OK; i++) {
-        if (x->only && strcmp(x->only, policies[i]->name) != 0)
+        if (x->chosen[POLICY] && strcmp(x->chosen[POLICY], policies[i]->name) != 0)
             continue;
         e = one_policy(x, policies[i]);
         if (e == ERR_OK)
@@ -143,5 +144,6 @@ const struct experiment experiment_policies = {
                    [SETTLE] = {"settle", "ms", "that the policy has at most after each round", 2000, 1, 3600000},
                    [STEP] = {"step", "ms", "between two looks at the pages", 20, 1, 60000},
                    [TOUCH] = {"touch", "0|1", "the other vCPU reads each region between the looks", 1, 0, 1}},
+    .choices = {[POLICY] = {"policy", "one alone", experiment_policy_name}},
     .run = run,
 };

@@ -1,13 +1,10 @@
-/* The TD of an experiment, and what is counted: see kernel/experiment/world.h. */
+/* The TD of an experiment: see kernel/experiment/world.h. */
 #include "kernel/experiment/world.h"
 
 #include "kernel/console/console.h"
 #include "kernel/hw/traps.h"
 #include "kernel/time.h"
 #include "lib/bits.h"
-#include "lib/hw/cpu.h"
-#include "tdx/abi_leaf.h"
-#include "tdx/count.h"
 
 /* --- the TD ------------------------------------------------------------------------------------------------------- */
 
@@ -86,65 +83,4 @@ enum err world_wait(struct experiment_run *x, u64 ms)
         irq_wait();
     }
     return ERR_OK;
-}
-
-/* --- counts ------------------------------------------------------------------------------------------------------- */
-
-static void add_pauses(struct vm_pauses *sum, const struct vm_pauses *p)
-{
-    sum->count += p->count;
-    sum->total += p->total;
-    sum->longest = max_u64(sum->longest, p->longest);
-    for (unsigned i = 0; i < VM_PAUSE_BINS; i++)
-        sum->bins[i] += p->bins[i];
-}
-
-void world_counts(struct world_counts *now)
-{
-    const struct tdx_counts *c = &tdx_counts;
-
-    *now = (struct world_counts){.flushes = c->leaf[TDH_PHYMEM_PAGE_WBINVD],
-                                 .tracks = c->leaf[TDH_MEM_TRACK],
-                                 .kicks = c->kicks,
-                                 .ipis = c->ipis,
-                                 .retries = c->retries,
-                                 .tsc = cpu_tsc()};
-    for (unsigned i = 0; i < TDX_LEAF_COUNT_MAX; i++)
-        now->seamcalls += i == TDH_VP_ENTER || i == TDH_PHYMEM_PAGE_WBINVD ? 0 : c->leaf[i];
-    for (unsigned i = 0; i < TDX_EXIT_REASON_COUNT_MAX; i++)
-        now->exits += c->exits[i];
-    for (unsigned i = 0; i < vm.vcpu_count; i++)
-        add_pauses(&now->pauses, &vm.vcpus[i].pauses);
-}
-
-/* An upper bound of the p-th percentile: the end of the bin that it is in. */
-static u64 percentile(const struct vm_pauses *from, const struct vm_pauses *to, u64 p)
-{
-    u64 rank = ((to->count - from->count) * p + 99) / 100, seen = 0;
-
-    for (unsigned i = 0; i < VM_PAUSE_BINS; i++) {
-        seen += to->bins[i] - from->bins[i];
-        if (seen >= rank && rank)
-            return min_u64(1ull << i, to->longest);
-    }
-    return 0;
-}
-
-void world_add_counts(struct json *j, const struct world_counts *from, const struct world_counts *to)
-{
-    json_number(j, "seamcalls", to->seamcalls - from->seamcalls);
-    json_number(j, "flushes", to->flushes - from->flushes);
-    json_number(j, "tracks", to->tracks - from->tracks);
-    json_number(j, "kicks", to->kicks - from->kicks);
-    json_number(j, "ipis", to->ipis - from->ipis);
-    json_number(j, "exits", to->exits - from->exits);
-    json_number(j, "retries", to->retries - from->retries);
-    json_number(j, "tsc", to->tsc - from->tsc);
-    json_object(j, "pauses");
-    json_number(j, "count", to->pauses.count - from->pauses.count);
-    json_number(j, "total", to->pauses.total - from->pauses.total);
-    json_number(j, "median_at_most", percentile(&from->pauses, &to->pauses, 50));
-    json_number(j, "p99_at_most", percentile(&from->pauses, &to->pauses, 99));
-    json_number(j, "longest_so_far", to->pauses.longest);
-    json_end_object(j);
 }

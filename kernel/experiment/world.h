@@ -7,6 +7,7 @@
 
 #include "kernel/experiment/experiment.h"
 #include "kernel/vm/vm.h"
+#include "tdx/count.h"
 
 #define WORLD_BASE (64 * MIB) /* regions for experiments begin here, above what the payload uses at first */
 
@@ -30,10 +31,15 @@ struct world_counts {
     u64 seamcalls; /* VP.ENTERs and flushes left out */
     u64 flushes;   /* PHYMEM.PAGE.WBINVDs */
     u64 tracks, kicks, ipis, exits, retries, tsc;
+    u64 faults; /* exits by EPT violation */
+    u64 leaf[TDX_LEAF_COUNT_MAX];
     struct vm_pauses pauses; /* of all vCPUs together */
 };
 void world_counts(struct world_counts *now);
 /* Members of a sample: the difference between two looks. */
 void world_add_counts(struct json *j, const struct world_counts *from, const struct world_counts *to);
+
+/* Any distribution that is kept as the pauses are (vm_pauses_add()), between two looks. */
+void world_add_spread(struct json *j, const char *key, const struct vm_pauses *from, const struct vm_pauses *to);
 
 #endif

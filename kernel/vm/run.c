@@ -117,16 +117,19 @@ static enum turn fault_turn(struct vm_vcpu *v)
 
 /* --- pauses ------------------------------------------------------------------------------------------------------- */
 
-static void end_pause(struct vm_vcpu *v)
+void vm_pauses_add(struct vm_pauses *p, u64 ticks)
 {
-    struct vm_pauses *p = &v->pauses;
-    u64 ticks = cpu_tsc() - v->left_at;
     unsigned bin = ticks == 0 ? 0 : 64 - (unsigned)__builtin_clzll(ticks);
 
     p->count++;
     p->total += ticks;
     p->longest = max_u64(p->longest, ticks);
     p->bins[min_u64(bin, VM_PAUSE_BINS - 1)]++;
+}
+
+static void end_pause(struct vm_vcpu *v)
+{
+    vm_pauses_add(&v->pauses, cpu_tsc() - v->left_at);
     v->left_at = 0;
 }
 

@@ -21,7 +21,6 @@ enum vm_state { VM_NONE, VM_CREATED, VM_RUNNING, VM_STOPPED, VM_DEAD };
 /* VCPU_WAITS and VCPU_HALTED keep `why`. A vCPU that waits goes on with vm_run(); one that halted never does. */
 enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED };
 
-/* What the TDP MMU did for a vCPU since its work began: faults, and conversions that the payload asked for. */
 /* Times that a vCPU was out of the TD because of its memory (faults, holds), in TSC ticks. */
 #define VM_PAUSE_BINS 40u
 struct vm_pauses {
@@ -29,6 +28,7 @@ struct vm_pauses {
     u32 bins[VM_PAUSE_BINS]; /* by the power of two above */
 };
 
+/* What the TDP MMU did for a vCPU since its work began: faults, and conversions that the payload asked for. */
 struct vm_cost {
     u64 seamcalls, tracks, ipis, faults, lost;
 };
@@ -148,5 +148,6 @@ void vm_mailbox_release(struct claim *held);
 /* fault_tdp(), and which vCPU it was that did not leave the TD, where that is why. */
 enum err vm_say(struct fault_text *fault, const char *doing, const struct tdp_report *r);
 void vm_cost_add(struct vm_cost *cost, const struct tdp_report *r);
+void vm_pauses_add(struct vm_pauses *p, u64 ticks);
 
 #endif

@@ -60,8 +60,8 @@ def test_policies_under_the_same_work(run):
     ("experiment convert settle=5", "experiment convert has no settle"),
     ("experiment convert policy=hot", "experiment convert has no policy"),
     ("experiment convert rounds=0", "rounds=0: a number from 1 to 100000 is needed"),
-    ("experiment policies policy=fast", "no policy 'fast'"),
-    ("experiment policies colour=1", "unknown key 'colour'"),
+    ("experiment policies policy=fast", "no policy 'fast'; there are none, scan, fault, block, ready, hot"),
+    ("experiment policies colour=1", "experiment policies has no colour; `help experiment` lists what each takes"),
 ])
 def test_refusals(septum, line, words):
     assert words in septum.bad(line)["error"]
