@@ -332,6 +332,9 @@ static void after_change(struct performance *p, struct element *e, u64 old, bool
     case STEP_BLOCK:
         p->tlb.blocked++;
         break;
+    case STEP_UNBLOCK:
+        policy_count(p->t, TDP_POLICY_IN_VAIN, !mirror_is_leaf(old) && !(old & MIRROR_BY_HAND));
+        break;
     default:
         break;
     }

@@ -123,9 +123,11 @@ struct policy;
     X(MERGED, "merged")         /* regions, those merged by hand included */                                           \
     X(REFUSED, "refused")       /* PROMOTEs */                                                                         \
     X(COLD, "cold")             /* regions that were blocked in vain */                                                \
+    X(IN_VAIN, "in_vain")       /* blocks of a region that ended in UNBLOCK, touched or not, and no merge */             \
     X(DEFERRED, "deferred")     /* BLOCKs, a vCPU standing in a fault there */                                         \
     X(FAILED, "failed")         /* steps that the module refused for another reason */                                 \
     X(SEAMCALLS, "seamcalls")   /* of all of it, but for what vCPUs' faults cost */                                    \
+    X(TOUCH_SEAMCALLS, "touch_seamcalls") /* of vCPUs' faults on blocked entries */                                    \
     X(TRACKS, "tracks")                                                                                                \
     X(IPIS, "ipis")
 /* clang-format on */
@@ -207,6 +209,9 @@ struct tdp_sizes {
     u64 shared;
 };
 MUST_CHECK struct tdp_report tdp_sizes(struct tdp *t, struct tdp_sizes *sizes);
+/* Of the leaf that maps the 2M region at `gpa` as one, or more than it, blocked or not; 4K: none does, or what is above it
+ * is blocked. By the mirror alone, too. ERR_BUSY: others are at work there and do not end. */
+MUST_CHECK enum err tdp_level(struct tdp *t, gpa_t gpa, level_t *level);
 
 /* Merges what saves calls, before td_release_key(). */
 MUST_CHECK struct tdp_report tdp_prepare_destroy(struct tdp *t);

@@ -29,7 +29,8 @@ struct fault {
     const struct vcpu_exit *exit;
     gpa_t gpa; /* the page */
     struct slot *slot;
-    bool maps; /* the answer is to map what was free */
+    bool maps;    /* the answer is to map what was free */
+    bool touched; /* ... or about an entry that was blocked, not by hand */
     struct tdp_op op;
 };
 
@@ -53,6 +54,7 @@ static void plan_blocked(struct fault *f, const struct mirror_iter *it)
         tdp_op_fail(&f->op, ERR_STATE, "the page is blocked by hand: the vCPU waits until it is unblocked", it->gpa);
         return;
     }
+    f->touched = true;
     if (mirror_is_leaf(it->entry))
         dirty_mark(t, it->gpa, it->level, !f->exit->accept && !(f->exit->qualification & EPT_WRITE));
     policy_answer(t, f->op.plan, it->gpa, it->level);
@@ -220,6 +222,8 @@ static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp 
     tdp_op_begin_fault(&f.op, t, f.gpa);
     answer(&f);
     r = tdp_op_end(&f.op);
+    if (f.touched)
+        policy_count(t, TDP_POLICY_TOUCH_SEAMCALLS, r.seamcalls);
     if (f.maps && r.err == ERR_OK)
         policy_after_fault(t, f.gpa);
     return r;

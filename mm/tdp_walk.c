@@ -376,3 +376,16 @@ struct tdp_report tdp_sizes(struct tdp *t, struct tdp_sizes *sizes)
     }
     return tdp_op_end(&l);
 }
+
+enum err tdp_level(struct tdp *t, gpa_t gpa, level_t *level)
+{
+    struct tdp_op l = {.t = t, .tsc = cpu_tsc()};
+    struct mirror_iter it;
+
+    *level = LEVEL_4K;
+    if (tdp_op_claim(&l, gpa, LEVEL_2M, false) == ERR_OK) {
+        (void)mirror_find(&it, &t->mirror, gpa, LEVEL_2M);
+        *level = mirror_is_leaf(it.entry) ? it.level : LEVEL_4K;
+    }
+    return tdp_op_end(&l).err;
+}

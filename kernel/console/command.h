@@ -23,7 +23,8 @@ struct command {
     const char *name; /* one word, or two: "td create" */
     const char *usage, *help;
     unsigned words_min, words_max; /* behind the name */
-    const char *keys; /* "mem vcpus": the keys that it takes; one with "cpu" is work of the payload, and takes `&`; "*": run() looks itself */
+    /* "mem vcpus": the keys that it takes; one with "cpu" is work of the payload, and takes `&`; "*": run() looks itself. */
+    const char *keys;
     void (*run)(struct command_call *call);
 };
 

@@ -87,6 +87,13 @@ static inline struct tdp_walk walk(uint64_t gpa)
     return w;
 }
 
+static inline unsigned level(uint64_t gpa)
+{
+    level_t level;
+    assert_int_equal(tdp_level(tb.tdp, at(gpa), &level), ERR_OK);
+    return level.raw;
+}
+
 static inline void expect(uint64_t gpa, enum tdp_state state, unsigned level)
 {
     struct tdp_walk w = walk(gpa);

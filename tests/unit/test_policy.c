@@ -93,6 +93,7 @@ static void test_ready_backs_off_when_refused(void **state)
     tick_at(0);
     assert_int_equal(tb_calls(), 2 + 3 + 1);
     assert_int_equal(counter(TDP_POLICY_REFUSED), 1);
+    assert_int_equal(counter(TDP_POLICY_IN_VAIN), 1);
     assert_int_equal(status().resting, 1);
     expect(A, TDP_MAPPED, 0);
     tb_calls_reset();
@@ -133,6 +134,7 @@ static void test_ready_makes_a_gib(void **state)
     tick_at(1);
     tick_at(2);
     expect(0x123000, TDP_MAPPED, 2);
+    assert_int_equal(level(A), 2);
     tb_verify_page(0x123000);
 }
 
@@ -155,12 +157,17 @@ static void test_hot_merges_what_is_touched(void **state)
     assert_int_equal(tb_faults, faults + 1);
     expect(A, TDP_MAPPED, 1);
     assert_int_equal(counter(TDP_POLICY_TOUCHED), 1);
+    assert_int_equal(counter(TDP_POLICY_TOUCH_SEAMCALLS), 1);
+    assert_int_equal(counter(TDP_POLICY_IN_VAIN), 0);
+    assert_int_equal(level(A), 1);
+    assert_int_equal(level(B), 0);
     tb_calls_reset();
     tick_at(999);
     assert_int_equal(tb_calls(), 0);
     tick_at(1000); /* nobody has touched the other */
     assert_int_equal(tb_calls(), 1);
     assert_int_equal(counter(TDP_POLICY_COLD), 1);
+    assert_int_equal(counter(TDP_POLICY_IN_VAIN), 1);
     assert_int_equal(status().blocked, 0);
     expect(B, TDP_MAPPED, 0);
     verify(B);
@@ -195,6 +202,8 @@ static void test_block_does_not_look(void **state)
     verify(A); /* one page pending: PROMOTE, refused, and UNBLOCK */
     assert_int_equal(steps(), 2);
     assert_int_equal(counter(TDP_POLICY_REFUSED), 1);
+    assert_int_equal(counter(TDP_POLICY_IN_VAIN), 1);
+    assert_int_equal(counter(TDP_POLICY_TOUCH_SEAMCALLS), 2);
     expect(A, TDP_MAPPED, 0);
     verify(B);
     expect(B, TDP_MAPPED, 1);
@@ -298,6 +307,7 @@ static void test_a_block_by_hand_is_left_alone(void **state)
     assert_false(tb_store(A, false, 1));
     assert_int_equal(tb_last_fault.err, ERR_STATE);
     fine(tdp_unblock(tb.tdp, at(A), LEVEL_2M, NULL));
+    assert_int_equal(counter(TDP_POLICY_IN_VAIN), 0);
 }
 
 /* The vCPU has left by a fault in the region, and has not entered again: what is blocked now would meet it there. */
