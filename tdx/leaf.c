@@ -1,6 +1,8 @@
 /* SEAMCALL leaves: see tdx/leaf.h. Each wrapper says in which registers its leaf takes and gives what. */
 #include "tdx/leaf.h"
 
+#include <stdatomic.h>
+
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/trace.h"
@@ -9,6 +11,7 @@
 #include "tdx/abi_sept.h"
 #include "tdx/abi_td.h"
 #include "tdx/count.h"
+#include "tdx/latency.h"
 #include "tdx/module.h"
 
 #define RAX_LEAF_SHIFT 0
@@ -38,20 +41,26 @@ static tdx_status_t perform(enum tdx_leaf leaf, struct seamcall_regs *r)
 _Static_assert(sizeof(struct seamcall_regs) == TRACE_REGISTERS * sizeof(u64), "registers by their numbers");
 
 /* Apart, so that the copy costs nothing where nobody records. */
-__attribute__((noinline)) static tdx_status_t traced(enum tdx_leaf leaf, struct seamcall_regs *r)
+__attribute__((noinline)) static tdx_status_t watched(enum tdx_leaf leaf, struct seamcall_regs *r)
 {
+    struct tdx_latencies *latencies = tdx_latencies;
     struct seamcall_regs in = *r;
     struct trace_call call = {.leaf = leaf, .began = cpu_tsc(), .in = (const u64 *)&in, .out = (const u64 *)r};
     tdx_status_t status = perform(leaf, r);
+    u64 ticks = cpu_tsc() - call.began;
     call.status = status.raw;
-    trace_store_call(&call);
+    if (trace_is_on)
+        trace_store_call(&call);
+    if (latencies)
+        tdx_latency_add(latencies, leaf, in.rcx, status, ticks);
     return status;
 }
 
 /* The one way to the module. */
 static tdx_status_t call(enum tdx_leaf leaf, struct seamcall_regs *r)
 {
-    return trace_is_on ? traced(leaf, r) : perform(leaf, r);
+    bool is_watched = trace_is_on || atomic_load_explicit(&tdx_latencies, memory_order_relaxed);
+    return is_watched ? watched(leaf, r) : perform(leaf, r);
 }
 
 static struct tdx_answer plain(enum tdx_leaf leaf, u64 rcx, u64 rdx)

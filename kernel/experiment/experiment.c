@@ -13,7 +13,7 @@
 #define PROGRESS_US    1000000ull
 #define PROGRESS_BYTES 160u
 
-const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, NULL};
+const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, &experiment_latency, NULL};
 
 static struct command_call line; /* the sample's that is open */
 

@@ -8,14 +8,23 @@
 
 /* --- the TD ------------------------------------------------------------------------------------------------------- */
 
-enum err world_begin(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus)
+static enum err begin(struct experiment_run *x, struct vm_config config, u64 bytes)
 {
     /* The payload lies at the end, so that what is measured is a GiB, or a row of regions, of its own. */
-    const struct vm_config config = {
-        .memory_bytes = align_up(WORLD_BASE + bytes, level_bytes(LEVEL_2M)) + 16 * MIB, .level = level, .vcpus = vcpus};
+    config.memory_bytes = align_up(WORLD_BASE + bytes, level_bytes(LEVEL_2M)) + 16 * MIB;
     enum err e = vm_create(&config, &x->fault);
 
     return e == ERR_OK ? vm_run(&x->fault) : e;
+}
+
+enum err world_begin(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus)
+{
+    return begin(x, (struct vm_config){.level = level, .vcpus = vcpus}, bytes);
+}
+
+enum err world_begin_scattered(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus)
+{
+    return begin(x, (struct vm_config){.level = level, .vcpus = vcpus, .backing = TDP_SCATTER}, bytes);
 }
 
 enum err world_end(struct experiment_run *x)
@@ -30,19 +39,36 @@ enum err world_end(struct experiment_run *x)
 
 /* --- work of the payload ------------------------------------------------------------------------------------------ */
 
+static enum err say_stopped(struct experiment_run *x)
+{
+    return fault_say(&x->fault, ERR_INTERRUPTED, "stopped by ^C after %u samples", x->samples);
+}
+
+enum err world_work_begin(struct experiment_run *x, unsigned vcpu, const struct probe_work *work)
+{
+    if (console_take_interrupt()) /* between two works: it is about the experiment */
+        return say_stopped(x);
+    return vm_work_begin(vcpu, work, &x->fault);
+}
+
+enum err world_work_end(struct experiment_run *x, unsigned vcpu, struct probe_result *result)
+{
+    enum err e = vm_work_end(vcpu, result, &x->fault);
+
+    if (e == ERR_INTERRUPTED)
+        return say_stopped(x);
+    if (e != ERR_OK || result->status == PROBE_OK)
+        return e;
+    return fault_say(&x->fault, ERR_TDX, "the payload's work did not end well: status %u at 0x%llx", result->status,
+                     (unsigned long long)result->at_gpa);
+}
+
 static enum err do_work(struct experiment_run *x, unsigned vcpu, const struct probe_work *work)
 {
     struct probe_result result;
-    enum err e = vm_work_begin(vcpu, work, &x->fault);
+    enum err e = world_work_begin(x, vcpu, work);
 
-    if (e == ERR_OK)
-        e = vm_work_end(vcpu, &result, &x->fault);
-    if (e == ERR_INTERRUPTED)
-        return fault_say(&x->fault, e, "stopped by ^C after %u samples", x->samples);
-    if (e != ERR_OK || result.status == PROBE_OK)
-        return e;
-    return fault_say(&x->fault, ERR_TDX, "the payload's work at 0x%llx did not end well: status %u at 0x%llx",
-                     (unsigned long long)work->gpa, result.status, (unsigned long long)result.at_gpa);
+    return e == ERR_OK ? world_work_end(x, vcpu, &result) : e;
 }
 
 enum err world_accept(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes)
@@ -74,11 +100,20 @@ enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 byt
             .op = PROBE_TOUCH, .gpa = gpa.raw, .len = bytes, .stride = stride, .write = write, .seed = x->seed});
 }
 
+enum err world_did(struct experiment_run *x, const char *doing, struct tdp_report r)
+{
+    if (r.err == ERR_TD_DEAD)
+        vm_dies();
+    if (r.err == ERR_INTERRUPTED)
+        return say_stopped(x);
+    return r.err == ERR_OK ? ERR_OK : vm_say(&x->fault, doing, &r);
+}
+
 enum err world_wait(struct experiment_run *x, u64 ms)
 {
     for (u64 end = time_us() + ms * 1000; time_us() < end;) {
         if (console_take_interrupt())
-            return fault_say(&x->fault, ERR_INTERRUPTED, "stopped by ^C after %u samples", x->samples);
+            return say_stopped(x);
         vm_tick();
         irq_wait();
     }

@@ -14,6 +14,8 @@
 /* A TD that runs, with room for `bytes` at WORLD_BASE. ERR_EXISTS: there is a TD. world_end() tears it down, whatever has
  * happened, and is called after a failure too. */
 MUST_CHECK enum err world_begin(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus);
+/* The same, its memory scattered. */
+MUST_CHECK enum err world_begin_scattered(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus);
 MUST_CHECK enum err world_end(struct experiment_run *x);
 
 /* Work of the payload on a vCPU, to its end. ERR_TDX: it ended otherwise than by being done. */
@@ -22,6 +24,13 @@ MUST_CHECK enum err world_fill(struct experiment_run *x, unsigned vcpu, gpa_t gp
 MUST_CHECK enum err world_verify(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
 MUST_CHECK enum err world_convert(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, bool shared);
 MUST_CHECK enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride, bool write);
+
+/* Any work, on several vCPUs at once: each that was begun is to be ended, after a failure too. */
+MUST_CHECK enum err world_work_begin(struct experiment_run *x, unsigned vcpu, const struct probe_work *work);
+MUST_CHECK enum err world_work_end(struct experiment_run *x, unsigned vcpu, struct probe_result *result);
+
+/* What came of an operation of the console's own on the TD's memory: `r` in words where it failed. */
+MUST_CHECK enum err world_did(struct experiment_run *x, const char *doing, struct tdp_report r);
 
 /* Lets `ms` pass, and the merge policy work. */
 MUST_CHECK enum err world_wait(struct experiment_run *x, u64 ms);

@@ -1,0 +1,50 @@
+"""The experiments that measure the module, the TLB and the VMM's own ways: one short run of each, exact where counts are."""
+
+import pytest
+
+from conftest import run_script
+
+RUNS = ["latency rounds=2 lives=1"]
+
+
+@pytest.fixture(scope="module")
+def run():
+    """(status, samples by experiment, text): a console's CPU, two for vCPUs and a free one."""
+    lines = ["tdx init", "mem"] + [f"experiment {line}" for line in RUNS] + ["mem"]
+    status, out, records = run_script("\n".join(lines) + "\n", "--smp", "4", limit=600)
+    samples = {}
+    for r in records:
+        if r["cmd"] == "experiment" and "sample" in r:
+            samples.setdefault(r["experiment"], []).append(r)
+    return status, samples, records, out
+
+
+def test_all_end_well_and_leave_nothing(run):
+    status, samples, records, out = run
+    assert status == 0, out[-2000:]
+    answers = [r for r in records if r["cmd"] == "experiment" and "samples" in r]
+    assert [a["samples"] for a in answers] == [len(samples[line.split()[0]]) for line in RUNS]
+    for sample in [s for found in samples.values() for s in found]:
+        assert sample["platform"] == "SeptumSimTDX" and sample["seed"] == 1 and sample["parameters"]
+    before, after = [r["free_bytes"] for r in records if r["cmd"] == "mem"]
+    assert before == after
+
+
+# --- latency ----------------------------------------------------------------------------------------------------------
+
+# With rounds=2 and lives=1: what each round asks for, by the shortest sequences. In a round the region is shared and taken back
+# whole; so are 8 pages, then one, then the other 511.
+CALLS = {("TDH.MEM.RANGE.BLOCK", "4k"): 2 * (8 + 1 + 1 + 511) + 512, ("TDH.MEM.PAGE.REMOVE", "4k"): 2 * (8 + 1 + 511),
+         ("TDH.MEM.PAGE.REMOVE", "2m"): 2, ("TDH.MEM.PAGE.DEMOTE", "2m"): 2 * 2, ("TDH.MEM.SEPT.REMOVE", "2m"): 2,
+         ("TDH.MEM.PAGE.RELOCATE", "4k"): 512, ("TDH.MEM.RANGE.UNBLOCK", "2m"): 2, ("TDH.MEM.RANGE.UNBLOCK", "4k"): 2,
+         ("TDH.MNG.CREATE", "none"): 2, ("TDH.MNG.KEY.FREEID", "none"): 2}
+
+
+def test_latency_counts_each_call(run):
+    found = {(s["leaf"], s["level"]): s for s in run[1]["latency"]}
+    assert len(found) == len(run[1]["latency"])
+    assert {key: found[key]["count"] for key in CALLS} == CALLS
+    for s in found.values():
+        assert sum(s["histogram"].values()) == s["count"]
+        assert s["least"] <= s["median_at_most"] <= s["p99_at_most"] <= s["longest"] <= s["total"] or s["count"] == 0
+        assert s["least"] * s["count"] <= s["total"] <= s["longest"] * s["count"]
