@@ -92,7 +92,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test scale bench bench-binaries soak soak-binaries check unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test scale bench bench-binaries soak soak-binaries check experiments report findings check-report unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -106,6 +106,10 @@ help:
 	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
 	@echo 'make soak          random work on many CPUs for half an hour (SOAK_MINUTES=30 SEED=n)'
 	@echo 'make scale         what operations cost in TDs of 1 GiB to 4 TiB, and faults of two vCPUs: table, docs/scale.svg'
+	@echo 'make experiments   runs the experiments, draws and reports: out/report.html (QUICK=1: three minutes; PROFILE=slurm: on a cluster)'
+	@echo 'make report        the same report of consoles captured elsewhere (LOGS="a.log b.log")'
+	@echo 'make findings      takes the figures of docs/findings.md out of out/'
+	@echo 'make check-report  opens the report in a browser'
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
@@ -305,6 +309,24 @@ bench: bench-binaries
 # What the size of a TD costs, and a second vCPU: table and picture of docs/benchmarks.md.
 scale: $(B)/bench/scale
 	@tests/bench/scale.py $< docs/scale.svg
+
+# Experiments, and the report of their samples: docs/experiments.md.
+OUT ?= $(if $(filter build,$(B)),out,$(B)/out)
+WORKFLOW = tools/experiments/workflow --build $(B)
+SET ?= $(if $(QUICK),quick,default)
+experiments:
+	@tools/deps experiments
+	@$(MAKE) --no-print-directory all
+	@$(WORKFLOW) --set $(SET) --out $(OUT) $(if $(PROFILE),--profile $(PROFILE))
+report:
+	@test -n "$(LOGS)" || { echo 'report: LOGS="a.log b.log" names the logs; `make experiments` makes some' >&2; exit 2; }
+	@tools/deps experiments
+	@$(WORKFLOW) --out $(OUT)/captured --logs $(LOGS)
+findings:
+	@tools/experiments/findings --out $(OUT)
+check-report:
+	@tools/deps browser
+	@tools/experiments/look $(OUT)/report.html $(OUT)/screenshots
 
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.
