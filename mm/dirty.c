@@ -106,6 +106,9 @@ static void file_block(struct tdp *t, struct plan *p, const struct mirror_iter *
         plan_add(p, 1, STEP_BLOCK, it->gpa, it->level);
 }
 
+/* A try: blocked tables are met, see open_table(). */
+static void file_nothing(struct tdp *t, struct plan *p, const struct mirror_iter *it) {}
+
 static void file_unblock(struct tdp *t, struct plan *p, const struct mirror_iter *it)
 {
     if (mirror_state(it->entry) == MIRROR_BLOCKED_LEAF && !(it->entry & MIRROR_BY_HAND))
@@ -226,6 +229,8 @@ struct tdp_report tdp_dirty_on(struct tdp *t)
         return r;
     if (t->dirty.on)
         return tdp_error(ERR_EXISTS, "dirty logging is on already", r.at);
+    if (each_piece(t, file_nothing, &r) != ERR_OK)
+        return r;
     if (take_bitmap(t) != ERR_OK)
         return tdp_error(ERR_NO_MEMORY, "no memory for the bitmap", r.at);
     if (protect_all(t, &r) == ERR_OK)
@@ -246,14 +251,32 @@ static struct tdp_report end_logging(struct tdp *t)
     return tdp_op_end(&op);
 }
 
+/* Pages that are not blocked, or not again, may be written unseen: all of the piece is marked, more than was touched. */
+static void mark_piece(struct tdp *t, struct piece p)
+{
+    for (gpa_t at = p.from; at.raw < p.end.raw; at = gpa_add(at, level_bytes(LEVEL_2M)))
+        dirty_mark(t, at, LEVEL_2M, false);
+}
+
+/* Logging goes on where its end failed at `last`: nothing before that is blocked any more. */
+static void mark_up_to(struct tdp *t, gpa_t last)
+{
+    struct piece p;
+
+    for (gpa_t at = t->slots[0].base; at.raw <= last.raw && next_piece(t, at, &p); at = p.end)
+        mark_piece(t, p);
+}
+
 struct tdp_report tdp_dirty_off(struct tdp *t)
 {
     struct tdp_report r = tdp_error(ERR_OK, NULL, t->slots[0].base);
 
     if (!t->dirty.on)
         return tdp_error(ERR_NOT_FOUND, "dirty logging is off", r.at);
-    if (each_piece(t, file_unblock, &r) != ERR_OK)
+    if (each_piece(t, file_unblock, &r) != ERR_OK) {
+        mark_up_to(t, r.at);
         return r;
+    }
     struct tdp_report end = end_logging(t);
     if (end.err != ERR_OK)
         return end;
@@ -262,13 +285,6 @@ struct tdp_report tdp_dirty_off(struct tdp *t)
 }
 
 /* --- get ---------------------------------------------------------------------------------------------------------- */
-
-/* Pages that could not be blocked again may be written unseen: all of the piece is marked, which is more than was touched. */
-static void mark_piece(struct tdp *t, struct piece p)
-{
-    for (gpa_t at = p.from; at.raw < p.end.raw; at = gpa_add(at, level_bytes(LEVEL_2M)))
-        dirty_mark(t, at, LEVEL_2M, false);
-}
 
 struct tdp_report tdp_dirty_get(struct tdp *t, void (*line)(gpa_t from, u64 bytes, void *arg), void *arg,
                                 struct tdp_dirty *dirty)

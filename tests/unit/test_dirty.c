@@ -185,6 +185,42 @@ static void test_a_table_blocked_by_hand_is_refused(void **state)
     verify(A);
 }
 
+/* The same before it begins: logging is off, nothing is blocked, and it can begin later. */
+static void test_logging_does_not_begin_beside_such_a_table(void **state)
+{
+    have(A), have(B);
+    fine(tdp_split(tb.tdp, at(B), LEVEL_2M, NULL));
+    fine(tdp_block(tb.tdp, at(B), LEVEL_2M, NULL));
+    struct tdp_report r = tdp_dirty_on(tb.tdp);
+    assert_int_equal(r.err, ERR_STATE);
+    assert_non_null(strstr(r.what, "blocked by hand"));
+    assert_int_equal(r.seamcalls, 0);
+    expect(A, TDP_MAPPED, 1);
+    assert_int_equal(tdp_dirty_off(tb.tdp).err, ERR_NOT_FOUND);
+    fine(tdp_unblock(tb.tdp, at(B), LEVEL_2M, NULL));
+    fine(tdp_dirty_on(tb.tdp));
+    tb_write_page(B);
+    assert_int_equal(get().pages, 1);
+    fine(tdp_dirty_off(tb.tdp));
+}
+
+/* Where `off` fails it goes on: what is no longer blocked is marked, for nobody sees it written. */
+static void test_an_end_that_fails_forgets_nothing(void **state)
+{
+    have(A), have(B);
+    fine(tdp_dirty_on(tb.tdp));
+    fine(tdp_block(tb.tdp, at(B), LEVEL_2M, NULL));
+    assert_int_equal(tdp_dirty_off(tb.tdp).err, ERR_STATE);
+    expect(A, TDP_MAPPED, 0);
+    tb_write_page(A + 7 * TB_4K);
+    fine(tdp_unblock(tb.tdp, at(B), LEVEL_2M, NULL));
+    (void)get();
+    assert_true(line_count >= 1 && lines[0].from <= A + 7 * TB_4K && lines[0].from + lines[0].bytes > A + 7 * TB_4K);
+    expect(A + 7 * TB_4K, TDP_BLOCKED, 0);
+    fine(tdp_dirty_off(tb.tdp));
+    expect(B, TDP_MAPPED, 0);
+}
+
 /* A region that a policy holds blocked is logged as any other. */
 static void test_a_region_that_a_policy_holds_is_logged(void **state)
 {
@@ -269,6 +305,8 @@ int main(void)
         T(test_policies_wait_for_its_end),
         T(test_a_block_by_hand_stays),
         T(test_a_table_blocked_by_hand_is_refused),
+        T(test_logging_does_not_begin_beside_such_a_table),
+        T(test_an_end_that_fails_forgets_nothing),
         T(test_a_region_that_a_policy_holds_is_logged),
         T(test_a_get_that_fails_forgets_nothing),
         T(test_on_off_and_get_in_the_wrong_order),
