@@ -10,20 +10,25 @@ static bool meet(const struct claim *a, const struct claim *b)
     return a->from < b->end && b->from < a->end && (a->exclusive || b->exclusive);
 }
 
-/* With the lock held: does anything that came before stand in the way? */
+/* With the lock held: does anything that came before, all of it where `c` is in no list yet, stand in the way? */
 static bool is_first(const struct claims *all, const struct claim *c)
 {
-    for (const struct claim *before = all->first; before != c; before = before->next)
+    for (const struct claim *before = all->first; before && before != c; before = before->next)
         if (meet(before, c))
             return false;
     return true;
 }
 
+static void append(struct claims *all, struct claim *c)
+{
+    *(all->last ? &all->last->next : &all->first) = c;
+    all->last = c;
+}
+
 static bool enlist(struct claims *all, struct claim *c)
 {
     spin_lock(&all->lock);
-    *(all->last ? &all->last->next : &all->first) = c;
-    all->last = c;
+    append(all, c);
     bool granted = is_first(all, c);
     spin_unlock(&all->lock);
     return granted;
@@ -60,6 +65,17 @@ enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end,
 {
     *c = (struct claim){.from = from.raw, .end = end.raw, .exclusive = exclusive};
     return enlist(all, c) ? ERR_OK : wait(all, c, stop, arg);
+}
+
+bool claim_try(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive)
+{
+    *c = (struct claim){.from = from.raw, .end = end.raw, .exclusive = exclusive};
+    spin_lock(&all->lock);
+    bool granted = is_first(all, c);
+    if (granted)
+        append(all, c);
+    spin_unlock(&all->lock);
+    return granted;
 }
 
 void claim_end(struct claims *all, struct claim *c)

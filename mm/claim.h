@@ -44,6 +44,8 @@ struct claim {
  * do not end; ERR_INTERRUPTED: stop(arg), asked while it waits where it is not NULL, said so. Then nothing is claimed. */
 MUST_CHECK enum err claim_begin(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive,
                                 bool (*stop)(const void *arg), const void *arg);
+/* The same without waiting, and without making anybody wait where it is false. */
+MUST_CHECK bool claim_try(struct claims *all, struct claim *c, gpa_t from, gpa_t end, bool exclusive);
 void claim_end(struct claims *all, struct claim *c);
 
 #endif

@@ -209,6 +209,9 @@ struct tdp_sizes {
     u64 shared;
 };
 MUST_CHECK struct tdp_report tdp_sizes(struct tdp *t, struct tdp_sizes *sizes);
+/* The same at a glance, for one CPU at a time: where an operation has a GiB to itself it is waited for while is_patient()
+ * says so, and then the GiB is counted as it was at the last glance, as nothing at the first. *old: how many GiB were. */
+MUST_CHECK struct tdp_report tdp_glance(struct tdp *t, bool (*is_patient)(void), struct tdp_sizes *sizes, u64 *old);
 /* Of the leaf that maps the 2M region at `gpa` as one, or more than it, blocked or not; 4K: none does, or what is above it
  * is blocked. By the mirror alone, too. ERR_BUSY: others are at work there and do not end. */
 MUST_CHECK enum err tdp_level(struct tdp *t, gpa_t gpa, level_t *level);

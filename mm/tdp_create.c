@@ -54,6 +54,7 @@ enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
     for (unsigned i = 0; i < t->slot_count; i++)
         if (base.raw < slot_end(&t->slots[i]).raw && t->slots[i].base.raw < base.raw + bytes)
             return ERR_EXISTS;
+    tdp_forget_seen(t);
     enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE);
     if (e == ERR_OK)
         t->slot_count++;

@@ -73,6 +73,7 @@ static bool reclaim_table(struct tdp *t, struct mirror_table *table, level_t lev
 
 static void free_all(struct tdp *t)
 {
+    tdp_forget_seen(t);
     for (unsigned i = 0; i < t->slot_count; i++)
         slot_destroy(&t->slots[i]);
     shared_ept_destroy(&t->shared);

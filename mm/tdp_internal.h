@@ -56,6 +56,7 @@ struct tdp {
     struct claims claims;
     struct rwlock tree;
     struct tlb tlb;
+    struct tdp_sizes *seen;                        /* by GiB, at the last glance; NULL: none yet */
     bool (*_Atomic stop)(void);                    /* see tdp_set_stop() */
     u64 pause;                                     /* see tdp_set_pause() */
     _Atomic u64 operations;                        /* begun so far, faults left out */
@@ -74,6 +75,9 @@ static inline struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
 
 /* The end of the last slot: what claims of all memory reach to. */
 gpa_t tdp_end(const struct tdp *t);
+
+/* What glances have seen; it goes with the TD. */
+void tdp_forget_seen(struct tdp *t);
 
 /* The mirror entry of a leaf of `level` at its home. */
 u64 tdp_home_entry(struct tdp *t, gpa_t gpa, level_t level);
@@ -124,6 +128,8 @@ void tdp_op_begin_fault(struct tdp_op *op, struct tdp *t, gpa_t gpa);
 MUST_CHECK bool tdp_op_want_plan(struct tdp_op *op);
 /* The claim of the region of `level` around `gpa` in the place of the one before. */
 MUST_CHECK enum err tdp_op_claim(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusive);
+/* The same where nobody stands in the way; else the claim before is gone, and there is none. */
+MUST_CHECK bool tdp_op_try(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusive);
 /* Is the operation to end between two steps? */
 bool tdp_op_is_stopped(const struct tdp_op *op);
 /* Why it ends; what it has cost stays. */

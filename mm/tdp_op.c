@@ -132,6 +132,18 @@ enum err tdp_op_claim(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusiv
     return e;
 }
 
+bool tdp_op_try(struct tdp_op *op, gpa_t gpa, level_t level, bool exclusive)
+{
+    gpa_t from = gpa_floor(gpa, level);
+
+    if (op->claim.end)
+        claim_end(&op->t->claims, &op->claim);
+    bool granted = claim_try(&op->t->claims, &op->claim, from, gpa_add(from, level_bytes(level)), exclusive);
+    if (!granted)
+        op->claim.end = 0;
+    return granted;
+}
+
 /* --- beginning, performing, ending -------------------------------------------------------------------------------- */
 
 static enum err begin(struct tdp_op *op, struct tdp *t, gpa_t gpa, struct plan *dry)

@@ -6,6 +6,7 @@
 
 #include "lib/hw/cpu.h"
 #include "mm/hold.h"
+#include "mm/page.h"
 #include "tdx/abi_sept.h"
 #include "tdx/retry.h"
 
@@ -388,4 +389,59 @@ enum err tdp_level(struct tdp *t, gpa_t gpa, level_t *level)
         *level = mirror_is_leaf(it.entry) ? it.level : LEVEL_4K;
     }
     return tdp_op_end(&l).err;
+}
+
+/* --- the same at a glance ----------------------------------------------------------------------------------------- */
+
+static u64 seen_bytes(const struct tdp *t)
+{
+    return align_up(tdp_end(t).raw, level_bytes(LEVEL_1G)) / level_bytes(LEVEL_1G) * sizeof(*t->seen);
+}
+
+void tdp_forget_seen(struct tdp *t)
+{
+    page_give(t->seen, seen_bytes(t));
+    t->seen = NULL;
+}
+
+static void add_sizes(struct tdp_sizes *sum, const struct tdp_sizes *s)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(s->mapped); i++)
+        sum->mapped[i] += s->mapped[i];
+    sum->shared += s->shared;
+}
+
+/* Who is waited for makes nobody else wait for the glance: it stands in no line. */
+static bool try_patiently(struct tdp_op *l, gpa_t from, bool (*is_patient)(void))
+{
+    bool granted;
+
+    while (!(granted = tdp_op_try(l, from, LEVEL_1G, false)) && is_patient())
+        cpu_relax();
+    return granted;
+}
+
+struct tdp_report tdp_glance(struct tdp *t, bool (*is_patient)(void), struct tdp_sizes *sizes, u64 *old)
+{
+    struct tdp_op l = {.t = t, .tsc = cpu_tsc()};
+
+    *sizes = (struct tdp_sizes){0};
+    *old = 0;
+    if (t->dead)
+        return tdp_error(ERR_TD_DEAD, "the TD is dead: only destruction is left", (gpa_t){0});
+    if (!t->seen)
+        t->seen = page_take(seen_bytes(t));
+    if (!t->seen)
+        return tdp_error(ERR_NO_MEMORY, "no memory for the sizes of each GiB", (gpa_t){0});
+    for (gpa_t from = {0}; from.raw < tdp_end(t).raw; from = gpa_add(from, level_bytes(LEVEL_1G))) {
+        struct tdp_sizes *seen = &t->seen[from.raw / level_bytes(LEVEL_1G)];
+        if (try_patiently(&l, from, is_patient)) {
+            *seen = (struct tdp_sizes){0};
+            add_window(t, from, gpa_add(from, level_bytes(LEVEL_1G)), seen);
+        } else {
+            ++*old;
+        }
+        add_sizes(sizes, seen);
+    }
+    return tdp_op_end(&l);
 }

@@ -17,6 +17,7 @@
 #define EVERY_MS_MAX 3600000u
 #define COUNT_MAX    1000000u
 #define ANSWER_US    2000000u /* a terminal's, on a slow line */
+#define PATIENCE_US  20000u   /* of a sample, with operations that have memory to themselves */
 
 /* Control sequences of ECMA-48. */
 #define CLEAR    "\x1b[H\x1b[2J"
@@ -39,6 +40,7 @@ struct sample {
     u64 us; /* time_us() when it was taken */
     u64 exits, seamcalls;
     struct tdp_sizes sizes;
+    u64 old_gib; /* whose sizes are those of an earlier sample, since an operation is at work there */
     struct tdp_policy_status policy;
 };
 
@@ -52,14 +54,22 @@ struct top {
 
 /* --- samples ------------------------------------------------------------------------------------------------------ */
 
+static u64 patient_until; /* time_us() */
+
+static bool is_patient(void)
+{
+    return time_us() < patient_until;
+}
+
 static struct tdp_report take(struct top *t)
 {
     struct sample s = {.us = time_us(), .seamcalls = tdx_counts_seamcalls()};
 
+    patient_until = s.us + PATIENCE_US;
     for (unsigned i = 0; i < TDX_EXIT_REASON_COUNT_MAX; i++)
         s.exits += __atomic_load_n(&tdx_counts.exits[i], __ATOMIC_RELAXED);
     tdp_policy_status(vm.tdp, &s.policy);
-    struct tdp_report r = tdp_sizes(vm.tdp, &s.sizes);
+    struct tdp_report r = tdp_glance(vm.tdp, is_patient, &s.sizes, &s.old_gib);
     if (r.err != ERR_OK)
         return r;
     t->before = t->now;
@@ -131,9 +141,10 @@ static void print_line(const struct top *t)
           (unsigned long long)rate(t, seamcalls(t)), (unsigned long long)s->sizes.mapped[0],
           (unsigned long long)s->sizes.mapped[1], (unsigned long long)s->sizes.mapped[2],
           (unsigned long long)s->sizes.shared, (unsigned long long)large_percent(&s->sizes));
-    print(" policy=%s queued=%llu blocked=%llu resting=%llu merged=%llu vcpus=", s->policy.policy->name,
-          (unsigned long long)s->policy.ready, (unsigned long long)s->policy.blocked,
-          (unsigned long long)s->policy.resting, (unsigned long long)s->policy.counters[TDP_POLICY_MERGED]);
+    print(" old_gib=%llu policy=%s queued=%llu blocked=%llu resting=%llu merged=%llu vcpus=",
+          (unsigned long long)s->old_gib, s->policy.policy->name, (unsigned long long)s->policy.ready,
+          (unsigned long long)s->policy.blocked, (unsigned long long)s->policy.resting,
+          (unsigned long long)s->policy.counters[TDP_POLICY_MERGED]);
     print_states();
     print("\n");
     print_end();
@@ -192,7 +203,10 @@ static void draw(const struct top *t)
     draw_bytes("2m", s->mapped[1]);
     draw_bytes("1g", s->mapped[2]);
     draw_bytes("shared", s->shared);
-    print("  %-8s%11llu%%" LINE_END LINE_END, "large", (unsigned long long)large_percent(s));
+    print("  %-8s%11llu%%", "large", (unsigned long long)large_percent(s));
+    if (t->now.old_gib)
+        print("  %llu GiB as seen before: at work there", (unsigned long long)t->now.old_gib);
+    print(LINE_END LINE_END);
     draw_policy(&t->now.policy);
     draw_vcpus();
     print(CUT);
@@ -269,8 +283,6 @@ static struct tdp_report run(struct top *t)
         if (r.err == ERR_OK && t->count != 0)
             print_line(t);
     }
-    /* ^C came while memory was looked at. */
-    t->left |= r.err == ERR_INTERRUPTED;
     return r;
 }
 
@@ -303,6 +315,7 @@ static void add_sample(struct json *j, const struct top *t)
     json_end_object(j);
     json_number(j, "shared_bytes", s->sizes.shared);
     json_number(j, "large_percent", large_percent(&s->sizes));
+    json_number(j, "old_gib", s->old_gib);
     json_text(j, "policy", s->policy.policy->name);
     json_number(j, "queued", s->policy.ready);
     json_number(j, "blocked", s->policy.blocked);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "mm/page.h"
-#include "mm/tdp.h"
+#include "mm/tdp_internal.h"
 #include "tests/host/hold.h"
 #include "tests/host/seamcall.h"
 #include "tests/host/testbed.h"
@@ -181,12 +181,67 @@ static void test_sizes_below_a_blocked_table(void **state)
     assert_int_equal(s.mapped[1], TB_2M);
 }
 
+/* --- sizes at a glance -------------------------------------------------------------------------------------------- */
+
+static unsigned asked;
+
+static bool is_patient(void)
+{
+    return ++asked % 3 != 0; /* two more tries for each GiB */
+}
+
+static struct tdp_sizes glance(u64 old_gib)
+{
+    struct tdp_sizes s;
+    u64 old;
+
+    asked = 0;
+    fine(tdp_glance(tb.tdp, is_patient, &s, &old));
+    assert_int_equal(old, old_gib);
+    assert_int_equal(asked, 3 * old_gib);
+    return s;
+}
+
+/* An operation has a part of the first GiB to itself: that GiB is as it was at the last glance, the next one as it is. */
+static void test_a_glance_waits_for_nobody(void **state)
+{
+    struct claim claim;
+
+    fine(tdp_map(tb.tdp, at(0), TB_2M, LEVEL_2M, NULL));
+    assert_int_equal(claim_begin(&tb.tdp->claims, &claim, at(TB_2M), at(2 * TB_2M), true, NULL, NULL), ERR_OK);
+    assert_int_equal(glance(1).mapped[1], 0); /* never seen */
+    claim_end(&tb.tdp->claims, &claim);
+    assert_int_equal(glance(0).mapped[1], TB_2M);
+    fine(tdp_map(tb.tdp, at(2 * TB_2M), TB_2M, LEVEL_2M, NULL));
+    fine(tdp_map(tb.tdp, at(TB_1G), TB_2M, LEVEL_4K, NULL));
+    assert_int_equal(claim_begin(&tb.tdp->claims, &claim, at(TB_2M), at(2 * TB_2M), true, NULL, NULL), ERR_OK);
+    struct tdp_sizes s = glance(1);
+    assert_int_equal(s.mapped[1], TB_2M);
+    assert_int_equal(s.mapped[0], TB_2M);
+    /* It stands in no line: what comes after it and meets the other alone is not kept waiting by it. */
+    assert_ptr_equal(tb.tdp->claims.last, &claim);
+    claim_end(&tb.tdp->claims, &claim);
+    assert_int_equal(glance(0).mapped[1], 2 * TB_2M);
+}
+
+/* Beside others who share it there is nothing to wait for. */
+static void test_a_glance_beside_faults(void **state)
+{
+    struct claim claim;
+
+    fine(tdp_map(tb.tdp, at(0), TB_2M, LEVEL_2M, NULL));
+    assert_int_equal(claim_begin(&tb.tdp->claims, &claim, at(0), at(TB_2M), false, NULL, NULL), ERR_OK);
+    assert_int_equal(glance(0).mapped[1], TB_2M);
+    claim_end(&tb.tdp->claims, &claim);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
         T(test_vcpus_are_let_in_between_pieces), T(test_a_part_of_a_page_is_a_run),   T(test_an_error_ends_it),
-        T(test_sizes_without_a_seamcall),        T(test_sizes_below_a_blocked_table),
+        T(test_sizes_without_a_seamcall),        T(test_sizes_below_a_blocked_table), T(test_a_glance_waits_for_nobody),
+        T(test_a_glance_beside_faults),
     };
     return cmocka_run_group_tests(tests, machine, NULL);
 }

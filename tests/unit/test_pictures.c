@@ -3,6 +3,7 @@
  * Letters, limits and control sequences are typed here again.
  */
 #include "kernel/console/sept_map.h"
+#include "mm/tdp_internal.h"
 #include "tests/unit/jobs_world.h"
 
 #define K4          0x1000ull
@@ -303,6 +304,28 @@ static void test_interrupt_stops_the_lines(void **state)
     (void)serial_take_overruns();
 }
 
+/* What is converted for long does not stop it. */
+static void test_top_goes_on_beside_an_operation(void **state)
+{
+    struct claim claim;
+
+    good("map 400000 2M 2m");
+    good("top count=1 every=1");
+    said(" 2m=2097152 ");
+    said(" old_gib=0 ");
+    enum err e = claim_begin(&vm.tdp->claims, &claim, (gpa_t){0x800000}, (gpa_t){0xa00000}, true, NULL, NULL);
+    assert_int_equal(e, ERR_OK);
+    const char *answer = good("top count=2 every=1");
+    said("top 2 ms=");
+    said(" 2m=2097152 ");
+    assert_non_null(strstr(answer, "\"old_gib\":1,"));
+    io_host_type(CURSOR_IS "q", strlen(CURSOR_IS) + 1);
+    good("top every=60000");
+    said("1 GiB as seen before: at work there");
+    assert_true(lines_fit(plain()) <= LINES);
+    claim_end(&vm.tdp->claims, &claim);
+}
+
 static void test_top_in_a_script(void **state)
 {
     static const char line[] = "top every=1";
@@ -357,6 +380,7 @@ int main(void)
         WITH_TD(test_commands_behind_top_are_not_lost),
         WITH_TD(test_no_terminal_answers),
         WITH_TD(test_interrupt_stops_the_lines),
+        WITH_TD(test_top_goes_on_beside_an_operation),
         WITH_TD(test_top_in_a_script),
         WITH_TD(test_top_refuses_nonsense),
         WITH_TD(test_top_sees_a_policy),
