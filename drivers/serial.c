@@ -27,7 +27,7 @@
 #define LSR_ALL_SENT      0x40
 
 #define TX_FIFO_BYTES 16
-#define TX_SPINS      200000u /* port reads: far above one FIFO's time at 115200, far below a second */
+#define TX_PATIENCE   BIT(36) /* TSC ticks: 11 to 70 s at 6 to 1 GHz, far above any pause of who reads the line */
 #define BYTE_ETX      0x03    /* ^C */
 
 #define RING_BYTES 16384u /* a power of two */
@@ -36,6 +36,8 @@ static u16 base; /* 0: no UART */
 static u8 ring[RING_BYTES];
 static u32 ring_in, ring_out; /* free-running */
 static unsigned tx_room;
+static bool tx_is_dead; /* it took nothing for so long: it is asked and not waited for, until it takes something */
+static _Atomic u64 tx_lost;
 static _Atomic bool interrupted;
 static _Atomic unsigned overruns;
 
@@ -53,6 +55,7 @@ bool serial_init(u16 port)
     io_out8(port + UART_FCR, FCR_ON_RESET_BOTH);
     io_out8(port + UART_MCR, MCR_DTR_RTS);
     tx_room = 0;
+    tx_is_dead = false;
     base = port;
     return true;
 }
@@ -66,34 +69,34 @@ void serial_interrupts_on(void)
     io_out8(base + UART_IER, IER_DATA_READY);
 }
 
-static bool tx_wait(void)
+/* False: the line is dead. */
+static bool tx_wait_for(u8 lsr_bit)
 {
-    for (unsigned spin = 0; spin < TX_SPINS; spin++) {
-        if (io_in8(base + UART_LSR) & LSR_THR_EMPTY) {
-            tx_room = TX_FIFO_BYTES;
-            return true;
-        }
+    u64 from = cpu_tsc();
+    bool is_there;
+
+    while (!(is_there = io_in8(base + UART_LSR) & lsr_bit) && !tx_is_dead && cpu_tsc() - from < TX_PATIENCE)
         cpu_relax();
-    }
-    return false;
+    tx_is_dead = !is_there;
+    return is_there;
 }
 
 void serial_write(const char *text, size_t bytes)
 {
-    if (base == 0)
-        return;
-    for (size_t i = 0; i < bytes; i++) {
-        if (tx_room == 0 && !tx_wait())
+    for (size_t i = 0; base != 0 && i < bytes; i++) {
+        if (tx_room == 0 && !tx_wait_for(LSR_THR_EMPTY)) {
+            tx_lost += bytes - i;
             return;
-        tx_room--;
+        }
+        tx_room = (tx_room ? tx_room : TX_FIFO_BYTES) - 1;
         io_out8(base + UART_DATA, (u8)text[i]);
     }
 }
 
 void serial_drain(void)
 {
-    for (unsigned spin = 0; base != 0 && spin < TX_SPINS && !(io_in8(base + UART_LSR) & LSR_ALL_SENT); spin++)
-        cpu_relax();
+    if (base != 0)
+        (void)tx_wait_for(LSR_ALL_SENT);
 }
 
 static void ring_put(u8 byte)
@@ -159,4 +162,9 @@ void serial_drop_input(void)
 unsigned serial_take_overruns(void)
 {
     return atomic_exchange(&overruns, 0);
+}
+
+u64 serial_take_lost(void)
+{
+    return tx_is_dead ? 0 : atomic_exchange(&tx_lost, 0);
 }

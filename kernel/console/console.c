@@ -41,10 +41,14 @@ void console_note_stranger(void)
 static void tell_trouble(void)
 {
     unsigned lost = serial_take_overruns();
+    u64 dropped = serial_take_lost();
     unsigned strange = atomic_exchange(&strangers, 0);
 
     if (lost != 0)
         log_msg(LOG_WARN, "console: input overrun, about %u bytes lost", lost);
+    if (dropped != 0)
+        log_msg(LOG_WARN, "console: %llu bytes of output lost: the serial line took none for long",
+                (unsigned long long)dropped);
     if (strange != 0)
         log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump form=text` has the newest", strange);
 }

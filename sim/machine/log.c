@@ -1,4 +1,4 @@
-/* Messages on the 16550 at 3F8h, polled. A port that is not there does not stop the platform: the wait is bounded. */
+/* Messages on the 16550 at 3F8h, polled. The line may be slow; one that takes nothing for long is not waited for again. */
 #include "sim/machine/log.h"
 #include "sim/machine/cpu.h"
 #include "sim/machine/hw/cpu.h"
@@ -8,10 +8,11 @@
 #define COM1           0x3f8
 #define LINE_STATUS    (COM1 + 5)
 #define TRANSMIT_EMPTY 0x20
-#define WAIT_MAX       100000
+#define PATIENCE       (1ull << 36) /* TSC ticks: 11 to 70 s at 6 to 1 GHz */
 
 static struct lock line_lock; /* a line is whole, whatever other CPUs have to say */
 static bool guest_runs;       /* constant after start */
+static bool line_is_dead;     /* under the lock */
 
 void sim_log_guest_runs(void)
 {
@@ -20,9 +21,14 @@ void sim_log_guest_runs(void)
 
 static void put(char c)
 {
-    for (unsigned i = 0; i < WAIT_MAX && !(cpu_in8(LINE_STATUS) & TRANSMIT_EMPTY); i++)
+    u64 from = cpu_rdtsc();
+    bool is_ready;
+
+    while (!(is_ready = cpu_in8(LINE_STATUS) & TRANSMIT_EMPTY) && !line_is_dead && cpu_rdtsc() - from < PATIENCE)
         ;
-    cpu_out8(COM1, (u8)c);
+    line_is_dead = !is_ready;
+    if (is_ready)
+        cpu_out8(COM1, (u8)c);
 }
 
 static void put_text(const char *text)

@@ -19,6 +19,7 @@
 
 struct cpu_host_counts cpu_host_counts;
 void (*cpu_host_relaxed)(void);
+_Atomic u64 cpu_host_tsc_ahead;
 
 static struct {
     u32 msr;
@@ -128,7 +129,7 @@ unsigned cpu_index(void)
 
 u64 cpu_tsc(void)
 {
-    return __builtin_ia32_rdtsc();
+    return __builtin_ia32_rdtsc() + cpu_host_tsc_ahead;
 }
 
 /* Whoever is waited for may be waiting for a processor of this machine: now and then it gets this one. */

@@ -7,6 +7,7 @@
 
 #include "drivers/hw/io.h"
 #include "lib/hw/cpu.h"
+#include "tests/host/cpu.h"
 
 #define COM1         0x3f8
 #define OUTPUT_BYTES (1u << 20)
@@ -20,12 +21,18 @@ static char output[OUTPUT_BYTES + 1];
 static size_t output_bytes;
 static bool overrun;
 static u8 scratch, line_control;
+static struct {
+    u64 reads, ticks; /* see io_host_slow_down() */
+    u64 left, not_ready;
+    unsigned in_fifo;
+} slow;
 
 void io_host_reset(void)
 {
     input_in = input_out = output_bytes = 0;
     output[0] = '\0';
     overrun = false;
+    io_host_slow_down(0, 0);
     io_host_last_write = (struct io_host_write){0};
 }
 
@@ -57,9 +64,34 @@ void io_host_overrun(void)
     overrun = true;
 }
 
+void io_host_slow_down(u64 reads, u64 ticks)
+{
+    slow.reads = slow.left = reads;
+    slow.ticks = ticks;
+    slow.not_ready = slow.in_fifo = 0;
+}
+
+u64 io_host_not_ready(void)
+{
+    return slow.not_ready;
+}
+
+/* The FIFO is sent as a whole. */
+static bool transmitter_is_ready(void)
+{
+    if (slow.left == 0) {
+        slow.in_fifo = 0;
+        return true;
+    }
+    slow.left--;
+    slow.not_ready++;
+    cpu_host_tsc_ahead += slow.ticks;
+    return false;
+}
+
 static u8 line_status(void)
 {
-    u8 status = 0x60; /* transmitter empty */
+    u8 status = transmitter_is_ready() ? 0x60 : 0;
     status |= input_out < input_in ? 0x01 : 0;
     status |= overrun ? 0x02 : 0;
     overrun = false; /* reading clears it */
@@ -88,6 +120,11 @@ static void print_byte(u8 value)
         fputs("host io: more is printed than the test can hold\n", stderr);
         abort();
     }
+    if (slow.reads && slow.in_fifo++ == 16) {
+        fputs("host io: a byte is written to a full FIFO\n", stderr);
+        abort();
+    }
+    slow.left = slow.reads;
     output[output_bytes++] = (char)value;
     output[output_bytes] = '\0';
 }

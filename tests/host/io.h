@@ -14,6 +14,10 @@ void io_host_type(const void *bytes, size_t count);
 /* What was printed since the last io_host_forget(), zero terminated. */
 const char *io_host_output(void);
 void io_host_forget(void);
+/* Each time its FIFO is full the transmitter is not ready for so many reads of its status, each of which takes `ticks` of
+ * the TSC. 0: it is ready at once. How many such reads there were. */
+void io_host_slow_down(u64 reads, u64 ticks);
+u64 io_host_not_ready(void);
 /* The UART reports one overrun. */
 void io_host_overrun(void);
 

@@ -328,6 +328,53 @@ static void test_overrun_is_told(void **state)
     assert_int_equal(serial_take_overruns(), 0); /* taken, and told by the log */
 }
 
+static const char sixty_four[] = "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789ABCDEF";
+
+static void no_one_else_waits(void) {}
+
+/* A host that is at other work, or a line that is read at leisure: nothing is lost. */
+static void test_a_slow_line_loses_nothing(void **state)
+{
+    cpu_host_relaxed = no_one_else_waits;
+    io_host_slow_down(250000, 40000); /* 2 to 10 s for each 16 bytes */
+    serial_write(sixty_four, 32);
+    assert_memory_equal(io_host_output(), sixty_four, 32);
+    assert_int_equal(io_host_not_ready(), 2 * 250000);
+    cpu_host_relaxed = NULL;
+    serial_drain();
+    assert_int_equal(serial_take_lost(), 0);
+}
+
+/* A dead one is waited for once, and no longer than seconds; what is lost is told when it lives again. */
+static void test_a_dead_line_holds_nobody(void **state)
+{
+    io_host_slow_down(~0ull, 1ull << 30);
+    serial_write(sixty_four, 64);
+    assert_in_range(strlen(io_host_output()), 0, 16);
+    assert_in_range(io_host_not_ready(), 10, 128); /* of a third of a second, or of a whole one */
+    u64 asked = io_host_not_ready();
+    serial_write(sixty_four, 64);
+    serial_drain();
+    assert_int_equal(io_host_not_ready(), asked + 2);
+    assert_int_equal(serial_take_lost(), 0); /* who could be told? */
+    u64 sent = strlen(io_host_output());
+    io_host_slow_down(0, 0);
+    io_host_forget();
+    serial_write(sixty_four, 64);
+    assert_string_equal(io_host_output(), sixty_four);
+    assert_int_equal(serial_take_lost(), 2 * 64 - sent);
+}
+
+static void test_lost_output_is_told(void **state)
+{
+    io_host_slow_down(~0ull, 1ull << 36);
+    serial_write(sixty_four, 64);
+    io_host_slow_down(0, 0);
+    serial_write("", 1);
+    assert_non_null(strstr(console_text("version\r"), "\"ok\":true"));
+    assert_int_equal(serial_take_lost(), 0); /* taken, and told by the log */
+}
+
 static void test_completion_of_commands(void **state)
 {
     char word[32];
@@ -461,6 +508,9 @@ int main(void)
         cmocka_unit_test_setup(test_binary_line, fresh_console),
         cmocka_unit_test_setup(test_binary_noise_does_no_harm, fresh_console),
         cmocka_unit_test_setup(test_overrun_is_told, fresh_console),
+        cmocka_unit_test_setup(test_a_slow_line_loses_nothing, fresh_console),
+        cmocka_unit_test_setup(test_a_dead_line_holds_nobody, fresh_console),
+        cmocka_unit_test_setup(test_lost_output_is_told, fresh_console),
         cmocka_unit_test_setup(test_completion_of_commands, fresh_console),
         cmocka_unit_test_setup(test_script_runs_to_its_end, with_scripts),
         cmocka_unit_test_setup(test_lines_with_a_dash_never_stop_a_script, with_scripts),
