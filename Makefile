@@ -92,7 +92,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test scale bench bench-binaries soak soak-binaries check experiments report findings check-report unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test scale bench bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
@@ -109,7 +109,7 @@ help:
 	@echo 'make experiments   runs the experiments, draws and reports: out/report.html (QUICK=1: three minutes; PROFILE=slurm: on a cluster)'
 	@echo 'make report        the same report of consoles captured elsewhere (LOGS="a.log b.log")'
 	@echo 'make findings      takes the figures of docs/findings.md out of out/'
-	@echo 'make check-report  opens the report in a browser'
+	@echo 'make check-report  opens the report in a browser;  make check-slurm: a small set on a Slurm of this machine alone'
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
@@ -327,6 +327,10 @@ findings:
 check-report:
 	@tools/deps browser
 	@tools/experiments/look $(OUT)/report.html $(OUT)/screenshots
+check-slurm:
+	@tools/deps cluster
+	@$(MAKE) --no-print-directory all
+	@tools/experiments/slurm-here --build $(B)
 
 # --- what people ask for ------------------------------------------------------------------------------------------------
 # These install first and build then, so they cannot name what they build as prerequisites.

@@ -245,7 +245,7 @@ def test_refused_command_lines(tools_present, tmp_path):
     for arguments, words in [(("--set", tmp_path / "wrong.yaml"), f"{tmp_path}/wrong.yaml: no `runs:` with runs in it"),
                              (("--logs", tmp_path / "no.log"), f"{tmp_path}/no.log: No such file or directory"),
                              (("--logs", RECORDED, RECORDED), "the same log is named twice: its samples would count twice"),
-                             (("--set", "foo"), "no set 'foo': a path is needed, or one of default, quick")]:
+                             (("--set", "foo"), "no set 'foo': a path is needed, or one of default, quick, small")]:
         status, stderr = workflow("--out", tmp_path / "out", *arguments)
         assert (status, told(stderr), stderr.count("\n")) == (2, [words], 1)
 
