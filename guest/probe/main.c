@@ -2,36 +2,25 @@
  * The probe's start on each vCPU, its page tables and its exceptions.
  *
  * Guest page tables: 1G pages throughout, so that how far a translation reaches is the Secure EPT's affair alone. Lower
- * half: private memory, address = GPA. Upper half: the shared alias, address = SHARED_WINDOW + GPA.
+ * half: private memory, address = GPA. Upper half: the shared alias, address = PROBE_SHARED_WINDOW + GPA.
  */
 #include "guest/probe/ghci.h"
 #include "guest/probe/hw/td.h"
-#include "guest/probe/protocol.h"
+#include "guest/probe/main.h"
 #include "guest/probe/work.h"
 
-#define STACK_BYTES   8192u
-#define SHARED_WINDOW 0xffff800000000000ull
-#define ROM_BYTES     0x4000ull
-#define ROM_END       0x100000000ull
-#define TABLES        4 /* of 512 GiB each, in either window */
+#define ROM_BYTES 0x4000ull
+#define ROM_END   0x100000000ull
+#define TABLES    4 /* of 512 GiB each, in either window */
 
 #define PTE_TABLE   0x23ull /* present, writable, accessed */
 #define PTE_PAGE_1G 0xe3ull /* and dirty, large */
 
-#define VECTORS              32
-#define VECTOR_VE            20
 #define CODE_SELECTOR        8
 #define GATE_INTERRUPT       0x8e
 #define REASON_EPT_VIOLATION 48
 
 enum fatal_code { FATAL_EXCEPTION = 3, FATAL_VE, FATAL_ACCEPT, FATAL_SETUP };
-
-/* As start.asm's common stub leaves it. */
-struct trap_frame {
-    uint64_t r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax;
-    uint64_t vector, error_code, rip, cs, rflags, rsp, ss;
-};
-_Static_assert(sizeof(struct trap_frame) == 16 * 8, "frame keeps the stack aligned");
 
 struct gate {
     uint16_t offset_low, selector;
@@ -41,20 +30,10 @@ struct gate {
 };
 _Static_assert(sizeof(struct gate) == 16, "SDM vol. 3, 64-bit IDT gate descriptors");
 
-_Noreturn void probe_main(uint32_t index, uint32_t gpa_width);
-void probe_trap(struct trap_frame *frame, uint64_t cr2);
-
-/* start.asm. Hidden, so that no address of them is looked up in a table that nobody fills. */
-#pragma GCC visibility push(hidden)
-extern struct probe_header probe_image;
-extern uint8_t probe_stacks[];
-extern const uint8_t exception_stubs[VECTORS][16];
-#pragma GCC visibility pop
-
 static uint64_t pml4[512] __attribute__((aligned(4096)));
 static uint64_t private_tables[TABLES][512] __attribute__((aligned(4096)));
 static uint64_t shared_tables[TABLES][512] __attribute__((aligned(4096)));
-static struct gate idt[VECTORS] __attribute__((aligned(16)));
+static struct gate idt[PROBE_VECTORS] __attribute__((aligned(16)));
 static struct probe_td td;
 static struct probe_vcpu vcpus[PROBE_MAX_VCPUS];
 static uint32_t setup_taken, setup_done;
@@ -94,8 +73,8 @@ static void take_ve(struct probe_vcpu *vcpu, const struct trap_frame *frame)
 void probe_trap(struct trap_frame *frame, uint64_t cr2)
 {
     /* Each vCPU stays on its own stack, which therefore says which one this is. */
-    uint64_t index = ((uintptr_t)frame - (uintptr_t)probe_stacks) / STACK_BYTES;
-    if (frame->vector == VECTOR_VE) {
+    uint64_t index = ((uintptr_t)frame - (uintptr_t)probe_stacks) / PROBE_STACK_BYTES;
+    if (frame->vector == PROBE_VECTOR_VE) {
         take_ve(&vcpus[index], frame);
         return;
     }
@@ -122,7 +101,7 @@ static void build_tables(void)
 
 static void build_idt(void)
 {
-    for (uint64_t vector = 0; vector < VECTORS; vector++) {
+    for (uint64_t vector = 0; vector < PROBE_VECTORS; vector++) {
         uint64_t stub = (uintptr_t)exception_stubs[vector];
         idt[vector] = (struct gate){.offset_low = (uint16_t)stub,
                                     .selector = CODE_SELECTOR,
@@ -152,10 +131,10 @@ static void set_up(uint32_t gpa_width)
     check_header();
     td = (struct probe_td){
         .private_window = 0,
-        .shared_window = SHARED_WINDOW,
+        .shared_window = PROBE_SHARED_WINDOW,
         .shared_bit = 1ull << (gpa_width - 1),
         .memory = {0, probe_image.memory_bytes},
-        .kept = {{(uintptr_t)&probe_image, probe_image.total_bytes},
+        .kept = {{td_address_of(&probe_image), probe_image.total_bytes},
                  {probe_image.mailboxes, probe_image.vcpus * 4096},
                  {ROM_END - ROM_BYTES, ROM_BYTES}},
     };
@@ -185,7 +164,8 @@ _Noreturn void probe_main(uint32_t index, uint32_t gpa_width)
     }
     struct probe_vcpu *vcpu = &vcpus[index];
     vcpu->td = &td;
-    vcpu->mailbox = (struct probe_mailbox *)(SHARED_WINDOW + probe_image.mailboxes + index * 4096ull);
+    vcpu->mailbox =
+        td_reach(PROBE_SHARED_WINDOW + probe_image.mailboxes + index * 4096ull, sizeof(*vcpu->mailbox), true);
     for (;;) {
         ghci_probe_next();
         probe_work_do(vcpu);

@@ -19,10 +19,12 @@ static bool is_aborted(const struct probe_vcpu *vcpu)
     return vcpu->mailbox->abort != 0;
 }
 
-static volatile uint64_t *word_at(const struct probe_vcpu *vcpu, const struct probe_work *work, uint64_t gpa)
+/* Memory at `gpa`, within its page; see td_reach(). */
+static volatile uint64_t *words_at(const struct probe_vcpu *vcpu, const struct probe_work *work, uint64_t gpa,
+                                   uint64_t bytes, bool write)
 {
     uintptr_t window = work->shared_access ? vcpu->td->shared_window : vcpu->td->private_window;
-    return (volatile uint64_t *)(window + gpa);
+    return td_reach(window + gpa, bytes, write);
 }
 
 /* --- ACCEPT --- */
@@ -182,8 +184,8 @@ static void do_data(struct probe_vcpu *vcpu, const struct probe_work *work, stru
             return;
         }
         stop = page_end(gpa, end);
-        for (uint64_t g = gpa; g < stop; g += 8) {
-            volatile uint64_t *word = word_at(vcpu, work, g);
+        volatile uint64_t *word = words_at(vcpu, work, gpa, stop - gpa, work->op == PROBE_FILL);
+        for (uint64_t g = gpa; g < stop; g += 8, word++) {
             if (work->op == PROBE_FILL) {
                 *word = probe_word(work->seed, g);
             } else {
@@ -207,7 +209,7 @@ static void do_touch(struct probe_vcpu *vcpu, const struct probe_work *work, str
             break;
         }
         uint64_t gpa = work->gpa + probe_order_next(&order) * work->stride;
-        volatile uint64_t *word = word_at(vcpu, work, gpa);
+        volatile uint64_t *word = words_at(vcpu, work, gpa, 8, work->write);
         if (work->write) {
             *word = probe_word(work->seed, gpa);
         } else {
