@@ -77,6 +77,11 @@ SOAK_SRC := $(filter-out tests/bench/%,$(BENCHMMU_SRC)) $(addprefix tests/host/,
 SOAK_OBJ := $(call obj,bench,$(SOAK_SRC))
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
+# The lab: all of the VMM's logic, the payload's and the model's in a host process without sanitizers, over lab/ where the VMM
+# and the payload have their hardware. The payload's image is there as well: it is what the TD is measured by.
+LAB_OBJ    := $(call obj,lab,$(VMM_LOGIC) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c \
+                tests/host/platform_cpuid.c $(wildcard lab/*.c lab/hw/*.asm)) $(B)/lab/probe.o
+LABPROBE_OBJ := $(call obj,lab,$(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
 HOST_REPLACED := kernel/log.c kernel/panic.c kernel/cpus.c kernel/vm/kick.c
 HOSTVMM_OBJ := $(call obj,host,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC))
@@ -95,10 +100,10 @@ SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 .PHONY: all run test scale bench bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
-all: $(B)/septum.efi $(B)/simtdx.efi compile_commands.json
+all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
 
 help:
-	@echo 'make               builds septum.efi and simtdx.efi into build/'
+	@echo 'make               builds septum.efi and simtdx.efi into build/, and the lab (tools/lab --help)'
 	@echo 'make run           installs what is missing, boots on the simulated platform, runs the demo (RUN="..." passes options)'
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
@@ -199,9 +204,10 @@ $(eval $(call COMPILE,tsan,$(HOSTCC) $(TSAN)))
 $(eval $(call COMPILE,bench,$(HOSTCC) $(LANGUAGE) -gdwarf-4 -DHOST_PROCESS))
 # With sparse memory for the largest TDs, which is too much under valgrind.
 $(eval $(call COMPILE,scale,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS -DPLATFORM_HOST_GIB=4352))
+$(eval $(call COMPILE,lab,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS))
 $(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
-$(B)/vmm/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
+$(B)/vmm/kernel/vm/payload.asm.o $(B)/lab/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
 $(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin $(B)/tdcore/pair.bin
 
@@ -306,6 +312,16 @@ bench-binaries: $(B)/bench/scale $(B)/bench/septum.efi $(B)/bench/model $(B)/ben
 bench: bench-binaries
 	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
 
+# The lab's payload is one object, whose variables a new TD finds as zero (lab/guest.c).
+$(B)/lab/probe.o: $(LABPROBE_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(LD) -r -o $@.r $^
+	$(Q)$(OBJCOPY) --rename-section .bss=probe_bss $@.r $@
+	@rm -f $@.r
+$(B)/lab/septum: $(LAB_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(HOSTCC) -o $@ $^ -Wl,--wrap=memset -Wl,--wrap=mdl_fill $(SHA_LIB)
+
 # What the size of a TD costs, and a second vCPU: table and picture of docs/benchmarks.md.
 scale: $(B)/bench/scale
 	@tests/bench/scale.py $< docs/scale.svg
@@ -366,11 +382,12 @@ image: all
 comma := ,
 entry = $(foreach f,$(1),{"directory":"$(CURDIR)"$(comma)"file":"$(f)"$(comma)"command":"$(subst ",\",$(2)) -c $(f)"}$(comma))
 compile_commands.json: Makefile $(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC) $(PROBE_SRC) \
-                       $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC) tests/soak/crowd.c
+                       $(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC) tests/soak/crowd.c $(wildcard lab/*.c)
 	$(file >$@,[)
 	$(file >>$@,$(call entry,$(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC),$(CC) $(FREE) $(EFI_INC)))
 	$(file >>$@,$(call entry,$(PROBE_SRC),$(CC) $(FREE)))
 	$(file >>$@,$(call entry,$(TWIN_SRC) $(UNIT_SRC) $(CONF_SRC) $(FUZZ_SRC) tests/soak/crowd.c,$(CC) $(HOST)))
+	$(file >>$@,$(call entry,$(wildcard lab/*.c),$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS))
 	$(file >>$@,{"directory":"$(CURDIR)"$(comma)"file":"linker.ld"$(comma)"command":"true"}])
 	@:
 

@@ -1,10 +1,11 @@
 """Experiments on the platform: samples that can be repeated, the counts that DESIGN's table has, and what each policy comes to."""
 
 import json
+import subprocess
 
 import pytest
 
-from conftest import Septum, run_script
+from conftest import BUILD, ROOT, Septum, run_script
 
 LIMIT_S = 300
 
@@ -38,6 +39,18 @@ def test_each_sample_says_where_it_comes_from(run):
 def test_conversions_take_the_least_calls(run, step, pages, seamcalls, tracks):
     found = [s for s in run[1] if s["experiment"] == "convert" and s["step"] == step and s["pages"] == pages]
     assert [(s["seamcalls"], s["tracks"]) for s in found] == [(seamcalls, tracks)]
+
+
+def test_the_lab_counts_the_same(run):
+    """The same experiment in a host process (tools/lab): all that is no time is equal, member by member."""
+    done = subprocess.run([str(ROOT / "tools" / "lab"), "--build", str(BUILD), "convert", "rounds=1"], stdout=subprocess.PIPE,
+                          timeout=LIMIT_S, check=True, text=True)
+    found = [json.loads(line[1:]) for line in done.stdout.splitlines() if line.startswith("@{")]
+    lab = [s for s in found if "sample" in s]
+    assert [s.pop("platform") for s in lab] == ["SeptumLabTDX"] * 15 and [s.pop("profile") for s in lab] == ["server"] * 15
+    times = {"tsc", "pauses", "platform"}
+    platform = [{k: v for k, v in s.items() if k not in times} for s in run[1] if s["experiment"] == "convert"]
+    assert [{k: v for k, v in s.items() if k not in times} for s in lab] == platform
 
 
 def test_policies_under_the_same_work(run):

@@ -1,0 +1,203 @@
+/* CPUs that take turns: see machine.h. */
+#include "lab/machine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kernel/trap.h"
+#include "lab/cost.h"
+#include "lab/memory.h"
+#include "lib/bits.h"
+
+#define CALL_PIECES 8u /* about as many as a call takes and gives back locks */
+
+struct machine_cpu machine_cpus[MACHINE_CPUS_MAX];
+unsigned machine_cpu_count;
+struct machine_cpu *machine_self;
+
+static u64 horizon; /* when the first of the others has its turn */
+
+_Noreturn void machine_stop(const char *fmt, ...)
+{
+    va_list args;
+
+    fflush(stdout);
+    va_start(args, fmt);
+    fputs("lab: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+/* --- turns -------------------------------------------------------------------------------------------------------- */
+
+static u64 event_at(const struct machine_cpu *c)
+{
+    return min_u64(c->ipi_at, c->timer_at);
+}
+
+static u64 ready_at(const struct machine_cpu *c)
+{
+    if (!c->is_up)
+        return MACHINE_NEVER;
+    return c->is_halted ? max_u64(c->clock, event_at(c)) : c->clock;
+}
+
+/* The CPU whose turn it is, the first of several. */
+static struct machine_cpu *next_cpu(void)
+{
+    struct machine_cpu *best = &machine_cpus[0];
+
+    for (unsigned i = 1; i < machine_cpu_count; i++)
+        if (ready_at(&machine_cpus[i]) < ready_at(best))
+            best = &machine_cpus[i];
+    return best;
+}
+
+static void find_horizon(void)
+{
+    horizon = MACHINE_NEVER;
+    for (unsigned i = 0; i < machine_cpu_count; i++)
+        if (&machine_cpus[i] != machine_self)
+            horizon = min_u64(horizon, ready_at(&machine_cpus[i]));
+}
+
+static void give_way(void)
+{
+    struct machine_cpu *from = machine_self, *to = next_cpu();
+
+    if (ready_at(to) == MACHINE_NEVER)
+        machine_stop("all CPUs are halted, and nothing is left to happen");
+    to->clock = ready_at(to);
+    to->is_halted = false;
+    machine_self = to;
+    find_horizon();
+    if (to != from)
+        stack_switch_to(from->runs, to->runs);
+}
+
+void machine_pass(u64 ticks)
+{
+    machine_self->clock += ticks;
+    if (machine_self->clock > horizon)
+        give_way();
+}
+
+void machine_halt(void)
+{
+    if (machine_is_interrupted())
+        return;
+    machine_self->is_halted = true;
+    give_way();
+}
+
+/* --- interrupts --------------------------------------------------------------------------------------------------- */
+
+bool machine_is_interrupted(void)
+{
+    return event_at(machine_self) <= machine_self->clock;
+}
+
+/* The one that came first; those of the timer that were missed are one. */
+static u8 take_vector(struct machine_cpu *c)
+{
+    if (c->ipi_at <= c->timer_at) {
+        c->ipi_at = MACHINE_NEVER;
+        return c->ipi_vector;
+    }
+    c->timer_at += (c->clock - c->timer_at) / c->timer_period * c->timer_period + c->timer_period;
+    return c->timer_vector;
+}
+
+void machine_take_interrupts(void)
+{
+    while (machine_self->interrupts_on && machine_is_interrupted()) {
+        struct trap_frame frame = {.vector = take_vector(machine_self)};
+        machine_self->interrupts_on = false;
+        machine_pass(cost_of(COST_INTERRUPT));
+        trap_handle(&frame);
+        machine_self->interrupts_on = true;
+    }
+}
+
+void machine_send_ipi(unsigned cpu, u8 vector)
+{
+    struct machine_cpu *to = &machine_cpus[cpu];
+    u64 arrival = machine_self->clock + cost_of(COST_IPI);
+
+    if (cpu >= machine_cpu_count || !to->is_up)
+        return;
+    to->ipi_at = min_u64(to->ipi_at, arrival);
+    to->ipi_vector = vector;
+    if (to != machine_self)
+        horizon = min_u64(horizon, ready_at(to));
+}
+
+void machine_set_timer(u8 vector, u64 period)
+{
+    machine_self->timer_vector = vector;
+    machine_self->timer_period = period;
+    machine_self->timer_at = period ? machine_self->clock + period : MACHINE_NEVER;
+}
+
+/* --- calls of the module ------------------------------------------------------------------------------------------ */
+
+void machine_call_begin(u64 ticks)
+{
+    memory_end_row();
+    machine_self->call_left = ticks;
+    machine_self->call_step = ticks / CALL_PIECES;
+}
+
+/* Another CPU may meet what this one has locked by now. */
+void machine_call_point(void)
+{
+    u64 step = min_u64(machine_self->call_left, machine_self->call_step);
+
+    if (!step)
+        return;
+    machine_self->call_left -= step;
+    machine_pass(step);
+}
+
+void machine_call_end(void)
+{
+    u64 left = machine_self->call_left;
+
+    machine_self->call_left = machine_self->call_step = 0;
+    machine_pass(left);
+}
+
+/* --- start -------------------------------------------------------------------------------------------------------- */
+
+static void bring_up(struct machine_cpu *c, u64 clock, void (*to)(void *arg), void *arg)
+{
+    stack_aim(&c->vmm, to, arg);
+    *c = (struct machine_cpu){
+        .clock = clock, .vmm = c->vmm, .is_up = true, .ipi_at = MACHINE_NEVER, .timer_at = MACHINE_NEVER};
+    c->runs = &c->vmm;
+}
+
+void machine_start_cpu(unsigned cpu, void (*to)(void *arg), void *arg)
+{
+    struct machine_cpu *c = &machine_cpus[cpu];
+
+    if (cpu >= machine_cpu_count || c == machine_self || c->is_up)
+        return;
+    bring_up(c, machine_self->clock + cost_of(COST_IPI), to, arg);
+    horizon = min_u64(horizon, c->clock);
+}
+
+_Noreturn void machine_start(unsigned cpus, void (*to)(void *arg), void *arg)
+{
+    struct stack outside = {0};
+
+    machine_cpu_count = cpus;
+    machine_self = &machine_cpus[0];
+    bring_up(machine_self, 0, to, arg);
+    find_horizon();
+    stack_switch_to(&outside, machine_self->runs);
+    abort();
+}

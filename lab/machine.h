@@ -1,0 +1,63 @@
+/*
+ * The lab's machine: CPUs with clocks of their own that take turns in one thread, always the one whose clock is least, so that
+ * a run is the same each time and no time passes but what the profile (cost.h) says. A CPU's clock is its TSC.
+ *
+ * A CPU gives way wherever its time passes: machine_pass(). Interrupts come to the VMM where it asks the CPU for
+ * something (lab/cpu.c), to a vCPU at each of its accesses and TDCALLs.
+ */
+#ifndef LAB_MACHINE_H
+#define LAB_MACHINE_H
+
+#include "lab/stack.h"
+#include "lib/types.h"
+
+#define MACHINE_CPUS_MAX 34u /* the console's, one for each of the payload's 32 vCPUs, and one for the merge policy */
+#define MACHINE_NEVER    (~0ull)
+
+struct machine_cpu {
+    u64 clock;
+    struct stack *runs; /* what it runs: the VMM's stack or a vCPU's */
+    struct stack vmm;
+    bool is_up, is_halted, interrupts_on;
+    u64 ipi_at; /* when the first IPI arrives that it has not taken; MACHINE_NEVER: none */
+    u8 ipi_vector;
+    u64 timer_at, timer_period; /* in ticks of the TSC; MACHINE_NEVER: stopped */
+    u8 timer_vector;
+    u64 call_left, call_step; /* of the SEAMCALL or TDCALL that is under way */
+};
+
+extern struct machine_cpu machine_cpus[MACHINE_CPUS_MAX];
+extern unsigned machine_cpu_count;
+extern struct machine_cpu *machine_self; /* the CPU that runs */
+
+static inline unsigned machine_index(void)
+{
+    return (unsigned)(machine_self - machine_cpus);
+}
+
+/* CPU 0 runs to(arg) from now on; never returns. */
+_Noreturn void machine_start(unsigned cpus, void (*to)(void *arg), void *arg);
+/* Another CPU runs to(arg) from now on, as if it had just been started. */
+void machine_start_cpu(unsigned cpu, void (*to)(void *arg), void *arg);
+
+/* `ticks` pass on this CPU; others whose turn it is run meanwhile. */
+void machine_pass(u64 ticks);
+/* Sleeps until the next interrupt, which is not taken yet. */
+void machine_halt(void);
+/* An interrupt waits for this CPU. */
+bool machine_is_interrupted(void);
+/* Those that wait and are let in come to the VMM. */
+void machine_take_interrupts(void);
+void machine_send_ipi(unsigned cpu, u8 vector);
+/* The periodic interrupt of this CPU; period 0 stops it. */
+void machine_set_timer(u8 vector, u64 period);
+
+/* Around the module's work: its time passes in pieces, so that the calls of several CPUs overlap. */
+void machine_call_begin(u64 ticks);
+void machine_call_point(void);
+void machine_call_end(void);
+
+/* Ends the process with a message; status 1. */
+_Noreturn void machine_stop(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,120 @@
+/* Sparse memory: see memory.h. The model's and the VMM's own ways to clear memory come here too (--wrap). */
+#define _GNU_SOURCE /* MAP_NORESERVE, madvise(), mincore() */
+#include "lab/memory.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "lab/machine.h"
+#include "lib/addr.h"
+#include "lib/bits.h"
+
+#define PIECE_BYTES (2ull * MIB)
+#define PIECE_PAGES (PIECE_BYTES / PAGE_BYTES)
+
+static u8 *memory;
+static u64 bytes_all;
+
+void *__real_memset(void *at, int value, size_t bytes);
+void *__wrap_memset(void *at, int value, size_t bytes);
+void __real_mdl_fill(void *to, u64 value, size_t count);
+void __wrap_mdl_fill(void *to, u64 value, size_t count);
+
+void memory_start(u64 top)
+{
+    memory = mmap(NULL, top, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        machine_stop("this host has no room for %llu GiB of sparse memory", (unsigned long long)(top / GIB));
+    bytes_all = top;
+}
+
+u64 memory_top(void)
+{
+    return bytes_all;
+}
+
+void *memory_at(u64 pa)
+{
+    return pa < bytes_all ? memory + pa : NULL;
+}
+
+u64 memory_address(const void *at)
+{
+    u64 offset = (u64)((uintptr_t)at - (uintptr_t)memory);
+    return offset < bytes_all ? offset : ~0ull;
+}
+
+static bool is_zero(const u64 *page)
+{
+    u64 any = 0;
+    for (unsigned i = 0; i < PAGE_BYTES / sizeof(u64); i++)
+        any |= page[i];
+    return any == 0;
+}
+
+/* Of the piece that was looked at last, the pages that the host has for it. Good while one call clears pages in a row. */
+static struct {
+    u64 piece, next; /* `next`: the page that a row goes on with */
+    u8 has[PIECE_PAGES];
+} row;
+
+/* A page that nothing was ever written to is zero. */
+static bool is_untouched(u64 pa)
+{
+    u64 piece = align_down(pa, PIECE_BYTES);
+
+    if (piece != row.piece || pa != row.next) {
+        if (pa != piece) /* in the middle: not worth a look at all of it */
+            return false;
+        if (mincore(memory + piece, PIECE_BYTES, row.has) != 0)
+            return false;
+        row.piece = piece;
+    }
+    row.next = pa + PAGE_BYTES;
+    return !(row.has[(pa - piece) / PAGE_BYTES] & 1);
+}
+
+void memory_end_row(void)
+{
+    row.next = 0;
+}
+
+static void clear_page(u64 pa)
+{
+    if (!is_untouched(pa) && !is_zero((const u64 *)(memory + pa)))
+        __real_memset(memory + pa, 0, PAGE_BYTES);
+}
+
+void memory_clear(void *at, u64 bytes)
+{
+    u64 pa = memory_address(at);
+
+    if (bytes >= PIECE_BYTES && madvise(at, bytes, MADV_DONTNEED) == 0) {
+        memory_end_row();
+        return;
+    }
+    for (u64 done = 0; done < bytes; done += PAGE_BYTES)
+        clear_page(pa + done);
+}
+
+static bool is_pages(const void *at, u64 bytes)
+{
+    u64 pa = memory_address(at);
+    return pa < bytes_all && bytes <= bytes_all - pa && ((pa | bytes) & (PAGE_BYTES - 1)) == 0;
+}
+
+void *__wrap_memset(void *at, int value, size_t bytes)
+{
+    if (value != 0 || bytes < PAGE_BYTES || !is_pages(at, bytes))
+        return __real_memset(at, value, bytes);
+    memory_clear(at, bytes);
+    return at;
+}
+
+void __wrap_mdl_fill(void *to, u64 value, size_t count)
+{
+    if (value == 0 && count == PAGE_BYTES / sizeof(u64) && is_pages(to, PAGE_BYTES))
+        clear_page(memory_address(to));
+    else
+        __real_mdl_fill(to, value, count);
+}
