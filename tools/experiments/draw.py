@@ -18,7 +18,7 @@ from pictures.svg import COLOURS  # noqa: E402
 INK, MUTED, GRID, PAPER = "#20262e", "#66707c", "#dfe4ea", "#fffffe"
 WIDE, NARROW = 10.0, 4.5  # inches; the page shows an inch of either as about 90 pixels
 PNG_DPI = 150
-LEGEND_ROW = 0.065  # of a narrow picture's height
+LEGEND_ROW_INCHES = 0.24
 LOOK = {
     "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.labelcolor": MUTED,
     "axes.edgecolor": MUTED, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titlecolor": INK, "axes.titleweight": "bold",
@@ -69,16 +69,22 @@ def bars(axes, values, title, chosen, label=short):
     axes.xaxis.set_visible(False)
 
 
+def legend_below(figure, axes, narrow, columns=None):
+    """Names of the lines, below the picture; of a picture with several axes, those of `axes`."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = columns or (3 if narrow else 6)
+    inches = LEGEND_ROW_INCHES * -(-len(labels) // columns)
+    figure.legend(handles, labels, loc="lower left", ncol=columns, fontsize=9)
+    below = inches / figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
+
+
 def legend(figure, axes, narrow, columns=None):
     """Names of the lines: beside a wide picture, below a narrow one."""
-    handles, labels = axes.get_legend_handles_labels()
     if narrow:
-        columns = columns or 2
-        below = LEGEND_ROW * -(-len(labels) // columns)
-        figure.legend(handles, labels, loc="lower left", ncol=columns, fontsize=9)
-        figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
+        legend_below(figure, axes, narrow, columns or 2)
     else:
-        axes.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
 def picture(path, draw, height=3.9, narrow_height=3.9):
