@@ -44,7 +44,7 @@ VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw
 MODULE_SRC := $(wildcard sim/module/*.c)
 CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/machine/*.c sim/machine/td/*.c sim/machine/hw/*.c)
 CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
-MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c lock.c shoot.c) \
+MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c lock.c shoot.c pmu.c) \
                 $(wildcard sim/machine/td/*.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
@@ -79,7 +79,7 @@ LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 # The lab: all of the VMM's logic, the payload's and the model's in a host process without sanitizers, over lab/ where the VMM
 # and the payload have their hardware. The payload's image is there as well: it is what the TD is measured by.
-LAB_OBJ    := $(call obj,lab,$(VMM_LOGIC) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c \
+LAB_OBJ    := $(call obj,lab,$(VMM_LOGIC) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c sim/machine/pmu.c \
                 tests/host/platform_cpuid.c $(wildcard lab/*.c lab/hw/*.asm)) $(B)/lab/probe.o
 LABPROBE_OBJ := $(call obj,lab,$(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
@@ -228,7 +228,7 @@ $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
-$(B)/unit/test_probe: $(B)/host/libprobe.a
+$(B)/unit/test_probe $(B)/unit/test_probe_pmu: $(B)/host/libprobe.a
 # With the machine's kicks in the place of their twin: each vCPU is on a CPU of its own there.
 $(B)/unit/test_jobs $(B)/unit/test_pictures: $(B)/host/kernel/vm/kick.o
 $(B)/unit/tsan_jobs: $(B)/tsan/kernel/vm/kick.o

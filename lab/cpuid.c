@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/bits.h"
+#include "sim/machine/pmu.h"
 #include "tests/host/platform.h"
 
 #define ECX_VMX        BIT(5)
@@ -33,6 +34,9 @@ void cpuid_answer(u32 leaf, u32 subleaf, u32 out[4])
     switch (leaf) {
     case 1:
         out[2] |= (u32)(ECX_VMX | ECX_X2APIC | ECX_HYPERVISOR);
+        break;
+    case 0xa:
+        pmu_cpuid(out);
         break;
     case 0x40000000:
         out[0] = leaf;

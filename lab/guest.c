@@ -15,15 +15,18 @@
 #include "lab/memory.h"
 #include "lib/bits.h"
 #include "lab/tlb.h"
+#include "sim/machine/pmu.h"
 #include "sim/module/seam.h"
 
 #define TDG_VP_INFO 1u
 #define GPAW_MASK   0x3fu
 
 #define REASON_INTERRUPT     1u
+#define REASON_CPUID         10u
 #define REASON_EPT_VIOLATION 48u
 #define REASON_TDCALL        77u
 #define TDCALL_BYTES         4u
+#define CPUID_BYTES          2u
 #define ACCESS_BYTES         3u /* of the payload's loads and stores */
 #define EVENT_VALID          BIT(31)
 #define EVENT_VECTOR         0xecu
@@ -37,6 +40,7 @@
 #define RIP_READ   0x2000u
 #define RIP_WRITE  0x3000u
 #define RIP_PAUSE  0x4000u
+#define RIP_CPUID  0x5000u
 
 #define CR0_PE_PG       (BIT(31) | BIT(0))
 #define CR4_PAE         BIT(5)
@@ -157,6 +161,37 @@ uint64_t td_read_tsc(void)
 
     machine_pass(cost_of(COST_RDTSC));
     return (u64)((unsigned __int128)machine_self->clock * td->tsc_multiplier >> 48) + td->tsc_offset;
+}
+
+/* Of those that the payload uses the processor has all that the TD has: performance counters. */
+uint64_t td_read_msr(uint32_t msr)
+{
+    u64 value = 0;
+
+    if (!pmu_has_msr(msr) || !pmu_read(&self()->td->pmu, msr, &value))
+        machine_stop("the payload reads MSR 0x%x, which the lab has not", msr);
+    return value;
+}
+
+void td_write_msr(uint32_t msr, uint64_t value)
+{
+    if (!pmu_has_msr(msr) || !pmu_write(&self()->td->pmu, msr, value))
+        machine_stop("the payload writes 0x%llx to MSR 0x%x, which the lab has not", (unsigned long long)value, msr);
+}
+
+void td_cpuid(uint32_t leaf, uint32_t regs[4])
+{
+    struct guest *g = self();
+    u64 *gpr = g->td->gpr;
+
+    g->td->rip = RIP_CPUID;
+    gpr[RAX] = leaf;
+    gpr[RCX] = 0;
+    leave(g, REASON_CPUID, 0, 0, CPUID_BYTES);
+    regs[0] = (u32)gpr[RAX];
+    regs[1] = (u32)gpr[RBX];
+    regs[2] = (u32)gpr[RCX];
+    regs[3] = (u32)gpr[RDX];
 }
 
 void td_pause(void)

@@ -6,6 +6,7 @@
 
 #include "lab/cost.h"
 #include "lab/machine.h"
+#include "sim/machine/pmu.h"
 #include "sim/machine/pool.h"
 #include "sim/module/seam.h"
 
@@ -59,7 +60,7 @@ bool tlb_is_of(const struct tlb *tlb, u64 eptp)
     return ept_strip_keyid(eptp) == ept_strip_keyid(tlb->eptp);
 }
 
-static enum tlb_answer walk(struct tlb *tlb, const struct td_vmcs *td, u64 gpa, u32 access, u32 *permissions)
+static enum tlb_answer walk(struct tlb *tlb, struct td_vmcs *td, u64 gpa, u32 access, u32 *permissions)
 {
     const struct ept_space space = {td->eptp, td->shared_eptp, td->gpaw};
 
@@ -73,11 +74,12 @@ static enum tlb_answer walk(struct tlb *tlb, const struct td_vmcs *td, u64 gpa, 
     tlb->stlb.stats.walk_steps[found.level] += found.steps;
     if (!stlb_fill(&tlb->stlb, gpa, found.hpa, found.level, found.permissions))
         machine_stop("no memory left for the tables of a TLB");
+    pmu_count_walk(&td->pmu, access, 0, found.level, (unsigned)cost_at(COST_TLB_MISS, found.level));
     machine_pass(cost_at(COST_TLB_MISS, found.level));
     return TLB_MISSED;
 }
 
-enum tlb_answer tlb_translate(struct tlb *tlb, const struct td_vmcs *td, u64 gpa, bool write, u32 *permissions)
+enum tlb_answer tlb_translate(struct tlb *tlb, struct td_vmcs *td, u64 gpa, bool write, u32 *permissions)
 {
     u32 access = write ? EPT_WRITE : EPT_READ;
     struct stlb_entry entry;

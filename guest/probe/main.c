@@ -7,6 +7,7 @@
 #include "guest/probe/ghci.h"
 #include "guest/probe/hw/td.h"
 #include "guest/probe/main.h"
+#include "guest/probe/pmu.h"
 #include "guest/probe/work.h"
 
 #define ROM_BYTES 0x4000ull
@@ -164,6 +165,7 @@ _Noreturn void probe_main(uint32_t index, uint32_t gpa_width)
     }
     struct probe_vcpu *vcpu = &vcpus[index];
     vcpu->td = &td;
+    vcpu->has_pmu = probe_pmu_is_there();
     vcpu->mailbox =
         td_reach(PROBE_SHARED_WINDOW + probe_image.mailboxes + index * 4096ull, sizeof(*vcpu->mailbox), true);
     for (;;) {

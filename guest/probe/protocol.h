@@ -61,7 +61,7 @@ struct probe_work {
 };
 
 struct probe_result {
-    uint32_t status, reserved;
+    uint32_t status, counted;  /* counted: walks and walk_cycles are there */
     uint64_t bytes, bad_bytes; /* worked on; wrong ones (verify) */
     uint64_t at_gpa;           /* first wrong address, or where it failed */
     uint64_t found, expected;  /* the 8 bytes there */
@@ -70,6 +70,8 @@ struct probe_result {
     uint64_t ve_count;    /* #VE taken while working */
     uint64_t mapgpa_retries;
     uint64_t touched, tsc; /* accesses made; TSC ticks of the work */
+    uint64_t walks[3]; /* of fill, verify and touch: TLB misses by size of the page that they found, 4K, 2M, 1G ... */
+    uint64_t walk_cycles; /* ... and for how long the CPU walked for them */
 };
 
 struct probe_mailbox {

@@ -3,6 +3,7 @@
 #include "guest/probe/ghci.h"
 #include "guest/probe/hw/td.h"
 #include "guest/probe/order.h"
+#include "guest/probe/pmu.h"
 
 /* How often a TDCALL or TDVMCALL that got nowhere is repeated before it counts as failed. */
 #define MAX_IDLE_TRIES 10000u
@@ -295,6 +296,19 @@ static void perform(struct probe_vcpu *vcpu, const struct probe_work *work, stru
     }
 }
 
+/* Work on memory is done under the TLB's counters. */
+static void perform_counted(struct probe_vcpu *vcpu, const struct probe_work *work, struct probe_result *result)
+{
+    bool on_memory = work->op == PROBE_FILL || work->op == PROBE_VERIFY || work->op == PROBE_TOUCH;
+    if (!vcpu->has_pmu || !on_memory) {
+        perform(vcpu, work, result);
+        return;
+    }
+    probe_pmu_begin(work->op == PROBE_FILL || (work->op == PROBE_TOUCH && work->write));
+    perform(vcpu, work, result);
+    probe_pmu_end(result);
+}
+
 void probe_work_do(struct probe_vcpu *vcpu)
 {
     struct probe_work work = *(const volatile struct probe_work *)&vcpu->mailbox->work;
@@ -302,7 +316,7 @@ void probe_work_do(struct probe_vcpu *vcpu)
     vcpu->accepted[0] = vcpu->accepted[1] = vcpu->ve_count = 0;
     if (is_good(vcpu, &work)) {
         uint64_t start = td_read_tsc();
-        perform(vcpu, &work, &result);
+        perform_counted(vcpu, &work, &result);
         result.tsc = td_read_tsc() - start;
     } else {
         result.status = PROBE_BAD_WORK;

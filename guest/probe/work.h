@@ -5,6 +5,7 @@
 #ifndef GUEST_PROBE_WORK_H
 #define GUEST_PROBE_WORK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "guest/probe/protocol.h"
@@ -27,6 +28,7 @@ struct probe_vcpu {
     struct probe_mailbox *mailbox;
     uint64_t accepted[2];
     uint64_t ve_count;
+    bool has_pmu; /* probe_pmu_is_there(): set once, before its first work */
 };
 
 /*

@@ -29,6 +29,13 @@ static void add_outcome(struct json *j, const struct outcome *o)
     if (o->cost.lost != 0)
         json_number(j, "lost", o->cost.lost);
     json_number(j, "tsc", o->tsc);
+    if (!o->result.counted)
+        return;
+    json_object(j, "walks");
+    for (unsigned i = 0; i < ARRAY_COUNT(o->result.walks); i++)
+        json_number(j, level_name((level_t){(u8)i}), o->result.walks[i]);
+    json_end_object(j);
+    json_number(j, "walk_cycles", o->result.walk_cycles);
 }
 
 const char *probe_status_text(u32 status)

@@ -83,7 +83,7 @@ void cmd_td_create(struct command_call *c)
 
     if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 0, ~0u, &vcpus) ||
         !arg_key_number(c, "pause", 1, PAUSE_MAX, &pause) || !arg_key_bool(c, "debug", &config.debug) ||
-        !read_words(c, &config) || !arg_choice(c, &choice))
+        !arg_key_bool(c, "perfmon", &config.perfmon) || !read_words(c, &config) || !arg_choice(c, &choice))
         return;
     config.vcpus = (unsigned)vcpus;
     if (vm_create(&config, &fault) != ERR_OK) {

@@ -7,8 +7,8 @@ const struct command commands[] = {
     {"tdx init", "", "initialises the TDX module: CMRs, TDMRs, PAMT, keys", 0, 0, "", cmd_tdx_init},
     {"tdx info", "", "version, features, KeyIDs and memory of the TDX module", 0, 0, "", cmd_tdx_info},
     {"td create", "[mem=SIZE] [vcpus=N] [payload=probe] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]"
-     " [plan=calls|time] [back=4k|2m] [pause=CALLS]",
-     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload level backing debug plan back pause", cmd_td_create},
+     " [perfmon=0|1] [plan=calls|time] [back=4k|2m] [pause=CALLS]",
+     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload level backing debug perfmon plan back pause", cmd_td_create},
     {"td run", "", "runs the vCPUs until they ask for work, and those that waited go on", 0, 0, "", cmd_td_run},
     {"td stop", "", "the vCPUs are not entered again until `td run`", 0, 0, "", cmd_td_stop},
     {"td destroy", "", "tears the TD down; every page comes back", 0, 0, "", cmd_td_destroy},

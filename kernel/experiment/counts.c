@@ -16,6 +16,27 @@ static const struct {
              {"promote", TDH_MEM_PAGE_PROMOTE},  {"demote", TDH_MEM_PAGE_DEMOTE},    {"remove", TDH_MEM_PAGE_REMOVE},
              {"relocate", TDH_MEM_PAGE_RELOCATE}};
 
+static struct world_walks walks; /* so far, in all TDs */
+static bool walks_are_counted;   /* in this one */
+
+void world_begin_walks(void)
+{
+    walks_are_counted = false;
+}
+
+void world_note_walks(const struct probe_result *result)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(walks.of); i++)
+        walks.of[i] += result->walks[i];
+    walks.cycles += result->walk_cycles;
+    walks_are_counted |= result->counted;
+}
+
+bool world_counts_walks(void)
+{
+    return walks_are_counted;
+}
+
 static void add_pauses(struct vm_pauses *sum, const struct vm_pauses *p)
 {
     sum->count += p->count;
@@ -35,6 +56,7 @@ void world_counts(struct world_counts *now)
                                  .ipis = c->ipis,
                                  .retries = c->retries,
                                  .faults = c->exits[EXIT_EPT_VIOLATION],
+                                 .walks = walks,
                                  .tsc = cpu_tsc()};
     for (unsigned i = 0; i < TDX_LEAF_COUNT_MAX; i++) {
         now->leaf[i] = c->leaf[i];
@@ -77,6 +99,15 @@ void world_add_spread(struct json *j, const char *key, const struct vm_pauses *f
     json_end_object(j);
 }
 
+static void add_walks(struct json *j, const struct world_walks *from, const struct world_walks *to)
+{
+    json_object(j, "walks");
+    for (unsigned i = 0; i < ARRAY_COUNT(to->of); i++)
+        json_number(j, level_name((level_t){(u8)i}), to->of[i] - from->of[i]);
+    json_number(j, "cycles", to->cycles - from->cycles);
+    json_end_object(j);
+}
+
 void world_add_counts(struct json *j, const struct world_counts *from, const struct world_counts *to)
 {
     json_number(j, "seamcalls", to->seamcalls - from->seamcalls);
@@ -93,4 +124,6 @@ void world_add_counts(struct json *j, const struct world_counts *from, const str
         json_number(j, shown[i].name, to->leaf[shown[i].leaf] - from->leaf[shown[i].leaf]);
     json_end_object(j);
     world_add_spread(j, "pauses", &from->pauses, &to->pauses);
+    if (walks_are_counted)
+        add_walks(j, &from->walks, &to->walks);
 }

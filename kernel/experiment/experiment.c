@@ -13,7 +13,8 @@
 #define PROGRESS_US    1000000ull
 #define PROGRESS_BYTES 160u
 
-const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, &experiment_latency, NULL};
+const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, &experiment_latency,
+                                                &experiment_tlb, NULL};
 
 static struct command_call line; /* the sample's that is open */
 

@@ -12,6 +12,8 @@ static enum err begin(struct experiment_run *x, struct vm_config config, u64 byt
 {
     /* The payload lies at the end, so that what is measured is a GiB, or a row of regions, of its own. */
     config.memory_bytes = align_up(WORLD_BASE + bytes, level_bytes(LEVEL_2M)) + 16 * MIB;
+    config.perfmon = vm_may_have_perfmon();
+    world_begin_walks();
     enum err e = vm_create(&config, &x->fault);
 
     return e == ERR_OK ? vm_run(&x->fault) : e;
@@ -57,18 +59,26 @@ enum err world_work_end(struct experiment_run *x, unsigned vcpu, struct probe_re
 
     if (e == ERR_INTERRUPTED)
         return say_stopped(x);
+    if (e == ERR_OK)
+        world_note_walks(result);
     if (e != ERR_OK || result->status == PROBE_OK)
         return e;
     return fault_say(&x->fault, ERR_TDX, "the payload's work did not end well: status %u at 0x%llx", result->status,
                      (unsigned long long)result->at_gpa);
 }
 
+enum err world_work(struct experiment_run *x, unsigned vcpu, const struct probe_work *work, struct probe_result *result)
+{
+    enum err e = world_work_begin(x, vcpu, work);
+
+    return e == ERR_OK ? world_work_end(x, vcpu, result) : e;
+}
+
 static enum err do_work(struct experiment_run *x, unsigned vcpu, const struct probe_work *work)
 {
     struct probe_result result;
-    enum err e = world_work_begin(x, vcpu, work);
 
-    return e == ERR_OK ? world_work_end(x, vcpu, &result) : e;
+    return world_work(x, vcpu, work, &result);
 }
 
 enum err world_accept(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes)

@@ -25,7 +25,9 @@ MUST_CHECK enum err world_verify(struct experiment_run *x, unsigned vcpu, gpa_t 
 MUST_CHECK enum err world_convert(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, bool shared);
 MUST_CHECK enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride, bool write);
 
-/* Any work, on several vCPUs at once: each that was begun is to be ended, after a failure too. */
+/* Any work; and on several vCPUs at once, where each that was begun is to be ended, after a failure too. */
+MUST_CHECK enum err world_work(struct experiment_run *x, unsigned vcpu, const struct probe_work *work,
+                               struct probe_result *result);
 MUST_CHECK enum err world_work_begin(struct experiment_run *x, unsigned vcpu, const struct probe_work *work);
 MUST_CHECK enum err world_work_end(struct experiment_run *x, unsigned vcpu, struct probe_result *result);
 
@@ -43,10 +45,19 @@ struct world_counts {
     u64 faults; /* exits by EPT violation */
     u64 leaf[TDX_LEAF_COUNT_MAX];
     struct vm_pauses pauses; /* of all vCPUs together */
+    struct world_walks {
+        u64 of[3], cycles; /* by size of the page that was found; how long they took */
+    } walks;               /* TLB misses of the payload's work: all zero where the TD has no counters */
 };
 void world_counts(struct world_counts *now);
 /* Members of a sample: the difference between two looks. */
 void world_add_counts(struct json *j, const struct world_counts *from, const struct world_counts *to);
+
+/* Has the TD performance counters, so that `walks` says something? */
+bool world_counts_walks(void);
+/* For world.c: a new TD; what the payload says of its work. */
+void world_begin_walks(void);
+void world_note_walks(const struct probe_result *result);
 
 /* Any distribution that is kept as the pauses are (vm_pauses_add()), between two looks. */
 void world_add_spread(struct json *j, const char *key, const struct vm_pauses *from, const struct vm_pauses *to);

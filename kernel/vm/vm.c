@@ -56,6 +56,11 @@ unsigned vm_vcpus_max(void)
     return most < PROBE_MAX_VCPUS ? most : PROBE_MAX_VCPUS;
 }
 
+bool vm_may_have_perfmon(void)
+{
+    return tdx_module.attributes_may & TD_ATTR_PERFMON;
+}
+
 /* --- creation --- */
 
 static enum err check_config(const struct vm_config *c, struct fault_text *fault)
@@ -70,6 +75,8 @@ static enum err check_config(const struct vm_config *c, struct fault_text *fault
     if (c->vcpus == 0 || c->vcpus > vm_vcpus_max())
         return fault_say(fault, ERR_RANGE, "vcpus=%u: from 1 to %u are possible, %s", c->vcpus, vm_vcpus_max(),
                          cpus_online() > 1 ? "one on each CPU beside the console's" : "taking turns on the one CPU");
+    if (c->perfmon && !vm_may_have_perfmon())
+        return fault_say(fault, ERR_UNSUPPORTED, "perfmon=1: the TDX module gives TDs no performance counters here");
     return ERR_OK;
 }
 
@@ -101,7 +108,8 @@ static void give_pages(const hpa_t *pages, unsigned count)
 
 static enum err create_td(const struct vm_config *c, struct fault_text *fault)
 {
-    struct td_config config = {.attributes = c->debug ? TD_ATTR_DEBUG : 0, .vcpus = c->vcpus};
+    u64 attributes = (c->debug ? TD_ATTR_DEBUG : 0) | (c->perfmon ? TD_ATTR_PERFMON : 0);
+    struct td_config config = {.attributes = attributes, .vcpus = c->vcpus};
     hpa_t pages[CONTROL_PAGES_MAX];
     hkid_t hkid;
 

@@ -81,7 +81,7 @@ struct vm_config {
     unsigned vcpus;
     level_t level;
     enum tdp_backing backing;
-    bool debug;
+    bool debug, perfmon;
 };
 
 #define VM_MEMORY_MIN (8 * MIB)
@@ -97,6 +97,9 @@ void vm_dies(void);
 
 /* How many vCPUs a TD may have here: what the payload has stacks for, and a CPU for each beside the console's. */
 unsigned vm_vcpus_max(void);
+
+/* Does the module give performance counters to TDs (config.perfmon)? */
+bool vm_may_have_perfmon(void);
 
 /* Runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
  * whatever the others do. */

@@ -52,6 +52,7 @@ struct cpu {
     unsigned vmxon_watch; /* instructions still single-stepped in search of VMXON: vmx_watch() */
     bool x2apic;          /* IA32_APIC_BASE.EXTD as the VMM set it */
     bool x2apic_native;   /* the real APIC is in x2APIC mode */
+    struct seam_pmu pmu;  /* the VMM's, which counts nothing: its page walks are not seen */
 
     /* From other CPUs. */
     enum cpu_life life;

@@ -5,6 +5,7 @@
 #include "sim/machine/cpuid.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/platform.h"
+#include "sim/machine/pmu.h"
 
 enum { EAX, EBX, ECX, EDX };
 #define BIT(n) (1u << (n))
@@ -140,6 +141,9 @@ static void basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         break;
     case 4:
         caches(subleaf, out);
+        break;
+    case 0x0a:
+        pmu_cpuid(out);
         break;
     case 2:
     case 5:

@@ -67,7 +67,7 @@ static const struct md_field rows[] = {
     {0x0024000300002802, 1, 1, R(0, ALL, 0), R(0, 0xffc7, 0), RUN(debugctl, 8)}, /* IA32_DEBUGCTL */
     {0x0024000300002804, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(pat, 8)}, /* IA32_PAT */
     {0x0024000300002806, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(efer, 8)}, /* IA32_EFER */
-    {0x0024000300002808, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(31)}, /* IA32_PERF_GLOBAL_CTRL */
+    {0x0024000300002808, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(pmu.global_control, 8)}, /* IA32_PERF_GLOBAL_CTRL */
     {0x002400030000280a, 4, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(32)}, /* PDPTEn */
     {0x0024000300002814, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(36)}, /* IA32_RTIT_CTL */
     {0x0024000300002816, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(37)}, /* IA32_LBR_CTL */
@@ -186,7 +186,6 @@ static const struct {
     {25, 1, ~0ull}, /* ENCLV-Exiting Bitmap */
     {26, 1, ~0ull}, /* PCONFIG-Exiting Bitmap */
     {28, 1, 0x100}, /* IA32_SPEC_CTRL mask */
-    {31, 1, 0xff},  /* IA32_PERF_GLOBAL_CTRL */
     {32, 4, ~0ull}, /* PDPTEn */
 };
 

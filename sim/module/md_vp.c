@@ -55,19 +55,19 @@ static const struct md_field rows[] = {
     {0x1320000300000048, 1, 1, R(0, ALL, 0), R(0, ALL, 0), COMPUTED}, /* IA32_SPEC_CTRL */
     {0x13200003000000e1, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[0], 8)}, /* IA32_UMWAIT_CONTROL */
     {0x1320000300000122, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[1], 8)}, /* IA32_TSX_CTRL */
-    {0x1320000300000186, 8, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[2], 8)}, /* IA32_PERFEVTSELx */
+    {0x1320000300000186, 8, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(pmu.select[0], 8)}, /* IA32_PERFEVTSELx */
     {0x13200003000001a6, 2, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[10], 8)}, /* MSR_OFFCORE_RSPx */
     {0x13200003000001c4, 1, 1, R(0, ALL, 0), R(0, 0, 0), TDVPS(msrs[12], 8)}, /* IA32_XFD */
     {0x13200003000001c5, 1, 1, R(0, ALL, 0), R(0, 0, 0), TDVPS(msrs[13], 8)}, /* IA32_XFD_ERR */
     {0x1320000300000309, 7, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[14], 8)}, /* IA32_FIXED_CTRx */
     {0x1320000300000329, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[21], 8)}, /* IA32_PERF_METRICS */
     {0x132000030000038d, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[22], 8)}, /* IA32_FIXED_CTR_CTRL */
-    {0x132000030000038e, 1, 1, R(0, ALL, 0), R(0, 0, 0), TDVPS(msrs[23], 8)}, /* IA32_PERF_GLOBAL_STATUS */
+    {0x132000030000038e, 1, 1, R(0, ALL, 0), R(0, 0, 0), RUN(pmu.global_status, 8)}, /* IA32_PERF_GLOBAL_STATUS */
     {0x13200003000003f1, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[24], 8)}, /* IA32_PEBS_ENABLE */
     {0x13200003000003f2, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[25], 8)}, /* MSR_PEBS_DATA_CFG */
     {0x13200003000003f6, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[26], 8)}, /* MSR_PEBS_LD_LAT */
     {0x13200003000003f7, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[27], 8)}, /* MSR_PEBS_FRONTEND */
-    {0x13200003000004c1, 8, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[28], 8)}, /* IA32_A_PMCx */
+    {0x13200003000004c1, 8, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(pmu.counter[0], 8)}, /* IA32_A_PMCx */
     {0x1320000300000600, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[36], 8)}, /* IA32_DS_AREA */
     {0x1320000300000da0, 1, 1, R(0, ALL, 0), R(0, 0, 0), RUN(xss, 8)}, /* IA32_XSS */
     {0x13200003000014cf, 1, 1, R(0, ALL, 0), R(0, ALL, 0), TDVPS(msrs[37], 8)}, /* IA32_LBR_DEPTH */
@@ -172,6 +172,7 @@ static u64 keyed_page(const struct md_context *x, enum tdcs_page_no page)
 }
 
 #define PROCBASED2_PML         (1u << 17)
+#define PROCBASED_RDPMC        (1u << 11)
 #define PROCBASED_NMI_WINDOW   (1u << 22)
 #define PROCBASED_MONITOR_TRAP (1u << 27)
 
@@ -324,6 +325,7 @@ static u64 write_procbased(struct tdvps_vmcs *vmcs, u64 value, bool *stored)
 {
     vmcs->run.monitor_trap = value & PROCBASED_MONITOR_TRAP;
     vmcs->run.nmi_window = value & PROCBASED_NMI_WINDOW;
+    vmcs->run.rdpmc_exits = value & PROCBASED_RDPMC;
     vmcs->procbased = (u32)value & ~(PROCBASED_MONITOR_TRAP | PROCBASED_NMI_WINDOW);
     *stored = true;
     return TDX_SUCCESS;

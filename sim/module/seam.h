@@ -22,6 +22,12 @@ struct seam_seg {
     u64 base;
 };
 
+/* Performance counters, SDM vol. 3, "Performance monitoring": IA32_PMCx, IA32_PERFEVTSELx, IA32_PERF_GLOBAL_CTRL and STATUS. */
+#define SEAM_PMCS 8
+struct seam_pmu {
+    u64 counter[SEAM_PMCS], select[SEAM_PMCS], global_control, global_status;
+};
+
 /*
  * The fields of a TD VMCS that machine and module exchange. It lives in the TDVPS pages that the VMM gave; the machine
  * reads guest state and controls before it runs the TD, and writes guest state and exit information when the TD has
@@ -40,6 +46,7 @@ struct td_vmcs {
     u64 star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, xss, spec_ctrl;
     u32 interruptibility, activity;
     u64 pending_dbg;
+    struct seam_pmu pmu; /* of a TD with ATTRIBUTES.PERFMON */
     /* controls, written by the module */
     u64 eptp;        /* Secure EPT: root HPA | KeyID-less, memory type and walk length as the architecture has them */
     u64 shared_eptp; /* root of the shared EPT: HPA, page aligned */
@@ -52,7 +59,7 @@ struct td_vmcs {
     u32 gpaw; /* 48 or 52: where the shared bit is */
     u32 entry_intr_info, entry_error_code,
         entry_instr_len; /* event injection, VMX format; cleared by the machine on use */
-    bool nmi_window, monitor_trap;
+    bool nmi_window, monitor_trap, rdpmc_exits;
     /* exit information, written by the machine */
     u32 exit_reason; /* VMX basic reason and its flag bits */
     u64 qualification, guest_linear, guest_physical;

@@ -63,6 +63,7 @@ static void set_registers(struct td_vmcs *run, const struct td *td, const struct
     run->dr6 = DR6_START;
     run->dr7 = DR7_START;
     run->pat = PAT_START;
+    run->pmu.global_control = 0xff;
     run->fmask = 0x20200; /* as the genuine module leaves it */
 }
 
@@ -90,8 +91,9 @@ static void set_hidden_controls(struct tdvps_vmcs *vmcs, const struct td *td)
     bool counters = tdcs->attributes & (ATTR_PERFMON | ATTR_DEBUG), keys = tdcs->attributes & (ATTR_PKS | ATTR_DEBUG);
     md_vmcs_init(vmcs);
     vmcs->pinbased = PINBASED;
-    vmcs->procbased = PROCBASED | (tdcs->attributes & ATTR_PERFMON ? 0 : PROCBASED_RDPMC) |
-                      (tdcs->cpuid_monitor ? 0 : PROCBASED_MONITOR);
+    vmcs->run.rdpmc_exits = !(tdcs->attributes & ATTR_PERFMON);
+    vmcs->procbased =
+        PROCBASED | (vmcs->run.rdpmc_exits ? PROCBASED_RDPMC : 0) | (tdcs->cpuid_monitor ? 0 : PROCBASED_MONITOR);
     vmcs->procbased2 = PROCBASED2 | (tdcs->cpuid_waitpkg ? PROCBASED2_WAITPKG : 0);
     vmcs->procbased3 = PROCBASED3 | (tdcs->gpaw ? PROCBASED3_GPAW : 0);
     vmcs->exit_controls = EXIT_CONTROLS | (counters ? EXIT_COUNTERS : 0);

@@ -4,14 +4,17 @@ import pytest
 
 from conftest import run_script
 
-RUNS = ["latency rounds=2 lives=1"]
+RUNS = ["latency rounds=2 lives=1", "tlb least=4 most=8 count=2000"]
+TLB_4K = 1024  # entries of the simulated TLB for 4K pages: as much as 4 MiB
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(tmp_path_factory):
     """(status, samples by experiment, text): a console's CPU, two for vCPUs and a free one."""
+    config = tmp_path_factory.mktemp("measures") / "simtdx.cfg"
+    config.write_text(f"tlb_4k = {TLB_4K}\ntlb_2m = 32\n", encoding="ascii")
     lines = ["tdx init", "mem"] + [f"experiment {line}" for line in RUNS] + ["mem"]
-    status, out, records = run_script("\n".join(lines) + "\n", "--smp", "4", limit=600)
+    status, out, records = run_script("\n".join(lines) + "\n", "--smp", "4", "--sim-config", str(config), limit=600)
     samples = {}
     for r in records:
         if r["cmd"] == "experiment" and "sample" in r:
@@ -48,3 +51,22 @@ def test_latency_counts_each_call(run):
         assert sum(s["histogram"].values()) == s["count"]
         assert s["least"] <= s["median_at_most"] <= s["p99_at_most"] <= s["longest"] <= s["total"] or s["count"] == 0
         assert s["least"] * s["count"] <= s["total"] <= s["longest"] * s["count"]
+
+
+# --- tlb --------------------------------------------------------------------------------------------------------------
+
+def test_tlb_misses_by_size_of_the_page(run):
+    """A working set of twice the TLB's reach misses half of the time at random; by 2M pages nothing does."""
+    found = {(s["page"], s["order"], s["working_set"] >> 20): s for s in run[1]["tlb"]}
+    assert found.keys() == {(page, order, mib) for page in ("4k", "2m") for order in ("sequential", "strided", "random", "zipf")
+                            for mib in (4, 8)}
+    for (page, order, mib), s in found.items():
+        assert s["counted"] is True and s["accesses"] == 2000 and s["faults"] == 0
+        assert s["misses"] == s["walks"][page] == sum(s["walks"][size] for size in ("4k", "2m", "1g"))
+        assert s["walks"]["cycles"] == s["misses"] * (4 if page == "4k" else 3)
+        if page == "2m":
+            assert s["misses"] < 10, s
+    assert found["4k", "sequential", 8]["misses"] == 2000 * 64 // 4096 + 1
+    assert 800 < found["4k", "random", 8]["misses"] < 1200
+    assert found["4k", "random", 4]["misses"] < 200
+    assert found["4k", "zipf", 8]["misses"] < found["4k", "random", 8]["misses"]

@@ -177,6 +177,7 @@ void svm_run_interruptible(struct vmcb *vmcb, u64 *gpr)
 #define EXIT_UD    0x46
 #define EXIT_IO    0x7b
 #define EXIT_MSR   0x7c
+#define EXIT_RDPMC 0x6f
 
 /* Runs the TD through these exits; all of them must be used up by one td_run(). */
 static inline void run(unsigned count, const struct exit *exits)
@@ -246,6 +247,7 @@ static inline void set_state(void)
     v->exception_bitmap = 1 << 18;
     v->tsc_multiplier = 1ull << 48;
     v->gpaw = 48;
+    v->rdpmc_exits = true;
     v->eptp = root | 0x1e;
     v->shared_eptp = shared_root;
     v->ve_info_hpa = ve_page;

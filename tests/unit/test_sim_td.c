@@ -73,6 +73,25 @@ static void miss_fills_and_translations_go_stale(void **state)
     assert_int_equal(stats.walk_steps[0], 8);
 }
 
+/* Loads and stores that miss, by the size of the page; not the TD's tables, nor what ends in a violation. */
+static void misses_are_events(void **state)
+{
+    INSN(0x0f, 0xa2);
+    v->pmu.global_control = 7;
+    v->pmu.select[0] = 0x430212; /* 4K pages, loads; stores; what the walks for loads read */
+    v->pmu.select[1] = 0x430213;
+    v->pmu.select[2] = 0x431012;
+    RUN({EXIT_NPF, 1ull << 32 | 4, DATA_GPA, 0}, {EXIT_NPF, 1ull << 32 | 6, DATA_GPA, 0},
+        {EXIT_NPF, 1ull << 33 | 6, DATA_GPA, 0}, CPUID_ENDS);
+    assert_int_equal(v->pmu.counter[0], 1);
+    assert_int_equal(v->pmu.counter[1], 1);
+    assert_int_equal(v->pmu.counter[2], 4);
+    *ept_entry(root, 0x7000, 0) = NO_VE;
+    RUN({EXIT_NPF, 1ull << 32 | 4, 0x7000, 0});
+    assert_int_equal(v->exit_reason, 48);
+    assert_int_equal(v->pmu.counter[0], 1);
+}
+
 static void each_vcpu_has_its_own_translations(void **state)
 {
     struct td_vmcs *first = v;
@@ -228,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(state_goes_there_and_back, start),
         cmocka_unit_test_setup(miss_fills_and_translations_go_stale, start),
+        cmocka_unit_test_setup(misses_are_events, start),
         cmocka_unit_test_setup(each_vcpu_has_its_own_translations, start),
         cmocka_unit_test_setup(violation_exits, start),
         cmocka_unit_test_setup(violation_drops_the_stale_translation, start),

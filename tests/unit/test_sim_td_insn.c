@@ -153,6 +153,38 @@ static void msrs(void **state)
     assert_int_equal(at_run[0].intercept_1 >> 14 & 1, 1); /* RDTSC has to be multiplied */
 }
 
+/* Performance counters are the vCPU's own; RDPMC is the TD's where it does not exit. */
+static void performance_counters(void **state)
+{
+    v->rdpmc_exits = false;
+    let_through(0x186, true);
+    let_through(0x4c1, true);
+    let_through(0x4c1, false);
+    wrmsr(0x186, 0x430e12);
+    RUN({EXIT_MSR, 1, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(v->pmu.select[0], 0x430e12);
+    wrmsr(0x4c1, 0x123456789abc);
+    RUN({EXIT_MSR, 1, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(v->rip, CODE_GPA + 2);
+    wrmsr(0x4c1, 1ull << 48);
+    RUN({EXIT_MSR, 1, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(at_run[1].event_injection, 1u << 31 | 1 << 11 | 3 << 8 | 13);
+    INSN(0x0f, 0x33); /* rdpmc */
+    v->gpr[RCX] = 0;
+    RUN({EXIT_RDPMC, 0, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(v->gpr[RAX], 0x56789abc);
+    assert_int_equal(v->gpr[RDX], 0x1234);
+    assert_int_equal(v->rip, CODE_GPA + 2);
+    v->rip = CODE_GPA;
+    v->gpr[RCX] = 8;
+    RUN({EXIT_RDPMC, 0, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(at_run[1].event_injection, 1u << 31 | 1 << 11 | 3 << 8 | 13);
+    v->rdpmc_exits = true;
+    RUN({EXIT_RDPMC, 0, 0, 0});
+    assert_int_equal(v->exit_reason, 15);
+    assert_int_equal(v->exit_instr_len, 2);
+}
+
 static void cr0(void **state)
 {
     INSN(0x0f, 0x22, 0xc1); /* mov cr0, ecx */
@@ -231,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup(emulated_instructions, start),
         cmocka_unit_test_setup(port_io, start),
         cmocka_unit_test_setup(msrs, start),
+        cmocka_unit_test_setup(performance_counters, start),
         cmocka_unit_test_setup(cr0, start),
         cmocka_unit_test_setup(cr4, start),
     };

@@ -4,7 +4,7 @@
 
 bits 64
 default rel
-global tdcall, td_load_cr3, td_load_idt, td_read_tsc, td_pause
+global tdcall, td_load_cr3, td_load_idt, td_read_tsc, td_read_msr, td_write_msr, td_cpuid, td_pause
 section .text
 
 ; void tdcall(struct td_regs *): every register of the struct goes in and comes out.
@@ -72,6 +72,35 @@ td_read_tsc:
     rdtsc
     shl rdx, 32
     or rax, rdx
+    ret
+
+td_read_msr:
+    mov ecx, edi
+    rdmsr
+    shl rdx, 32
+    or rax, rdx
+    ret
+
+; void td_write_msr(uint32_t msr, uint64_t value)
+td_write_msr:
+    mov ecx, edi
+    mov eax, esi
+    mov rdx, rsi
+    shr rdx, 32
+    wrmsr
+    ret
+
+; void td_cpuid(uint32_t leaf, uint32_t regs[4])
+td_cpuid:
+    push rbx
+    mov eax, edi
+    xor ecx, ecx
+    cpuid
+    mov [rsi], eax
+    mov [rsi + 4], ebx
+    mov [rsi + 8], ecx
+    mov [rsi + 12], edx
+    pop rbx
     ret
 
 td_pause:

@@ -16,6 +16,11 @@ void tdcall(struct td_regs *regs);
 void td_load_cr3(uint64_t cr3);
 void td_load_idt(const void *base, uint16_t limit);
 uint64_t td_read_tsc(void);
+/* An MSR that the TD has. */
+uint64_t td_read_msr(uint32_t msr);
+void td_write_msr(uint32_t msr, uint64_t value);
+/* EAX, EBX, ECX, EDX; sub-leaf 0. */
+void td_cpuid(uint32_t leaf, uint32_t regs[4]);
 void td_pause(void);
 
 /*

@@ -210,6 +210,7 @@ enum td_next td_rdtsc(struct cpu *cpu);
 enum td_next td_control_register(struct cpu *cpu);
 enum td_next td_bad_cr3(struct cpu *cpu);
 enum td_next td_msr(struct cpu *cpu);
+enum td_next td_rdpmc(struct cpu *cpu);
 /* TSC as the TD reads it. */
 u64 td_tsc(const struct cpu *cpu);
 

@@ -11,6 +11,7 @@
 #include "sim/machine/guard.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
+#include "sim/machine/pmu.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/td/td.h"
 #include "sim/machine/td/internal.h"
@@ -112,6 +113,13 @@ void td_tlb_report(struct cpu *cpu)
     *last = now;
 }
 
+/* An access that the TLB does not translate. */
+struct violation {
+    u64 gpa;
+    u32 access;
+    bool table;
+};
+
 /* --- TLB misses --------------------------------------------------------------------------------------------------- */
 
 /* May the TD see all of this memory through a private (else shared) entry? */
@@ -146,8 +154,10 @@ static bool fill_at_others_cost(struct cpu *cpu, u64 gpa, u64 hpa, unsigned leve
     return stlb_fill(&td->current->tlb, gpa, hpa, level, permissions);
 }
 
-static enum td_next fill(struct cpu *cpu, u64 gpa, const struct ept_walk *walk)
+/* Entries of the TD's own tables are met on the way of a walk, and are none of their own. */
+static enum td_next fill(struct cpu *cpu, const struct violation *what, const struct ept_walk *walk)
 {
+    u64 gpa = what->gpa;
     struct stlb *tlb = &cpu->td_state->current->tlb;
     bool shared = ept_is_shared(&cpu->td_state->space, gpa);
     unsigned level = fill_level(walk->hpa, walk->level, shared);
@@ -159,6 +169,8 @@ static enum td_next fill(struct cpu *cpu, u64 gpa, const struct ept_walk *walk)
         hpa = cpu->td_state->absent_page; /* the platform's or a TD's memory, seen with the wrong key */
     }
     tlb->stats.walk_steps[level] += walk->steps;
+    if (!what->table)
+        pmu_count_walk(&td_vmcs(cpu)->pmu, what->access, td_cpl(cpu), level, walk->steps);
     if (!stlb_fill(tlb, gpa, hpa, level, walk->permissions) &&
         !fill_at_others_cost(cpu, gpa, hpa, level, walk->permissions))
         sim_stop("no memory left for the tables of a TD's software TLB");
@@ -211,12 +223,6 @@ static bool walk_meets(struct cpu *cpu, u64 linear, u64 gpa, bool table)
     }
     return !table && walk.present && !walk.reserved && walk.gpa / PAGE == gpa / PAGE;
 }
-
-struct violation {
-    u64 gpa;
-    u32 access;
-    bool table;
-};
 
 /* `linear` or the page behind it (an access may cross): which of them led to the violation. */
 static bool try_linear(struct cpu *cpu, const struct violation *what, u64 linear, u64 *found)
@@ -356,7 +362,7 @@ static enum td_next translate(struct cpu *cpu, struct violation *what)
         walk.outcome = EPT_VIOLATION;
     }
     if (walk.outcome == EPT_OK)
-        return fill(cpu, what->gpa, &walk);
+        return fill(cpu, what, &walk);
     if (walk.outcome == EPT_VIOLATION)
         return violate(cpu, what, &walk);
     return misconfigured(cpu, what->gpa);

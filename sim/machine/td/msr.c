@@ -2,11 +2,12 @@
  * RDMSR and WRMSR of a TD: the VMX MSR bitmap says which the module sees; the others reach MSRs that each vCPU has of
  * its own. SDM volume 3, section 25.6.9; volume 4 for the MSRs.
  *
- * Left out: a virtual APIC (the TD's x2APIC registers but TPR read 0 and ignore writes), performance monitoring, and
- * MSRs that the real CPU lacks (they read 0 and ignore writes).
+ * Left out: a virtual APIC (the TD's x2APIC registers but TPR read 0 and ignore writes), and MSRs that the real CPU
+ * lacks (they read 0 and ignore writes).
  */
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/cpu.h"
+#include "sim/machine/pmu.h"
 #include "sim/machine/td/internal.h"
 #include "sim/module/platform.h"
 
@@ -15,6 +16,7 @@
 #define MSR_SYSENTER_CS  0x174u
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u
+#define MSR_MISC_ENABLE  0x1a0u
 #define MSR_PAT          0x277u
 #define MSR_X2APIC_TPR   0x808u
 #define MSR_XSS          0xda0u
@@ -27,6 +29,9 @@
 #define MSR_GS_BASE      0xc0000101u
 #define MSR_KERNEL_GS    0xc0000102u
 #define MSR_TSC_AUX      0xc0000103u
+
+/* IA32_MISC_ENABLE: fast strings, performance monitoring, MONITOR; neither BTS nor PEBS. */
+#define MISC_ENABLE (1ull << 0 | 1ull << 7 | 1ull << 18 | 1ull << 11 | 1ull << 12)
 
 /* The bitmap: reads of 0 to 1FFFh, of C0000000h to C0001FFFh, then writes of the two. MSRs elsewhere always exit. */
 static bool exits(const struct td_vmcs *v, u32 msr, bool write)
@@ -79,7 +84,7 @@ static u64 *storage(struct cpu *cpu, u32 msr)
     }
 }
 
-static u64 read_native(struct cpu *cpu, u32 msr)
+static u64 read_plain(struct cpu *cpu, u32 msr)
 {
     u64 *place = storage(cpu, msr);
 
@@ -95,6 +100,8 @@ static u64 read_native(struct cpu *cpu, u32 msr)
         return cpu_rdmsr(MSR_TSC_AUX);
     case MSR_X2APIC_TPR:
         return (cpu->td->int_control & 15) << 4;
+    case MSR_MISC_ENABLE:
+        return MISC_ENABLE;
     default:
         return 0;
     }
@@ -150,7 +157,7 @@ static void write_efer(struct cpu *cpu, u64 value)
     td_vmcb_load_control_registers(cpu);
 }
 
-static void write_native(struct cpu *cpu, u32 msr, u64 value)
+static void write_plain(struct cpu *cpu, u32 msr, u64 value)
 {
     u64 *place = storage(cpu, msr);
 
@@ -175,6 +182,33 @@ static void write_native(struct cpu *cpu, u32 msr, u64 value)
     }
 }
 
+/* --- the instructions --------------------------------------------------------------------------------------------- */
+
+/* False: #GP. */
+static bool read_native(struct cpu *cpu, u32 msr, u64 *value)
+{
+    if (pmu_has_msr(msr))
+        return pmu_read(&td_vmcs(cpu)->pmu, msr, value);
+    *value = read_plain(cpu, msr);
+    return true;
+}
+
+static bool write_native(struct cpu *cpu, u32 msr, u64 value)
+{
+    if (pmu_has_msr(msr))
+        return pmu_write(&td_vmcs(cpu)->pmu, msr, value);
+    if (!value_is_legal(msr, value))
+        return false;
+    write_plain(cpu, msr, value);
+    return true;
+}
+
+static void answer(struct cpu *cpu, u64 value)
+{
+    td_write_gpr(cpu, RAX, (u32)value);
+    td_write_gpr(cpu, RDX, value >> 32);
+}
+
 enum td_next td_msr(struct cpu *cpu)
 {
     bool write = cpu->td->exit_info_1 & 1;
@@ -186,14 +220,24 @@ enum td_next td_msr(struct cpu *cpu)
         return td_leave_insn(cpu, write ? REASON_WRMSR : REASON_RDMSR, 0);
     if (!td_fetch(cpu, &insn))
         return TD_RESUME;
-    if (write) {
-        if (!value_is_legal(msr, value))
-            return td_raise_error(cpu, VECTOR_GP, 0);
-        write_native(cpu, msr, value);
-    } else {
-        value = read_native(cpu, msr);
-        td_write_gpr(cpu, RAX, (u32)value);
-        td_write_gpr(cpu, RDX, value >> 32);
-    }
+    if (!(write ? write_native(cpu, msr, value) : read_native(cpu, msr, &value)))
+        return td_raise_error(cpu, VECTOR_GP, 0);
+    if (!write)
+        answer(cpu, value);
+    return td_skip(cpu, &insn);
+}
+
+enum td_next td_rdpmc(struct cpu *cpu)
+{
+    struct insn insn;
+    u64 value;
+
+    if (td_vmcs(cpu)->rdpmc_exits)
+        return td_leave_insn(cpu, REASON_RDPMC, 0);
+    if (!td_fetch(cpu, &insn))
+        return TD_RESUME;
+    if (!pmu_rdpmc(&td_vmcs(cpu)->pmu, (u32)td_read_gpr(cpu, RCX), &value))
+        return td_raise_error(cpu, VECTOR_GP, 0);
+    answer(cpu, value);
     return td_skip(cpu, &insn);
 }

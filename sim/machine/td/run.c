@@ -127,8 +127,6 @@ static enum td_next task_switch(struct cpu *cpu)
 static u32 plain_reason(u32 code)
 {
     switch (code) {
-    case VMEXIT_RDPMC:
-        return REASON_RDPMC;
     case VMEXIT_CPUID:
         return REASON_CPUID;
     case VMEXIT_INVD:
@@ -174,6 +172,8 @@ static enum td_next handle(struct cpu *cpu)
         return td_io(cpu);
     case VMEXIT_MSR:
         return td_msr(cpu);
+    case VMEXIT_RDPMC:
+        return td_rdpmc(cpu);
     case VMEXIT_RDTSC:
     case VMEXIT_RDTSCP:
         return td_rdtsc(cpu);
