@@ -38,7 +38,7 @@ TSAN := $(LANGUAGE) -O1 -fno-omit-frame-pointer -fsanitize=thread -DHOST_PROCESS
 HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
-VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c drivers/*.c)
+VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c)
 VMM_HW    := $(wildcard boot/*.c lib/hw/*.c mm/hw/*.c tdx/hw/*.c kernel/hw/*.c drivers/hw/*.c)
 VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw/*.asm kernel/hw/*.asm kernel/vm/*.asm)
 MODULE_SRC := $(wildcard sim/module/*.c)

@@ -145,7 +145,7 @@ static void do_convert(struct probe_vcpu *vcpu, const struct probe_work *work, s
         result->status = PROBE_MAPGPA_FAILED;
         result->vmcall_status = answer.status;
         result->at_gpa = at;
-    } else if (!work->to_shared) {
+    } else if (!work->to_shared && !work->leave_pending) {
         result->bytes = 0;
         accept_range(vcpu, (struct probe_range){work->gpa, work->len}, 1, result);
     }

@@ -39,6 +39,8 @@ static void choice_help(const struct experiment_choice *choice)
 
     print("              %s=NAME  %s%s%s\n", choice->key, choice->what, choice->name ? ": " : "",
           choice->name ? name_all(choice, names, sizeof(names)) : "");
+    for (unsigned n = 0; choice->says && choice->name(n); n++)
+        print("                %-8s %s\n", choice->name(n), choice->says(n));
 }
 
 void experiment_help(void)

@@ -44,7 +44,7 @@ const struct command commands[] = {
     {"probe touch", "GPA LEN [stride=SIZE] [order=seq|random|zipf] [count=N] [write=0|1] [seed=N] [shared=0|1] [cpu=N] [&]",
      "reads or writes one word a stride", 2, 2, "stride order count write seed shared cpu", cmd_probe_touch},
     {"probe spin", "MS [cpu=N] [&]", "keeps a vCPU busy for so many milliseconds", 1, 1, "cpu", cmd_probe_spin},
-    {"experiment", "NAME [PARAMETER=N ...] [seed=N] [policy=NAME]",
+    {"experiment", "NAME [PARAMETER=N ...] [seed=N] [policy=NAME] [workload=NAME] [list=NAME]",
      "answers a question by samples, with a TD of its own; ^C ends it", 1, 1, "*", cmd_experiment},
     {"jobs", "", "work that `&` started and `wait` has not told of", 0, 0, "", cmd_jobs},
     {"wait", "[N|all]", "waits for jobs and tells how each ended", 0, 1, "", cmd_wait},

@@ -21,6 +21,7 @@ struct experiment_run;
 struct experiment_choice {
     const char *key, *what;
     const char *(*name)(unsigned n); /* the n-th that is allowed, NULL behind the last; NULL: the experiment knows */
+    const char *(*says)(unsigned n); /* more about it, for `help`; NULL: nothing */
 };
 
 struct experiment {

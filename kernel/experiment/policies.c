@@ -1,149 +1,302 @@
 /*
  * The experiment `policies`: what does each merge policy make of the same work, and what does it cost the TD? The work is that
- * of a guest that shares a page here and there and takes it back at 4K: in each round one page of each region, at random,
- * while another vCPU reads all of them. Then the policy has time, and the share of large pages is watched.
+ * of a workload (kernel/experiment/workload/); behind it the policy has time, and the share of large pages is watched.
  */
+#include "kernel/experiment/workload/workload.h"
 #include "kernel/experiment/world.h"
 #include "kernel/time.h"
 #include "lib/bits.h"
 #include "lib/string.h"
 #include "mm/policy/policy.h"
 
-enum { REGIONS, ROUNDS, SETTLE, STEP, TOUCH };
-enum { POLICY };
+/* --- one sample --------------------------------------------------------------------------------------------------- */
 
-static gpa_t region(u64 i)
+/* What had been counted when it began. */
+struct look {
+    struct world_counts counts;
+    struct tdp_policy_status policy;
+};
+
+static void look(struct look *l)
 {
-    return (gpa_t){WORLD_BASE + i * level_bytes(LEVEL_2M)};
+    world_counts(&l->counts);
+    tdp_policy_status(vm.tdp, &l->policy);
 }
 
-/* How many of the TD's 2M pages there were before the work, and how many there are now. */
-static enum err large_pages(struct experiment_run *x, u64 *count)
+static u64 since(const struct look *from, const struct look *to, enum tdp_policy_counter which)
 {
-    struct tdp_sizes sizes;
-    enum err e = tdp_sizes(vm.tdp, &sizes).err;
-
-    *count = sizes.mapped[LEVEL_2M.raw] / level_bytes(LEVEL_2M);
-    return e == ERR_OK ? e : fault_say(&x->fault, e, "the pages could not be counted: %s", err_text(e));
+    return to->policy.counters[which] - from->policy.counters[which];
 }
 
-static enum err cut(struct experiment_run *x)
+static void add_counters(struct json *j, const struct look *from, const struct look *to)
 {
-    enum err e = ERR_OK;
-
-    for (u64 i = 0; i < x->values[REGIONS] && e == ERR_OK; i++) {
-        gpa_t page = gpa_add(region(i), experiment_random(x, TABLE_ENTRIES) * PAGE_BYTES);
-        e = world_convert(x, 0, page, PAGE_BYTES, true);
-        if (e == ERR_OK)
-            e = world_convert(x, 0, page, PAGE_BYTES, false);
-        if (e == ERR_OK)
-            e = world_fill(x, 0, page, PAGE_BYTES); /* the pattern again, where the page is new */
-    }
-    return e;
-}
-
-/* Until all is large again, or the time is over. */
-static enum err settle(struct experiment_run *x, u64 whole, u64 *ms, u64 *now)
-{
-    u64 from = time_us();
-    enum err e = large_pages(x, now);
-
-    while (e == ERR_OK && *now < whole && time_us() - from < x->values[SETTLE] * 1000) {
-        if (x->values[TOUCH])
-            e = world_touch(x, vm.vcpu_count - 1, region(0), x->values[REGIONS] * level_bytes(LEVEL_2M),
-                            level_bytes(LEVEL_2M), false);
-        if (e == ERR_OK)
-            e = world_wait(x, x->values[STEP]);
-        if (e == ERR_OK)
-            e = large_pages(x, now);
-    }
-    *ms = (time_us() - from) / 1000;
-    return e;
-}
-
-static void sample(struct experiment_run *x, const struct policy *policy, u64 round, u64 ms, u64 whole, u64 large,
-                   const struct world_counts *from)
-{
-    struct tdp_policy_status s;
-    struct world_counts to;
-
-    world_counts(&to);
-    tdp_policy_status(vm.tdp, &s);
-    struct json *j = sample_begin(x);
-    json_text(j, "policy", policy->name);
-    json_text(j, "workload", "convert back at 4k");
-    json_number(j, "round", round);
-    json_number(j, "large", large);
-    json_number(j, "whole", whole);
-    json_bool(j, "settled", large == whole);
-    json_number(j, "ms", ms);
-    json_object(j, "so_far");
-#define X(name, text) json_number(j, text, s.counters[TDP_POLICY_##name]);
+    json_object(j, "did");
+#define X(name, text) json_number(j, text, since(from, to, TDP_POLICY_##name));
     TDP_POLICY_COUNTER_LIST(X)
 #undef X
     json_end_object(j);
-    world_add_counts(j, from, &to);
-    sample_end(x);
 }
 
-static enum err one_round(struct experiment_run *x, const struct policy *policy, u64 round, u64 whole)
+/* SEAMCALLs by what they were for: the policy's own, those of touches of what it had blocked, and all others. A policy at
+ * work just now may have counted a call in one place only. */
+static void add_purposes(struct json *j, const struct look *from, const struct look *to)
 {
-    struct world_counts from;
-    u64 ms = 0, large = 0;
+    u64 policy = since(from, to, TDP_POLICY_SEAMCALLS), touches = since(from, to, TDP_POLICY_TOUCH_SEAMCALLS);
+    u64 all = max_u64(to->counts.seamcalls - from->counts.seamcalls, policy + touches);
 
-    world_counts(&from);
-    enum err e = cut(x);
+    json_object(j, "seamcalls_for");
+    json_number(j, "policy", policy);
+    json_number(j, "touches", touches);
+    json_number(j, "work", all - policy - touches);
+    json_end_object(j);
+}
+
+static void add_who(struct work *w, struct json *j)
+{
+    json_text(j, "policy", w->policy->name);
+    json_text(j, "workload", w->workload->name);
+    if (w->workload->phases[w->phase])
+        json_text(j, "phase", w->workload->phases[w->phase]);
+    json_number(j, "round", w->round);
+    json_number(j, "vcpus", vm.vcpu_count);
+}
+
+static void sample(struct work *w, const struct look *from, u64 work_ms, u64 ms)
+{
+    struct look to;
+
+    look(&to);
+    struct json *j = sample_begin(w->x);
+    add_who(w, j);
+    if (w->workload->add)
+        w->workload->add(w, j);
+    json_number(j, "conversions", w->conversions);
+    json_number(j, "work_ms", work_ms);
+    json_number(j, "ms", ms);
+    watch_add(w->watch, j);
+    add_counters(j, from, &to);
+    add_purposes(j, from, &to);
+    world_add_counts(j, &from->counts, &to.counts);
+    sample_end(w->x);
+}
+
+/* --- one phase ---------------------------------------------------------------------------------------------------- */
+
+static bool is_touched(const struct work *w)
+{
+    return w->x->values[TOUCH] && !w->workload->untouched;
+}
+
+/* Until all is large again, or the time is over; then each region is touched once more, so that what is large is of use. */
+static enum err settle(struct work *w, u64 *ms)
+{
+    u64 from = time_us();
+    enum err e = work_wait(w, 0);
+
+    while (e == ERR_OK && w->watch->large < w->watch->count && time_us() - from < w->x->values[SETTLE] * 1000) {
+        if (is_touched(w))
+            e = work_touch(w);
+        if (e == ERR_OK)
+            e = work_wait(w, w->x->values[STEP]);
+    }
+    *ms = (time_us() - from) / 1000;
+    return e == ERR_OK && is_touched(w) ? work_touch(w) : e;
+}
+
+static enum err one_phase(struct work *w)
+{
+    struct look from;
+    u64 began = time_us(), work_ms, ms = 0;
+
+    watch_begin_sample(w->watch);
+    w->conversions = 0;
+    look(&from);
+    enum err e = w->workload->work(w);
+    work_ms = (time_us() - began) / 1000;
+    if (e == ERR_OK && !w->workload->keeps_time)
+        e = settle(w, &ms);
     if (e == ERR_OK)
-        e = settle(x, whole, &ms, &large);
-    if (e == ERR_OK)
-        sample(x, policy, round, ms, whole, large, &from);
+        sample(w, &from, work_ms, ms);
     return e;
 }
 
-static enum err one_policy(struct experiment_run *x, const struct policy *policy)
-{
-    u64 bytes = x->values[REGIONS] * level_bytes(LEVEL_2M), values[POLICY_PARAMETERS_MAX], whole = 0;
-    enum err e = world_begin(x, bytes, LEVEL_2M, vm_vcpus_max() > 1 ? 2 : 1);
+/* --- one TD ------------------------------------------------------------------------------------------------------- */
 
-    if (e == ERR_OK)
-        e = world_accept(x, 0, region(0), bytes);
-    if (e == ERR_OK)
-        e = world_fill(x, 0, region(0), bytes);
-    if (e == ERR_OK)
-        e = large_pages(x, &whole);
+/* The work has one vCPU, touches another where the machine has CPUs for them. */
+static unsigned workers(void)
+{
+    return vm_vcpus_max() > 1 ? 2 : 1;
+}
+
+/* Of 1G pages it would take too long, and some workloads leave no pattern. */
+static bool is_filled(const struct work *w)
+{
+    const struct workload *load = w->workload;
+
+    return w->x->values[FILL] && !load->untouched && !load->fresh && load->level.raw <= 1;
+}
+
+static enum err accept_all(struct work *w)
+{
+    enum err e = world_accept(w->x, 0, w->base, w->bytes);
+
+    for (u64 at = 0; at < w->bytes && e == ERR_OK && w->workload->level.raw > 1; at += level_bytes(LEVEL_1G))
+        e = world_did(w->x, "merge", tdp_merge(vm.tdp, gpa_add(w->base, at), LEVEL_1G, NULL));
+    return e == ERR_OK && is_filled(w) ? world_fill(w->x, 0, w->base, w->bytes) : e;
+}
+
+static enum err begin_readers(struct work *w)
+{
+    u64 stride = level_bytes(LEVEL_2M);
+    gpa_t first = gpa_add(w->base, READ_PAGE * PAGE_BYTES);
+    bool spins = w->workload->untouched || w->workload->fresh;
+    enum err e = ERR_OK;
+
+    for (unsigned i = workers(); i < vm.vcpu_count && e == ERR_OK; i++)
+        e = spins ? world_keep_spinning(w->x, i)
+                  : world_keep_reading(w->x, i, first, w->bytes - stride + sizeof(u64), stride);
+    w->watch->is_read = !spins && vm.vcpu_count > workers();
+    return e;
+}
+
+static enum err choose(struct work *w)
+{
+    u64 values[POLICY_PARAMETERS_MAX];
+
     for (unsigned i = 0; i < POLICY_PARAMETERS_MAX; i++)
-        values[i] = policy->parameters[i].initial;
-    if (e == ERR_OK && (e = tdp_policy_choose(vm.tdp, policy, values)) != ERR_OK)
-        (void)fault_say(&x->fault, e, "the policy could not be chosen: %s", err_text(e));
+        values[i] = w->policy->parameters[i].initial;
+    enum err e = tdp_policy_choose(vm.tdp, w->policy, values);
+    return e == ERR_OK ? e : fault_say(&w->x->fault, e, "the policy could not be chosen: %s", err_text(e));
+}
+
+static enum err begin(struct work *w)
+{
+    u64 size = level_bytes(w->workload->level);
+    unsigned vcpus = workers() + (unsigned)w->x->values[READERS];
+
+    w->base = (gpa_t){align_up(WORLD_BASE, size)};
+    enum err e = watch_begin(w->watch, w->base, w->bytes / size, w->workload->level);
+    if (e != ERR_OK)
+        return fault_say(&w->x->fault, e, "no memory to keep count of the regions");
+    e = world_begin(w->x, w->base.raw + w->bytes - WORLD_BASE, w->workload->level, vcpus);
+    if (e == ERR_OK && !w->workload->fresh)
+        e = accept_all(w);
+    if (e == ERR_OK)
+        e = begin_readers(w);
+    if (e == ERR_OK)
+        e = watch_look(w->watch);
+    return e == ERR_OK ? choose(w) : e;
+}
+
+static bool has_phase(const struct workload *workload, u64 phase)
+{
+    return phase < PHASES_MAX && (phase == 0 || workload->phases[phase]);
+}
+
+/* All phases of a round, or one of them. */
+static enum err one_round(struct work *w, u64 first, bool all)
+{
+    enum err e = ERR_OK;
+
+    for (w->phase = first; e == ERR_OK && has_phase(w->workload, w->phase); w->phase++) {
+        e = one_phase(w);
+        if (!all)
+            break;
+    }
+    return e;
+}
+
+/* The TD goes, whatever has happened, and what has happened is what is told. */
+static enum err end(struct work *w, enum err e)
+{
+    if (e == ERR_OK && is_filled(w))
+        e = world_verify(w->x, 0, w->base, w->bytes);
+    struct fault_text why = w->x->fault;
+    enum err gone = world_end(w->x);
+    watch_end(w->watch);
+    if (e == ERR_OK)
+        return gone;
+    w->x->fault = why;
+    return e;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
+
+static enum err in_fresh_tds(struct work *w)
+{
+    enum err e = ERR_OK;
+
+    for (w->round = 0; w->round < w->rounds && e == ERR_OK; w->round++)
+        for (u64 phase = 0; e == ERR_OK && has_phase(w->workload, phase); phase++) {
+            e = begin(w);
+            if (e == ERR_OK)
+                e = one_round(w, phase, false);
+            e = end(w, e);
+        }
+    return e;
+}
+
+static enum err in_one_td(struct work *w)
+{
+    enum err e = begin(w);
+
+    for (w->round = 0; w->round < w->rounds && e == ERR_OK; w->round++)
+        e = one_round(w, 0, true);
+    return end(w, e);
+}
+
+static enum err one(struct experiment_run *x, const struct workload *workload, const struct policy *policy)
+{
+    static struct watch watch;
+    struct work w = {.x = x, .workload = workload, .policy = policy, .rounds = x->values[ROUNDS], .watch = &watch};
+    u64 regions = x->values[REGIONS];
+    enum err e = workload->plan ? workload->plan(x, &regions, &w.rounds) : ERR_OK;
+
+    if (e != ERR_OK)
+        return e;
+    w.bytes = regions * level_bytes(workload->level);
     x->random = x->seed; /* the same pages under each policy */
-    for (u64 round = 0; round < x->values[ROUNDS] && e == ERR_OK; round++)
-        e = one_round(x, policy, round, whole);
-    return e == ERR_OK ? world_verify(x, vm.vcpu_count - 1, region(0), bytes) : e;
+    return workload->fresh ? in_fresh_tds(&w) : in_one_td(&w);
+}
+
+static bool is_chosen(const char *chosen, const char *name, bool on_request)
+{
+    return chosen ? strcmp(chosen, name) == 0 : !on_request;
 }
 
 static enum err run(struct experiment_run *x)
 {
+    const char *workload = x->chosen[WORKLOAD] || !x->chosen[LIST] ? x->chosen[WORKLOAD] : workload_list.name;
     enum err e = ERR_OK;
 
-    for (unsigned i = 0; policies[i] && e == ERR_OK; i++) {
-        if (x->chosen[POLICY] && strcmp(x->chosen[POLICY], policies[i]->name) != 0)
-            continue;
-        e = one_policy(x, policies[i]);
-        if (e == ERR_OK)
-            e = world_end(x);
-    }
+    if (x->chosen[LIST] && strcmp(workload, workload_list.name) != 0)
+        return fault_say(&x->fault, ERR_ARGUMENT, "list=%s is for workload=list, not for %s", x->chosen[LIST],
+                         workload);
+    for (unsigned i = 0; workloads[i]; i++)
+        for (unsigned n = 0; policies[n] && e == ERR_OK; n++)
+            if (is_chosen(workload, workloads[i]->name, workloads[i]->on_request) &&
+                is_chosen(x->chosen[POLICY], policies[n]->name, false))
+                e = one(x, workloads[i], policies[n]);
     return e;
 }
 
 const struct experiment experiment_policies = {
     .name = "policies",
-    .question =
-        "what does each merge policy make of pages that are shared and taken back at 4k, and what does it cost?",
-    .parameters = {[REGIONS] = {"regions", "2m regions", "that the work is on", 8, 1, 4096},
-                   [ROUNDS] = {"rounds", "", "of one page in each region", 3, 1, 100000},
-                   [SETTLE] = {"settle", "ms", "that the policy has at most after each round", 2000, 1, 3600000},
+    .question = "what does each merge policy make of a guest's conversions, and what does it cost?",
+    .parameters = {[REGIONS] = {"regions", "2m regions", "that the work is on", 8, 1, WATCH_REGIONS_MAX},
+                   [ROUNDS] = {"rounds", "", "of the work, each with its sample", 3, 1, 100000},
+                   [SETTLE] = {"settle", "ms", "that the policy has at most after each", 2000, 1, 3600000},
                    [STEP] = {"step", "ms", "between two looks at the pages", 20, 1, 60000},
-                   [TOUCH] = {"touch", "0|1", "the other vCPU reads each region between the looks", 1, 0, 1}},
-    .choices = {[POLICY] = {"policy", "one alone", experiment_policy_name}},
+                   [TOUCH] = {"touch", "0|1", "another vCPU reads each region between the looks", 1, 0, 1},
+                   [READERS] = {"readers", "vCPUs", "that read all regions all the time", 0, 0, 30},
+                   [TIMES] = {"times", "", "that attest and swiotlb convert in a round", 20, 1, 1000000},
+                   [GAP] = {"gap", "ms", "behind each of these", 2, 0, 60000},
+                   [SLOWEST] = {"slowest", "conversions a second", "of rate", 4, 1, 100000},
+                   [FASTEST] = {"fastest", "conversions a second", "of rate", 256, 1, 100000},
+                   [LASTS] = {"lasts", "ms", "each rate", 2000, 1, 3600000},
+                   [FILL] = {"fill", "0|1", "all regions are filled before and verified behind", 1, 0, 1}},
+    .choices = {[POLICY] = {"policy", "one alone", experiment_policy_name, NULL},
+                [WORKLOAD] = {"workload", "one alone", workload_name, workload_what},
+                [LIST] = {"list", "a file of the boot volume, for workload=list", NULL, NULL}},
     .run = run,
 };

@@ -2,7 +2,6 @@
 #include "kernel/experiment/world.h"
 
 #include "kernel/console/console.h"
-#include "kernel/hw/traps.h"
 #include "kernel/time.h"
 #include "lib/bits.h"
 
@@ -102,6 +101,17 @@ enum err world_convert(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 b
                    &(struct probe_work){.op = PROBE_CONVERT, .gpa = gpa.raw, .len = bytes, .to_shared = shared});
 }
 
+enum err world_accept_small(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes)
+{
+    return do_work(x, vcpu, &(struct probe_work){.op = PROBE_ACCEPT, .gpa = gpa.raw, .len = bytes, .level = 0});
+}
+
+enum err world_leave_pending(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes)
+{
+    return do_work(x, vcpu,
+                   &(struct probe_work){.op = PROBE_CONVERT, .gpa = gpa.raw, .len = bytes, .leave_pending = true});
+}
+
 enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride, bool write)
 {
     return do_work(
@@ -119,13 +129,33 @@ enum err world_did(struct experiment_run *x, const char *doing, struct tdp_repor
     return r.err == ERR_OK ? ERR_OK : vm_say(&x->fault, doing, &r);
 }
 
+enum err world_keep_reading(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride)
+{
+    return vm_work_begin(vcpu,
+                         &(struct probe_work){.op = PROBE_TOUCH,
+                                              .gpa = gpa.raw,
+                                              .len = bytes,
+                                              .stride = stride,
+                                              .order = PROBE_RANDOM,
+                                              .count = ~0ull,
+                                              .seed = x->seed},
+                         &x->fault);
+}
+
+enum err world_keep_spinning(struct experiment_run *x, unsigned vcpu)
+{
+    u64 khz = time_tsc_khz();
+
+    return vm_work_begin(vcpu, &(struct probe_work){.op = PROBE_SPIN, .milliseconds = ~0ull / khz, .tsc_khz = khz},
+                         &x->fault);
+}
+
 enum err world_wait(struct experiment_run *x, u64 ms)
 {
     for (u64 end = time_us() + ms * 1000; time_us() < end;) {
         if (console_take_interrupt())
             return say_stopped(x);
-        vm_tick();
-        irq_wait();
+        vm_wait();
     }
     return ERR_OK;
 }

@@ -23,6 +23,9 @@ MUST_CHECK enum err world_accept(struct experiment_run *x, unsigned vcpu, gpa_t 
 MUST_CHECK enum err world_fill(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
 MUST_CHECK enum err world_verify(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
 MUST_CHECK enum err world_convert(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, bool shared);
+/* ACCEPT by pages of 4K alone; and what it takes back, but does not accept. */
+MUST_CHECK enum err world_accept_small(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
+MUST_CHECK enum err world_leave_pending(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);
 MUST_CHECK enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride, bool write);
 
 /* Any work; and on several vCPUs at once, where each that was begun is to be ended, after a failure too. */
@@ -33,6 +36,11 @@ MUST_CHECK enum err world_work_end(struct experiment_run *x, unsigned vcpu, stru
 
 /* What came of an operation of the console's own on the TD's memory: `r` in words where it failed. */
 MUST_CHECK enum err world_did(struct experiment_run *x, const char *doing, struct tdp_report r);
+
+/* What a vCPU does from now on beside everything else, until the TD ends: reads a word in each `stride` bytes, at random; or
+ * nothing at all, inside the TD. */
+MUST_CHECK enum err world_keep_reading(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride);
+MUST_CHECK enum err world_keep_spinning(struct experiment_run *x, unsigned vcpu);
 
 /* Lets `ms` pass, and the merge policy work. */
 MUST_CHECK enum err world_wait(struct experiment_run *x, u64 ms);

@@ -34,9 +34,9 @@ def samples(out):
 
 
 def test_a_run_repeats_to_the_byte():
-    first = run("policies", "regions=2", "rounds=2", "seed=7", "--cpus", "4")
+    first = run("policies", "workload=back4k", "regions=2", "rounds=2", "seed=7", "--cpus", "4")
     assert first[0] == 0 and first[2] == "" and len(samples(first[1])) == 12
-    assert run("policies", "regions=2", "rounds=2", "seed=7", "--cpus", "4") == first
+    assert run("policies", "workload=back4k", "regions=2", "rounds=2", "seed=7", "--cpus", "4") == first
 
 
 def test_samples_say_what_they_are():
@@ -107,7 +107,7 @@ def test_a_tebibyte():
 
 
 def test_an_hour_of_guest_life():
-    status, out, err = run("policies", "policy=none", "regions=2", "rounds=1", "settle=3600000", "step=1000")
+    status, out, err = run("policies", "workload=back4k", "policy=none", "regions=2", "rounds=1", "settle=3600000", "step=1000")
     assert status == 0, err
     assert samples(out)[0]["ms"] >= 3600000 and not samples(out)[0]["settled"]
 

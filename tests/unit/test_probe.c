@@ -460,6 +460,12 @@ static void test_convert_there_and_back(void **state)
     assert_int_equal(r->bytes, 10 * PAGE);
     assert_int_equal(fake.page[10], ACCEPTED);
     assert_int_equal(fake.page[11], PENDING);
+    fake.page[1] = SHARED;
+    r = work((struct probe_work){.op = PROBE_CONVERT, .gpa = PAGE, .len = PAGE, .leave_pending = 1});
+    assert_int_equal(r->status, PROBE_OK);
+    assert_int_equal(r->bytes, PAGE);
+    assert_int_equal(r->accepted[0], 0);
+    assert_int_equal(fake.page[1], PENDING);
 }
 
 static void test_convert_gives_up_without_progress(void **state)

@@ -1,0 +1,5 @@
+/* All experiments there are: see kernel/experiment/experiment.h. */
+#include "kernel/experiment/experiment.h"
+
+const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, &experiment_latency,
+                                                &experiment_tlb, NULL};
