@@ -39,6 +39,8 @@ HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
 VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c)
+# The payload's order of access is calculated by experiments too.
+VMM_LOGIC += guest/probe/order.c
 VMM_HW    := $(wildcard boot/*.c lib/hw/*.c mm/hw/*.c tdx/hw/*.c kernel/hw/*.c drivers/hw/*.c)
 VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw/*.asm kernel/hw/*.asm kernel/vm/*.asm)
 MODULE_SRC := $(wildcard sim/module/*.c)
@@ -79,7 +81,7 @@ LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
 # The lab: all of the VMM's logic, the payload's and the model's in a host process without sanitizers, over lab/ where the VMM
 # and the payload have their hardware. The payload's image is there as well: it is what the TD is measured by.
-LAB_OBJ    := $(call obj,lab,$(VMM_LOGIC) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c sim/machine/pmu.c \
+LAB_OBJ    := $(call obj,lab,$(filter-out guest/%,$(VMM_LOGIC)) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c sim/machine/pmu.c \
                 tests/host/platform_cpuid.c $(wildcard lab/*.c lab/hw/*.asm)) $(B)/lab/probe.o
 LABPROBE_OBJ := $(call obj,lab,$(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.

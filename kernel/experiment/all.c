@@ -1,5 +1,10 @@
 /* All experiments there are: see kernel/experiment/experiment.h. */
 #include "kernel/experiment/experiment.h"
 
-const struct experiment *const experiments[] = {&experiment_convert, &experiment_policies, &experiment_latency,
-                                                &experiment_tlb, NULL};
+const struct experiment *const experiments[] = {&experiment_convert,
+                                                &experiment_policies,
+                                                &experiment_latency,
+                                                &experiment_tlb,
+                                                &experiment_dirty,
+                                                &experiment_fragment,
+                                                NULL};

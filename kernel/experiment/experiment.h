@@ -46,6 +46,7 @@ struct experiment_run {
 /* All there are; NULL behind the last. */
 extern const struct experiment *const experiments[];
 extern const struct experiment experiment_convert, experiment_policies, experiment_latency, experiment_tlb;
+extern const struct experiment experiment_dirty, experiment_fragment;
 
 /* For a choice "policy": the name of the n-th, NULL behind the last. */
 const char *experiment_policy_name(unsigned n);

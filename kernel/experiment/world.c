@@ -4,6 +4,7 @@
 #include "kernel/console/console.h"
 #include "kernel/time.h"
 #include "lib/bits.h"
+#include "mm/policy/policy.h"
 
 /* --- the TD ------------------------------------------------------------------------------------------------------- */
 
@@ -118,6 +119,25 @@ enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 byt
         x, vcpu,
         &(struct probe_work){
             .op = PROBE_TOUCH, .gpa = gpa.raw, .len = bytes, .stride = stride, .write = write, .seed = x->seed});
+}
+
+enum err world_large(struct experiment_run *x, u64 *count)
+{
+    struct tdp_sizes sizes;
+    enum err e = world_did(x, "counting pages", tdp_sizes(vm.tdp, &sizes));
+
+    *count = e == ERR_OK ? sizes.mapped[LEVEL_2M.raw] / level_bytes(LEVEL_2M) : 0;
+    return e;
+}
+
+enum err world_policy(struct experiment_run *x, const struct policy *policy, const u64 *values)
+{
+    u64 initial[POLICY_PARAMETERS_MAX];
+
+    for (unsigned i = 0; i < POLICY_PARAMETERS_MAX; i++)
+        initial[i] = policy->parameters[i].initial;
+    enum err e = tdp_policy_choose(vm.tdp, policy, values ? values : initial);
+    return e == ERR_OK ? e : fault_say(&x->fault, e, "policy %s could not be chosen: %s", policy->name, err_text(e));
 }
 
 enum err world_did(struct experiment_run *x, const char *doing, struct tdp_report r)

@@ -34,6 +34,12 @@ MUST_CHECK enum err world_work(struct experiment_run *x, unsigned vcpu, const st
 MUST_CHECK enum err world_work_begin(struct experiment_run *x, unsigned vcpu, const struct probe_work *work);
 MUST_CHECK enum err world_work_end(struct experiment_run *x, unsigned vcpu, struct probe_result *result);
 
+/* How many 2M pages the TD has. */
+MUST_CHECK enum err world_large(struct experiment_run *x, u64 *count);
+/* Chooses a merge policy; `values` of its parameters, NULL: as it has them at first. */
+struct policy;
+MUST_CHECK enum err world_policy(struct experiment_run *x, const struct policy *policy, const u64 *values);
+
 /* What came of an operation of the console's own on the TD's memory: `r` in words where it failed. */
 MUST_CHECK enum err world_did(struct experiment_run *x, const char *doing, struct tdp_report r);
 

@@ -4,7 +4,8 @@ import pytest
 
 from conftest import run_script
 
-RUNS = ["latency rounds=2 lives=1", "tlb least=4 most=8 count=2000"]
+RUNS = ["latency rounds=2 lives=1", "tlb least=4 most=8 count=2000", "fragment rounds=1 count=500",
+        "dirty policy=ready regions=2 passes=1 writes=100 settle=60000"]
 TLB_4K = 1024  # entries of the simulated TLB for 4K pages: as much as 4 MiB
 
 
@@ -70,3 +71,35 @@ def test_tlb_misses_by_size_of_the_page(run):
     assert 800 < found["4k", "random", 8]["misses"] < 1200
     assert found["4k", "random", 4]["misses"] < 200
     assert found["4k", "zipf", 8]["misses"] < found["4k", "random", 8]["misses"]
+
+
+# --- fragment ---------------------------------------------------------------------------------------------------------
+
+def test_gathering_takes_the_least_calls(run):
+    found = {(s["step"], s["away"]): s for s in run[1]["fragment"]}
+    assert found.keys() == {(step, away) for step in ("left", "gather", "gathered") for away in (1, 8, 64, 256, 512)}
+    for away in (1, 8, 64, 256, 512):
+        gather = found["gather", away]
+        assert (gather["seamcalls"], gather["tracks"], gather["calls"]["relocate"]) == (2 * away + 4, 2, away)
+        assert gather["calls"]["promote"] == 1
+        for step in ("left", "gathered"):
+            s = found[step, away]
+            assert (s["accesses"], s["seamcalls"], s["faults"]) == (500, 0, 0)
+            assert s["walks"]["1g"] == s["walks"]["2m" if step == "left" else "4k"] == 0
+
+
+# --- dirty ------------------------------------------------------------------------------------------------------------
+
+def test_dirty_log_misses_nothing(run):
+    """Each page that was touched costs a fault, an UNBLOCK, and a BLOCK when the log is asked; reads are told in vain."""
+    found = run[1]["dirty"]
+    assert [(s["step"], s.get("order")) for s in found] == [
+        ("on", None), ("touch", "random"), ("get", "random"), ("touch", "zipf"), ("get", "zipf"), ("off", None), ("recover", None)]
+    on, off, recover = found[0], found[-2], found[-1]
+    assert on["calls"]["demote"] >= 2 and on["calls"]["block"] >= 2 * 512 and off["calls"]["unblock"] >= 2 * 512
+    for touch, get in ((found[1], found[2]), (found[3], found[4])):
+        assert get["missed"] == 0 and 0 < get["false"] <= 32
+        assert get["told"] == get["written"] + get["false"] and 50 < get["written"] <= 100
+        assert touch["faults"] >= get["told"] and touch["calls"]["unblock"] == touch["faults"]
+        assert get["calls"]["block"] == get["told"] + get["elsewhere"] and get["tracks"] in (1, 2)
+    assert recover["settled"] is True and recover["large"] == recover["whole"] and recover["calls"]["promote"] >= 2
