@@ -138,6 +138,16 @@ def test_sim_config_and_command_line(fake):
         assert part in line
 
 
+def test_profile_is_behind_the_other_knobs(fake):
+    """A line for each SEAMCALL that has a number; what the platform has no knob for is left out."""
+    config = fake.folder / "knobs"
+    config.write_text("hkids = 4\n")
+    status, out, _ = finish(fake(["'image'", POWEROFF % 0], "--sim-config", str(config), "--profile", "server"))
+    found = out.decode("latin-1")
+    assert status == 0 and "hkids = 4\n\nlatency = 0 3300\n" in found
+    assert "latency = 7 4000\n" in found and "latency = 15 20000\n" in found and found.count("latency") == 15
+
+
 def test_reboot_starts_the_machine_again(fake):
     # The second time the console finds the first one's note.
     steps = [r"""b'@{"cmd":"reboot","ok":true}\r\n' if open('%s').read().count('\n') < 2 else %s""" % (fake.pid_file, POWEROFF % 5)]
@@ -178,6 +188,8 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
         (["--timeout", "-1"], 2, "more than 0"),
         (["--nonsense"], 2, "unrecognized"),
         (["--bare", "--sim-config", "x"], 2, "--bare leaves out"),
+        (["--bare", "--profile", "flat"], 2, "--bare leaves out"),
+        (["--profile", "quick"], 126, "no profile 'quick': there are flat, server"),
         (["--script", "/nowhere/at/all"], 126, "/nowhere/at/all"),
         (["--sim-config", "/nowhere/at/all"], 126, "/nowhere/at/all"),
         (["--build", "/nowhere"], 126, "`make` builds"),
