@@ -64,6 +64,20 @@ enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg)
     return ERR_OK;
 }
 
+enum err tdx_on_cpus_in_turn(void (*work)(void *arg), void *arg)
+{
+    if (!cpus) {
+        work(arg);
+        return ERR_OK;
+    }
+    for (unsigned cpu = 0; cpu < cpus->count(); cpu++) {
+        enum err e = cpus->one(cpu, work, arg);
+        if (e != ERR_OK && e != ERR_NOT_FOUND)
+            return e;
+    }
+    return ERR_OK;
+}
+
 enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
 {
     return cpus ? cpus->one(cpu, work, arg) : ERR_NOT_FOUND;

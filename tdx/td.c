@@ -351,7 +351,8 @@ static struct td_fault flush_vcpus(struct td *td)
     return f;
 }
 
-/* An interrupt stops the flush; the same leaf resumes it. */
+/* An interrupt stops the flush; the same leaf resumes it. The CPUs of a package take turns: the module holds a lock of the package
+ * for as long as its cache takes, which may be milliseconds, and has nothing left to do for the second one. */
 static void write_back_here(void *arg)
 {
     struct flush_work *w = arg;
@@ -374,7 +375,7 @@ struct td_fault td_release_key(struct td *td)
     if (f.err != ERR_OK)
         return f;
     struct flush_work w = {.td = td};
-    enum err e = tdx_on_each_cpu(write_back_here, &w);
+    enum err e = tdx_on_cpus_in_turn(write_back_here, &w);
     if (e != ERR_OK)
         return failed(e);
     if (w.bad.raw)
