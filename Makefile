@@ -99,7 +99,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test scale bench bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
@@ -111,6 +111,7 @@ help:
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
 	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
+	@echo 'make lab-speed     how many times as fast the lab is as the simulated platform under QEMU'
 	@echo 'make soak          random work on many CPUs for half an hour (SOAK_MINUTES=30 SEED=n)'
 	@echo 'make scale         what operations cost in TDs of 1 GiB to 4 TiB, and faults of two vCPUs: table, docs/scale.svg'
 	@echo 'make experiments   runs the experiments, draws and reports: out/report.html (QUICK=1: three minutes; PROFILE=slurm: on a cluster)'
@@ -314,15 +315,19 @@ bench-binaries: $(B)/bench/scale $(B)/bench/septum.efi $(B)/bench/model $(B)/ben
 bench: bench-binaries
 	@tests/bench/bench --build $(B) --json $(if $(filter build,$(B)),out,$(B)/out)/bench.json
 
+lab-speed: all
+	@tests/bench/lab-speed --build $(B)
+
 # The lab's payload is one object, whose variables a new TD finds as zero (lab/guest.c).
 $(B)/lab/probe.o: $(LABPROBE_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(LD) -r -o $@.r $^
 	$(Q)$(OBJCOPY) --rename-section .bss=probe_bss $@.r $@
 	@rm -f $@.r
+LABWRAPPED := memset mdl_fill world_counts world_add_counts
 $(B)/lab/septum: $(LAB_OBJ)
 	$(call say,LD,$@)
-	$(Q)$(HOSTCC) -o $@ $^ -Wl,--wrap=memset -Wl,--wrap=mdl_fill $(SHA_LIB)
+	$(Q)$(HOSTCC) -o $@ $^ $(LABWRAPPED:%=-Wl,--wrap=%) $(SHA_LIB)
 
 # What the size of a TD costs, and a second vCPU: table and picture of docs/benchmarks.md.
 scale: $(B)/bench/scale

@@ -229,7 +229,6 @@ void cpu_reset_pages(hpa_t at, u64 bytes)
     for (u64 done = 0; done < bytes; done += PAGE_BYTES)
         if (module_uses_page(at.raw + done))
             machine_stop("the VMM resets 0x%llx, which the module uses", (unsigned long long)(at.raw + done));
-    memory_end_row();
     memory_clear(phys_ptr(at), bytes);
     machine_pass(cost_of(COST_RESET_PAGE) * (bytes / PAGE_BYTES));
 }

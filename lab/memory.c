@@ -11,6 +11,8 @@
 
 #define PIECE_BYTES (2ull * MIB)
 #define PIECE_PAGES (PIECE_BYTES / PAGE_BYTES)
+#define WHOLE_BYTES (64 * MIB) /* from here on nobody looks at what is in it */
+#define CLEARED_MAX 64u
 
 static u8 *memory;
 static u64 bytes_all;
@@ -44,12 +46,10 @@ u64 memory_address(const void *at)
     return offset < bytes_all ? offset : ~0ull;
 }
 
+/* The first word is, and each is as the one before it. */
 static bool is_zero(const u64 *page)
 {
-    u64 any = 0;
-    for (unsigned i = 0; i < PAGE_BYTES / sizeof(u64); i++)
-        any |= page[i];
-    return any == 0;
+    return page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - sizeof(u64)) == 0;
 }
 
 /* Of the piece that was looked at last, the pages that the host has for it. Good while one call clears pages in a row. */
@@ -79,22 +79,41 @@ void memory_end_row(void)
     row.next = 0;
 }
 
-static void clear_page(u64 pa)
+/* False: it was zero already. */
+static bool clear_page(u64 pa)
 {
-    if (!is_untouched(pa) && !is_zero((const u64 *)(memory + pa)))
-        __real_memset(memory + pa, 0, PAGE_BYTES);
+    if (is_untouched(pa) || is_zero((const u64 *)(memory + pa)))
+        return false;
+    __real_memset(memory + pa, 0, PAGE_BYTES);
+    return true;
+}
+
+/* A piece with much in it is given back whole, and read anew as zeros page by page; one with little is faster cleared. */
+static void clear_piece(u64 pa)
+{
+    unsigned cleared = 0;
+
+    for (u64 done = 0; done < PIECE_BYTES && cleared < CLEARED_MAX; done += PAGE_BYTES)
+        cleared += clear_page(pa + done);
+    if (cleared == CLEARED_MAX)
+        (void)madvise(memory + pa, PIECE_BYTES, MADV_DONTNEED);
 }
 
 void memory_clear(void *at, u64 bytes)
 {
-    u64 pa = memory_address(at);
+    u64 pa = memory_address(at), end = pa + bytes;
 
-    if (bytes >= PIECE_BYTES && madvise(at, bytes, MADV_DONTNEED) == 0) {
-        memory_end_row();
+    memory_end_row();
+    if (bytes >= WHOLE_BYTES && madvise(at, bytes, MADV_DONTNEED) == 0)
         return;
-    }
-    for (u64 done = 0; done < bytes; done += PAGE_BYTES)
-        clear_page(pa + done);
+    while (pa < end)
+        if (is_aligned(pa, PIECE_BYTES) && end - pa >= PIECE_BYTES) {
+            clear_piece(pa);
+            pa += PIECE_BYTES;
+        } else {
+            clear_page(pa);
+            pa += PAGE_BYTES;
+        }
 }
 
 static bool is_pages(const void *at, u64 bytes)

@@ -1,6 +1,6 @@
 /*
  * The lab's physical memory: one sparse mapping, of which a page takes memory of the host when something other than zeros is
- * written to it. What becomes zero in pieces of 2M and more is given back.
+ * written to it. Much that becomes zero is given back.
  */
 #ifndef LAB_MEMORY_H
 #define LAB_MEMORY_H

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lab/cost.h"
+#include "lab/figures.h"
 #include "lab/guest.h"
 #include "lab/machine.h"
 #include "lab/platform.h"
@@ -31,7 +32,10 @@ static u64 cost_of_exit(const struct td_vmcs *td)
 
 static void run(struct seam_lp *lp)
 {
-    machine_call_begin(cost_of_seamcall(lp->vmm[RAX], lp->vmm[RCX]));
+    u64 ticks = cost_of_seamcall(lp->vmm[RAX], lp->vmm[RCX]);
+
+    figures_add_call(lp->vmm[RAX] & LEAF_MASK, ticks);
+    machine_call_begin(ticks);
     enum seam_next next = module_seamcall(lp);
     bool was_inside = next == SEAM_TO_TD;
     machine_call_end();

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lab/cost.h"
+#include "lab/figures.h"
 #include "lab/machine.h"
 #include "sim/machine/pmu.h"
 #include "sim/machine/pool.h"
@@ -71,7 +71,7 @@ static enum tlb_answer walk(struct tlb *tlb, struct td_vmcs *td, u64 gpa, u32 ac
         return TLB_VIOLATION;
     if (found.outcome != EPT_OK)
         machine_stop("the walk for GPA 0x%llx ends in a misconfigured entry", (unsigned long long)gpa);
-    tlb->stlb.stats.walk_steps[found.level] += found.steps;
+    figures.tlb_misses[found.level]++;
     if (!stlb_fill(&tlb->stlb, gpa, found.hpa, found.level, found.permissions))
         machine_stop("no memory left for the tables of a TLB");
     pmu_count_walk(&td->pmu, access, 0, found.level, (unsigned)cost_at(COST_TLB_MISS, found.level));

@@ -79,7 +79,7 @@ def test_the_lab_counts_the_same(run):
     found = [json.loads(line[1:]) for line in done.stdout.splitlines() if line.startswith("@{")]
     lab = [s for s in found if "sample" in s]
     assert [s.pop("platform") for s in lab] == ["SeptumLabTDX"] * 15 and [s.pop("profile") for s in lab] == ["server"] * 15
-    times = {"tsc", "pauses", "platform"}
+    times = {"tsc", "pauses", "platform", "lab"}
     platform = [{k: v for k, v in s.items() if k not in times} for s in of(run, "convert")]
     assert [{k: v for k, v in s.items() if k not in times} for s in lab] == platform
 

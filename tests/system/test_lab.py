@@ -47,7 +47,7 @@ def test_samples_say_what_they_are():
 def test_a_profile_changes_times_and_no_counts():
     """One vCPU alone: nothing depends on who is faster."""
     def counts(name):
-        return [{k: v for k, v in s.items() if k not in ("tsc", "pauses", "profile")}
+        return [{k: v for k, v in s.items() if k not in ("tsc", "pauses", "profile", "lab")}
                 for s in samples(run("convert", "rounds=1", "--profile", name)[1])]
 
     def ticks(name):
@@ -104,6 +104,47 @@ def test_a_tebibyte():
     assert by_command["walk"]["level"] == "1g" and by_command["walk"]["agree"]
     assert by_command["probe verify"]["bad_bytes"] == 0
     assert by_command["td destroy"]["free_bytes"] == by_command["td destroy"]["free_bytes_before"]
+
+
+def test_sensitivity_says_where_the_order_changes(tmp_path):
+    """Two assumed numbers: SEPT.RD, which `block` alone does without, and WBINVD, which no policy calls."""
+    text = re.sub("# assumed:", "# source: the test, was", "\n".join(lines_of("server")))
+    for key in ("tdh_mem_sept_rd", "wbinvd"):
+        text = re.sub(f"^({key} .*)# source:", r"\1# assumed:", text, flags=re.MULTILINE)
+    path = tmp_path / "two.profile"
+    path.write_text(text + "\n", encoding="utf-8")
+    status, out, err = run("sensitivity", "workload=back4k", "rounds=1", "settle=400", "--profile", str(path))
+    assert status == 0, err
+    found = samples(out)
+    assert [(s["scaled"], s["factor"]) for s in found] == [("none", 1)] + [
+        (label, factor) for label in ("all", "tdh_mem_sept_rd", "wbinvd") for factor in (0.25, 0.5, 2, 4)]
+    assert answers(out)[-1] == {"cmd": "experiment", "ok": True, "experiment": "sensitivity", "samples": 13}
+    ticks = {(s["scaled"], s["factor"]): next(iter(s["metrics"]["seamcall_ticks"].values())) for s in found}
+    for (label, factor), by_policy in ticks.items():
+        base = ticks["none", 1]
+        for policy in by_policy:
+            assert (by_policy[policy] != base[policy]) == (label in ("all", "tdh_mem_sept_rd") and policy in ("scan", "ready", "hot"))
+    for s in found:
+        swapped = {a + " " + b for a, b in s["swapped"]["seamcall_ticks"]}
+        expected = {f"block {p}" for p in ("scan", "ready", "hot") if s["scaled"] in ("all", "tdh_mem_sept_rd") and s["factor"] == 0.25}
+        assert swapped == expected, s
+    assert "pauses_total: the order of the policies is the same with every number scaled" in out
+
+
+def test_sensitivity_is_refused():
+    assert run("sensitivity", "policy=hot")[::2] == (1, "lab: sensitivity ranks all policies, and takes no policy=\n")
+    status, _, err = run("sensitivity", "rounds=0")
+    assert status == 1 and err == "lab: rounds=0: a number from 1 to 100000 is needed\n"
+
+
+@pytest.mark.parametrize("number", ["wbinvd 100000000", "ipi 1000000", "tdh_mem_track 1000000", "pause 1", "rdtsc 2000"])
+def test_no_latency_is_too_much(tmp_path, number):
+    """CPUs wait for each other's calls and kicks, however long those take; WBINVD takes 50 ms here."""
+    path = tmp_path / "slow.profile"
+    path.write_text(f"like server\n{number} # assumed: for the test\n", encoding="utf-8")
+    status, out, err = run("policies", "policy=hot", "regions=2", "rounds=1", "--profile", str(path))
+    assert status == 0, err
+    assert samples(out)[0]["settled"]
 
 
 def test_an_hour_of_guest_life():

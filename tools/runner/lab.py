@@ -24,13 +24,8 @@ def is_sample(line):
     return line.startswith('@{"cmd":"experiment"') and '"sample":' in line
 
 
-def with_members(line, members):
-    """A sample's line with more members; numbers as numbers."""
-    return line.rstrip("\n")[:-1] + "".join(f",{json.dumps(k)}:{json.dumps(v)}" for k, v in members.items()) + "}\n"
-
-
 class Run:
-    """One process. Iterating gives its lines; afterwards `status` is 0 or 1, and `error` says why it is 1."""
+    """One process; `members` are added to each sample. Iterating gives its lines; afterwards `status` is 0 or 1, and `error` says why it is 1."""
 
     def __init__(self, build, numbers, script, cpus=4, memory_gib=16, files=(), members=None):
         self.program = pathlib.Path(build) / "lab" / "septum"
@@ -39,7 +34,7 @@ class Run:
             self.words += ["--file", str(file)]
         self.words += [f"{name}={value}" for name, value in numbers.items()]
         self.script = script
-        self.members = members or {}
+        self.end = "".join(f",{json.dumps(k)}:{json.dumps(v)}" for k, v in (members or {}).items()) + "}\n"
         self.status = 1
         self.error = None
         self.failed = None  # the last line that says so
@@ -56,8 +51,11 @@ class Run:
                 process.stdin.write(self.script + "poweroff\n")
                 process.stdin.close()
                 for line in process.stdout:
-                    self._look_at(line)
-                    yield with_members(line, self.members) if is_sample(line) else line
+                    if is_sample(line):
+                        yield line.rstrip("\n")[:-1] + self.end
+                    else:
+                        self._look_at(line)
+                        yield line
                 self._finish(process)
             finally:
                 if process.poll() is None:
@@ -74,7 +72,7 @@ class Run:
             return None
 
     def _look_at(self, line):
-        if not line.startswith("@{") or is_sample(line):
+        if not line.startswith("@{"):
             return
         answer = json.loads(line[1:])
         if answer.get("cmd") == "poweroff":
