@@ -47,7 +47,7 @@ MODULE_SRC := $(wildcard sim/module/*.c)
 CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/machine/*.c sim/machine/td/*.c sim/machine/hw/*.c)
 CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
 MACHINE_PURE := $(addprefix sim/machine/,insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c lock.c shoot.c pmu.c) \
-                $(wildcard sim/machine/td/*.c)
+                sim/machine/event.c $(wildcard sim/machine/td/*.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
 PROBE_SRC := $(wildcard guest/probe/*.c)

@@ -2,6 +2,7 @@
 #include "sim/machine/exits.h"
 #include "sim/machine/ap.h"
 #include "sim/machine/cpuid.h"
+#include "sim/machine/event.h"
 #include "sim/machine/guard.h"
 #include "sim/machine/guest.h"
 #include "sim/machine/hw/cpu.h"
@@ -26,7 +27,6 @@
 #define CR4_FOLLOWED       (1ull << 4 | 1ull << 7 | 1ull << 20 | 1ull << 21) /* PSE, PGE, SMEP, SMAP */
 #define CR4_OURS           (1ull << 9 | 1ull << 10 | 1ull << 18)             /* OSFXSR, OSXMMEXCPT, OSXSAVE: no flush */
 #define RESET_CONTROL      0xcf9
-#define OPCODE_HLT         0xf4
 #define OPCODE_MOV_FROM_CR 0x20
 #define OPCODE_MOV_TO_CR   0x22
 #define HYPERVISOR_LEAF    0x40000000
@@ -137,24 +137,10 @@ static void write_cr4(struct cpu *cpu)
         vmx_watch(cpu);
 }
 
-/* An event whose delivery met the fault is delivered again; a software interrupt's RIP still stands on the instruction. */
-static void deliver_again(struct vmcb *v)
-{
-    u64 event = v->exit_int_info;
-    if (!(event & VMCB_EVENT_VALID) || (event & VMCB_EVENT_SOFT_INT) == VMCB_EVENT_SOFT_INT)
-        return;
-    if ((event & 0x700) == VMCB_EVENT_EXCEPTION && (u8)event >= 32)
-        event &= ~0x700ull;
-    v->event_injection = event;
-}
-
 /* Where there is no RAM, a device answers: addresses above what was mapped at start are let through page by page. */
 static void nested_fault(struct cpu *cpu)
 {
-    struct vmcb *v = cpu->vmm;
-    u64 gpa = v->exit_info_2;
-    guard_fault(cpu, gpa, v->exit_info_1);
-    deliver_again(v);
+    guard_fault(cpu, cpu->vmm->exit_info_2, cpu->vmm->exit_info_1);
 }
 
 /* The first look at the hypervisor's name from outside the core's image shows that nobody will return into it any more. */
@@ -188,25 +174,13 @@ static void refused(struct cpu *cpu)
 }
 
 /*
- * An NMI of ours between STI and HLT: QEMU does not give the interrupt shadow back at VMRUN, so an interrupt that waits would
- * come before the HLT, which then sleeps over it. The HLT is taken as done instead: a CPU may wake for no reason that it sees.
+ * Taken by the core's own handler; it goes on to the VMM unless a shootdown or an INIT sent it. Where it meets an event that is
+ * being delivered, it stays pending, and comes again behind that.
  */
-static void keep_shadow_of_halt(struct cpu *cpu)
-{
-    struct insn insn;
-    if (cpu->vmm->int_state & VMCB_INT_SHADOW && guest_insn(cpu, &insn) && insn.map == MAP_ONE &&
-        insn.opcode == OPCODE_HLT)
-        cpu->vmm->rip += insn.length;
-}
-
-/* Taken by the core's own handler; it goes on to the VMM unless a shootdown or an INIT sent it. */
 static void nmi(struct cpu *cpu)
 {
-    keep_shadow_of_halt(cpu);
-    if (shoot_take_nmi(cpu))
+    if (!event_is_cut(cpu->vmm) && shoot_take_nmi(cpu))
         cpu->vmm->event_injection = VMCB_EVENT_VALID | VMCB_EVENT_NMI | VECTOR_NMI;
-    else
-        deliver_again(cpu->vmm);
 }
 
 static void answer(struct cpu *cpu)
@@ -275,10 +249,10 @@ _Noreturn void exits_loop(struct cpu *cpu)
 {
     for (;;) {
         run_vmm(cpu);
-        if (vmcb_exit(cpu->vmm) != VMEXIT_NMI)
-            cpu->vmm->int_state = 0; /* an instruction that is skipped ends the shadow of the one before it */
+        event_keep_shadow(cpu);
         guard_exit(cpu);
         answer(cpu);
+        event_again(cpu->vmm);
         if (ap_init_is_due(cpu))
             ap_wait_for_startup(cpu);
     }
