@@ -131,10 +131,11 @@ def test_script_from_standard_input_and_options(fake):
 def test_sim_config_and_command_line(fake):
     config = fake.folder / "knobs"
     config.write_text("hkids = 4\n")
-    status, out, _ = finish(fake(["'image'", POWEROFF % 0], "--sim-config", str(config), "--mem", "3G"))
+    status, out, _ = finish(fake(["'image'", POWEROFF % 0], "--sim-config", str(config), "--mem", "3G", "--monitor", "/a,b"))
     assert status == 0 and b"hkids = 4" in out
     line = fake.pid_file.read_text()
-    for part in ("-m 3G", "-smp 1", "-machine q35", "-cpu max,phys-bits=48", "-no-reboot", "-accel tcg"):
+    for part in ("-m 3G", "-smp 1", "-machine q35", "-cpu max,phys-bits=48", "-no-reboot", "-accel tcg",
+                 "-monitor unix:/a,,b,server=on,wait=off"):
         assert part in line
 
 

@@ -72,6 +72,8 @@ def command_line(qemu, firmware, image, args, gdb_port):
     line += ["-nodefaults", "-net", "none", "-display", "none", "-no-reboot", "-bios", firmware]
     line += ["-drive", f"format=raw,file={image},if=virtio"]
     line += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
+    if args.monitor:
+        line += ["-monitor", f"unix:{args.monitor.replace(',', ',,')},server=on,wait=off"]
     if gdb_port:
         line += ["-gdb", f"tcp:127.0.0.1:{gdb_port}", "-S"]
     return line
