@@ -127,10 +127,17 @@ void vm_pauses_add(struct vm_pauses *p, u64 ticks)
     p->bins[min_u64(bin, VM_PAUSE_BINS - 1)]++;
 }
 
-static void end_pause(struct vm_vcpu *v)
+/* A pause begins where the vCPU leaves because of its memory, or is held out, and ends where it is let in again; it wanted in
+ * at `asked`. */
+static void note_pause(struct vm_vcpu *v, enum vcpu_exit_kind kind, u64 asked)
 {
-    vm_pauses_add(&v->pauses, cpu_tsc() - v->left_at);
-    v->left_at = 0;
+    if (kind == VCPU_EXIT_HELD) {
+        v->left_at = v->left_at ? v->left_at : asked;
+        return;
+    }
+    if (v->left_at)
+        vm_pauses_add(&v->pauses, asked - v->left_at);
+    v->left_at = kind == VCPU_EXIT_EPT_VIOLATION || kind == VCPU_EXIT_INTERRUPT ? cpu_tsc() : 0;
 }
 
 /* --- exits -------------------------------------------------------------------------------------------------------- */
@@ -164,15 +171,11 @@ static enum turn vmcall_turn(struct vm_vcpu *v)
 
 static enum turn enter_turn(struct vm_vcpu *v)
 {
-    if (v->left_at)
-        end_pause(v);
+    u64 asked = cpu_tsc();
     struct vcpu_exit exit = vcpu_enter(&vm.td.vcpus[run_index(v)]);
     struct fault_text *why = &v->why;
-    bool by_memory =
-        exit.kind == VCPU_EXIT_EPT_VIOLATION || exit.kind == VCPU_EXIT_HELD || exit.kind == VCPU_EXIT_INTERRUPT;
 
-    v->left_at = by_memory ? cpu_tsc() : 0;
-
+    note_pause(v, exit.kind, asked);
     switch (exit.kind) {
     case VCPU_EXIT_EPT_VIOLATION:
         v->fault = exit;

@@ -51,7 +51,7 @@ struct vm_vcpu {
     struct vcpu_exit fault;
     unsigned busy;  /* answers to faults in a row that were to be tried again */
     enum err ended; /* how the last run ended */
-    u64 left_at;    /* TSC of its exit, where that was because of its memory; 0: it was not */
+    u64 left_at;    /* TSC since when its memory keeps it out; 0: it does not */
     struct vm_pauses pauses;
     u64 refused; /* MapGPAs that were answered with an error */
     struct probe_result result;

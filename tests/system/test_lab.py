@@ -106,6 +106,15 @@ def test_a_tebibyte():
     assert by_command["td destroy"]["free_bytes"] == by_command["td destroy"]["free_bytes_before"]
 
 
+def test_a_hold_is_one_pause():
+    """However often a vCPU asks whether it may go on: no more pauses than entries, and the longest are in the distribution."""
+    status, out, err = run("policies", "workload=back4k", "policy=hot", "regions=64", "readers=8", "rounds=1", "--vcpus", "16")
+    assert status == 0, err
+    s = samples(out)[0]
+    assert s["kicks"] > 64 and s["pauses"]["count"] <= s["exits"]
+    assert s["pauses"]["median_at_most"] > 1000, "ticks; an IPI alone takes 2000"
+
+
 def test_sensitivity_says_where_the_order_changes(tmp_path):
     """Two assumed numbers: SEPT.RD, which `block` alone does without, and WBINVD, which no policy calls."""
     text = re.sub("# assumed:", "# source: the test, was", "\n".join(lines_of("server")))
