@@ -1,108 +1,135 @@
-"""The experiment `policies`."""
-from experiments import draw
-from experiments.analysis.common import headings, in_order, varying
-from experiments.words import listed, number
+"""The experiment `policies`: costs of each policy under each workload."""
+import pandas
+
+from experiments.analysis import policies_pictures as pictures
+from experiments.analysis.common import in_order, varying
+from experiments.words import count, listed, number
 
 TITLE = "Merge policies"
-QUESTION = "What does each merge policy make of the same work, and what does it cost the TD?"
-READING = ("What the conversions alone take is what the policy none shows; “of these for merging” is the difference to it. A pause is a time "
-           "that a vCPU was out because of its memory. Counts depend a little on how threads meet; ticks and milliseconds are those of the "
-           "machine.")
-NEEDS = ("policy", "workload", "seamcalls", "tracks", "pauses.count", "pauses.total")
-KEYS = ["workload", "policy"]
-# How long a policy may take is no part of the work; runs that differ in it alone are of one kind.
-NOT_WORK = ("parameters.settle", "parameters.step", "parameters.rounds")
+QUESTION = "What does each merge policy make of a guest's conversions, and what does it cost?"
+READING = ("Calls for merging are the policy's own and those of touches of what it had blocked; the work's own are left out. Added pauses are "
+           "those of a vCPU because of its memory beyond the ones that it has under the policy none. With more than one vCPU counts depend a "
+           "little on how they meet; ticks and milliseconds are those of the machine.")
+NEEDS = ("policy", "workload", "seamcalls_for.policy", "seamcalls_for.touches", "pauses.count", "pauses.total", "large", "whole", "ms")
+WORKLOADS = ("back4k", "boot", "swiotlb", "attest", "cold", "pending", "rate", "giant", "list")
+# What one piece of work is, beside the parameters that it was done with; how long a policy may take is no part of it.
+WORK = ("workload", "phase", "rate", "list", "vcpus")
+NOT_WORK = tuple(f"parameters.{name}" for name in ("settle", "step", "rounds", "slowest", "fastest", "lasts", "fill"))
+TITLES = {"rounds": "rounds", "large": "large at the end, %", "ms": "ms until all is large", "till": "ms until a region is merged, at most",
+          "calls": "calls for merging, a round", "merged": "merges a round", "per_merge": "calls a merge", "tracks": "TRACKs for merging",
+          "kicks": "rounds of kicks", "pauses": "pauses", "added": "added pauses", "pause_ticks": "pauses, ticks",
+          "longest": "longest pause, ticks at most", "in_vain": "blocks in vain", "refused": "PROMOTEs refused",
+          "unused": "merged, never used"}
 
 
-def median(group, member):
-    return group[member].median() if member in group else None
+def mean(group, member):
+    return group[member].mean() if member in group and group[member].notna().any() else None
 
 
-def row(group, regions):
-    """What one policy did under one workload, per round, and per region where it is about calls."""
-    settled = group["settled"].astype(bool) if "settled" in group else None
+def row(group):
+    """What one policy did in one piece of work, in a round."""
+    settled = group[group["large"] >= group["whole"]]
+    calls = group["seamcalls_for.policy"] + group["seamcalls_for.touches"]
+    merges = group["did.merged"].sum() if "did.merged" in group else 0
+    till = mean(group, "till_merged_us.median_at_most") if merges else None
     return {
-        "rounds": len(group),
-        "large": 100 * settled.mean() if settled is not None else None,
-        "ms": median(group[settled], "ms") if settled is not None and settled.any() else None,
-        "seamcalls": group["seamcalls"].mean() / regions,
-        "tracks": group["tracks"].mean() / regions,
-        "kicks": median(group, "kicks"),
-        "ipis": median(group, "ipis"),
-        "pauses": group["pauses.count"].mean(),
+        "rounds": len(group), "large": 100 * (group["large"] / group["whole"]).mean(),
+        "ms": settled["ms"].median() if len(settled) == len(group) else None, "till": till / 1000 if till is not None else None,
+        "calls": calls.mean(), "merged": merges / len(group), "per_merge": calls.sum() / merges if merges else None,
+        "tracks": mean(group, "did.tracks"), "kicks": mean(group, "kicks"), "pauses": group["pauses.count"].mean(),
         "pause_ticks": group["pauses.total"].mean(),
-        "p99": group["pauses.p99_at_most"].max() if "pauses.p99_at_most" in group else None,
+        "longest": group["pauses.longest_at_most"].max() if "pauses.longest_at_most" in group else None,
+        "in_vain": mean(group, "did.in_vain"), "refused": mean(group, "did.refused"), "unused": mean(group, "unused"),
     }
 
 
-TITLES = {"rounds": "rounds", "large": "all large again, %", "ms": "after, ms", "seamcalls": "SEAMCALLs a region",
-          "merging": "of these for merging", "tracks": "TRACKs a region", "kicks": "rounds of kicks", "ipis": "IPIs", "pauses": "pauses a round",
-          "pause_ticks": "pauses a round, ticks", "p99": "p99 of pauses, ticks at most"}
+def works_of(samples):
+    """The columns that tell pieces of work apart."""
+    told = [c for c in WORK if c in samples and (c == "workload" or samples[c].nunique(dropna=False) > 1)]
+    return told + varying(samples, NOT_WORK)
 
 
-def order(frame):
-    frame = frame.assign(_at=frame["policy"].map({name: i for i, name in enumerate(in_order(frame["policy"].unique()))}))
-    others = [c for c in frame.columns if c.startswith("parameters.")]
-    return frame.sort_values(["workload", *others, "_at"], kind="stable").drop(columns="_at").reset_index(drop=True)
+def name_of(works, row_):
+    """`boot, lazy 4k, readers 2` of a row's piece of work."""
+    words = []
+    for column in works:
+        value = row_[column]
+        if not pandas.isna(value):
+            words.append(str(value) if column in ("workload", "phase") else f"{column.rpartition('.')[2]} {number(value)}")
+    return ", ".join(words)
 
 
-def costs(samples):
-    """A row for each workload and policy, and for each set of parameters that the work was done with."""
-    keys = ["workload", *varying(samples, NOT_WORK), "policy"]
+def costs(samples, works):
+    """A row for each piece of work and policy, with the work's name in `work`."""
+    rows = [{**dict(zip([*works, "policy"], names)), **row(group)}
+            for names, group in samples.groupby([*works, "policy"], sort=True, dropna=False)]
+    frame = pandas.DataFrame(rows)
+    order = {"workload": {name: i for i, name in enumerate(in_order(frame["workload"].unique(), WORKLOADS))},
+             "policy": {name: i for i, name in enumerate(in_order(frame["policy"].unique()))}}
+    frame = frame.sort_values([*works, "policy"], key=lambda c: c.map(order[c.name]) if c.name in order else c, kind="stable")
+    frame.insert(0, "work", [name_of(works, row_) for _, row_ in frame.iterrows()])
+    idle = frame[frame["policy"] == "none"].set_index("work")["pauses"]
+    frame.insert(list(frame.columns).index("pauses") + 1, "added", (frame["pauses"] - frame["work"].map(idle)).clip(lower=0))
+    return frame.reset_index(drop=True)
+
+
+def summary(frame):
+    """A row for each policy over all pieces of work."""
     rows = []
-    for names, group in samples.groupby(keys, sort=True, dropna=False):
-        regions = group["parameters.regions"].iloc[0] if "parameters.regions" in group else 1
-        rows.append({**dict(zip(keys, names)), **row(group, regions)})
-    frame = order(samples.__class__(rows))
-    work = keys[:-1]
-    least = frame[frame["policy"] == "none"].set_index(work)["seamcalls"]
-    alone = [least.get(tuple(r[k] for k in work) if len(work) > 1 else r[work[0]]) for _, r in frame.iterrows()]
-    merging = [None if a is None or p == "none" else s - a for s, a, p in zip(frame["seamcalls"], alone, frame["policy"])]
-    frame.insert(list(frame.columns).index("seamcalls") + 1, "merging", merging)
-    return frame, keys
+    for policy in in_order(frame["policy"].unique()):
+        of = frame[frame["policy"] == policy]
+        merges = (of["merged"] * of["rounds"]).sum()
+        each = lambda member: (of[member] * of["rounds"]).sum() / merges if merges else None  # noqa: E731
+        rows.append({"policy": policy, "works": len(of), "large": int((of["large"] >= 100).sum()), "merges": merges, "calls": each("calls"),
+                     "added": each("added") if of["added"].notna().all() else None, "in_vain": each("in_vain") if merges else None,
+                     "refused": (of["refused"] * of["rounds"]).sum()})
+    return pandas.DataFrame(rows)
 
 
-PANELS = (("seamcalls", "SEAMCALLs a region"), ("tracks", "TRACKs a region"), ("pauses", "pauses a round"), ("ms", "ms until all is large"))
+def say(table, part):
+    busy = table[table["merges"] > 0]
+    if len(busy) > 1:
+        few = busy.loc[busy["calls"].idxmin()]
+        text = f"Over {count(int(table['works'].max()), 'piece')} of work the fewest calls a merge are those of {few['policy']} ({number(few['calls'])})"
+        if busy["added"].notna().all():
+            calm = busy[busy["added"] == busy["added"].min()]
+            text += f", the fewest added pauses those of {listed(calm['policy'])} ({number(calm['added'].iloc[0])} a merge)"
+        part.say(text + ".")
+    for _, of in table.iterrows():
+        text = f"{of['policy']}: all regions large at the end in {of['large']} of {count(of['works'], 'piece')} of work"
+        if of["merges"] > 0:
+            text += f"; {number(of['calls'])} calls"
+            text += f" and {number(of['added'])} added pauses" if of["added"] == of["added"] and of["added"] is not None else ""
+            text += " a merge" + (f", {number(of['in_vain'])} blocks in vain" if of["in_vain"] else "")
+        part.say(text + ".")
 
 
-def picture(frame):
-    def make(figure, narrow):
-        panels = figure.subplots(*((2, 2) if narrow else (1, 4)), sharey=True).flatten()
-        names = frame["policy"].tolist()
-        for at, (axes, (member, title)) in enumerate(zip(panels, PANELS)):
-            values = dict(zip(names, [None if v is None or v != v else float(v) for v in frame[member]]))
-            draw.bars(axes, values, title, draw.colours(names))
-            axes.tick_params(axis="y", labelcolor=draw.INK, length=0)
-            if at and not narrow:
-                axes.spines["left"].set_visible(False)
-        if not all(v == v for v in frame["ms"]):
-            panels[3].set_title("ms until all is large\n– not within the run")
-    return make
-
-
-def say(frame, part):
-    for workload, group in frame.groupby("workload", sort=True):
-        done, idle = group[group["large"] >= 100], group[(group["large"] < 100) | group["large"].isna()]
-        if done.empty:
-            part.say(f"Workload {workload}: no policy made all regions large again.")
-            continue
-        cheapest = done.sort_values("seamcalls").iloc[0]
-        calmest = done.sort_values("pauses").iloc[0]
-        text = (f"Workload {workload}: all regions became large again under {listed(done['policy'])}; {cheapest['policy']} took the fewest SEAMCALLs "
-                f"({number(cheapest['seamcalls'])} a region), {calmest['policy']} caused the fewest pauses ({number(calmest['pauses'])} a round).")
-        if not idle.empty:
-            text += f" Not all became large under {listed(idle['policy'].unique())}."
-        part.say(text)
+def draw_all(samples, frame, works, part):
+    groups = pictures.shares(samples, lambda row_: name_of([c for c in works if c != "rate"], row_))
+    if groups:
+        part.picture("share", pictures.share(groups), "Percent of the regions that are mapped by large pages while the first round goes on; lines are drawn a little apart.",
+                     height=0.6 + 2.3 * -(-len(groups) // min(3, len(groups))), narrow_height=0.8 + 2.2 * len(groups))
+    first = frame[frame["work"] == frame["work"].iloc[0]]
+    part.picture("cost", pictures.costs(first), f"What each policy came to and what it took: {first['work'].iloc[0]}.",
+                 height=0.8 + 0.32 * len(first), narrow_height=1.6 + 0.6 * len(first))
+    names = frame["work"].nunique()
+    if names > 1:
+        part.picture("works", pictures.matrix(frame), "Each policy under each piece of work; the darker, the more in its row.",
+                     height=1 + 0.3 * names, narrow_height=1.2 + 3 * (0.5 + 0.26 * names))
+    rates = pictures.rates(samples)
+    if rates is not None:
+        part.picture("rate", pictures.rate(rates), "Conversions of pages at random: the share of large pages in the steady state, and costs of each.",
+                     height=3.2, narrow_height=7)
 
 
 def analyse(samples, part):
-    frame, keys = costs(samples)
-    say(frame, part)
-    works = [k for k in keys if k != "policy"]
-    for names, group in frame.groupby(works if len(works) > 1 else works[0], sort=False):
-        names = names if isinstance(names, tuple) else (names,)
-        what = ", ".join(f"{k.rpartition('.')[2]} {number(v)}" for k, v in zip(works, names))
-        part.picture("cost-" + "-".join(str(n).replace(" ", "-") for n in names), picture(group), f"Cost and effect, {what}.",
-                     height=0.9 + 0.36 * len(group), narrow_height=1.8 + 0.62 * len(group))
-    part.table("cost", frame, "Means of the rounds; ms: the median of the rounds in which all regions became large again.", keys=len(keys),
-               titles={**TITLES, **headings(keys)})
+    works = works_of(samples)
+    frame = costs(samples, works)
+    table = summary(frame)
+    say(table, part)
+    draw_all(samples, frame, works, part)
+    part.table("summary", table, "Over all pieces of work; calls, pauses and blocks in vain are for each merge.",
+               titles={"works": "pieces of work", "large": "all large at the end", "calls": "calls a merge", "added": "added pauses a merge",
+                       "in_vain": "blocks in vain a merge", "refused": "PROMOTEs refused"})
+    shown = frame.drop(columns=[c for c in [*works, *frame.columns] if c in works or frame[c].isna().all()])
+    part.table("cost", shown, "Means of the rounds, each figure for one round.", keys=2, titles=TITLES)
