@@ -131,6 +131,13 @@ def test_figures_of_two_machines_are_never_one(reported):
     assert 'class="badge simulated">SeptumSimTDX<' in page and 'class="badge measured">none<' in page
 
 
+def rows_of(part, name, keys):
+    """{key: {column: value}} of a table."""
+    [table] = [table for table in part["tables"] if table["name"] == name]
+    columns = [column["id"] for column in table["columns"]]
+    return {tuple(row[:keys]): dict(zip(columns, row)) for row in table["rows"]}
+
+
 def test_tables_and_sentences_are_those_of_the_samples(reported):
     [part] = section(reported[0], "convert")["parts"]
     calls = {tuple(row[:2]): row[2:5] for row in part["tables"][0]["rows"]}
@@ -138,11 +145,19 @@ def test_tables_and_sentences_are_those_of_the_samples(reported):
     assert part["says"] == ["Sharing n pages of a 2M page took the fewest calls there are, 4 + 2n (less for a whole region), in 5 conversions of 5.",
                             "A merge afterwards took 3 calls, however many pages had been converted."]
     [part] = section(reported[0], "policies")["parts"]
-    [table] = part["tables"]
-    titles = [column["id"] for column in table["columns"]]
-    by_policy = {row[1]: dict(zip(titles, row)) for row in table["rows"]}
-    assert list(by_policy) == ["none", "ready"] and by_policy["none"]["large"] == 0 and by_policy["ready"]["large"] == 100
-    assert by_policy["ready"]["merging"] == by_policy["ready"]["seamcalls"] - by_policy["none"]["seamcalls"] > 0
+    of_policy = rows_of(part, "cost", 2)
+    assert list(of_policy) == [("back4k", "none"), ("back4k", "ready")]
+    assert [row["large"] for row in of_policy.values()] == [0, 100] and [row["merged"] for row in of_policy.values()] == [0, 2]
+    assert of_policy["back4k", "ready"]["per_merge"] == of_policy["back4k", "ready"]["calls"] / 2
+    [part] = section(reported[0], "tlb")["parts"]
+    rates = rows_of(part, "rates", 3)
+    assert list(rates) == [(order, 16, page) for order in ("sequential", "strided", "random", "zipf") for page in ("4k", "2m")]
+    assert {(row["accesses"], row["misses"]) for row in rates.values()} == {(1000, 0)}  # all of it fits into that TLB
+    [part] = section(reported[0], "dirty")["parts"]
+    assert [list(rows_of(part, name, 1)) for name in ("steps", "recovery")] == [
+        [("on",), ("first touches",), ("first get",), ("later touches",), ("later gets",), ("off",)], [("ready",)]]
+    [part] = section(reported[0], "fragment")["parts"]
+    assert part["says"][0] == "Gathering took 2r + 4 SEAMCALLs in 5 of 5 regions."
 
 
 def test_csv_has_each_sample(reported):
@@ -159,7 +174,7 @@ def test_page_is_whole_in_itself(reported):
     assert page.count("<svg ") == page.count("</svg>") == 2 * page.count("<figure>") > 0
     names = re.findall(r' id="([^"]+)"', page)
     assert len(names) == len(set(names))
-    for name in ("convert/septumsimtdx-calls", "policies/septumsimtdx-cost-convert-back-at-4k"):
+    for name in ("convert/septumsimtdx-calls", "policies/septumsimtdx-share", "dirty/septumsimtdx-recovery"):
         assert (folder / "pictures" / f"{name}.svg").read_text(encoding="utf-8").count("<path") > 3
         assert (folder / "pictures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -187,7 +202,7 @@ def test_findings_take_their_figures_from_the_report(reported, tmp_path):
     status, messages = findings()
     assert status == 1 and [m.split(":")[2] for m in messages] == ["1", "2", "3", "4"]
     assert "toy has samples of SeptumSimTDX, none: @MACHINE" in messages[0] and "there are 2m/1, 2m/8," in messages[1]
-    assert "no samples of experiment 'latency'; there are convert, policies, toy" in messages[2] and "has no end" in messages[3]
+    assert "no samples of experiment 'latency'; there are convert, dirty, fragment, policies, tlb, toy" in messages[2] and "has no end" in messages[3]
     assert text.read_text(encoding="utf-8").count("7<!--/-->") == 3
 
 

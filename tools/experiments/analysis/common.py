@@ -16,3 +16,9 @@ def varying(samples, leave=()):
 def headings(columns):
     """Titles of parameters' columns."""
     return {c: c.partition(".")[2] for c in columns if c.startswith("parameters.")}
+
+
+def groups(frame, keys):
+    """(tuple of the keys' values, rows) of each group, whatever version of pandas."""
+    for names, rows in frame.groupby(keys if len(keys) > 1 else keys[0], sort=True, dropna=False):
+        yield names if isinstance(names, tuple) else (names,), rows

@@ -2,7 +2,7 @@
 import pandas
 
 from experiments.analysis import policies_pictures as pictures
-from experiments.analysis.common import in_order, varying
+from experiments.analysis.common import groups, in_order, varying
 from experiments.words import count, listed, number
 
 TITLE = "Merge policies"
@@ -62,7 +62,7 @@ def name_of(works, row_):
 def costs(samples, works):
     """A row for each piece of work and policy, with the work's name in `work`."""
     rows = [{**dict(zip([*works, "policy"], names)), **row(group)}
-            for names, group in samples.groupby([*works, "policy"], sort=True, dropna=False)]
+            for names, group in groups(samples, [*works, "policy"])]
     frame = pandas.DataFrame(rows)
     order = {"workload": {name: i for i, name in enumerate(in_order(frame["workload"].unique(), WORKLOADS))},
              "policy": {name: i for i, name in enumerate(in_order(frame["policy"].unique()))}}

@@ -2,7 +2,7 @@
 import pandas
 
 from experiments import draw
-from experiments.analysis.common import in_order, varying
+from experiments.analysis.common import groups, in_order, varying
 from experiments.words import number
 
 TITLE = "TLB misses by page size"
@@ -18,7 +18,7 @@ def rates(samples):
     """A row for page size, order and working set: misses and ticks an access."""
     keys = ["order", "working_set", *varying(samples, ("parameters.least", "parameters.most")), "page"]
     rows = []
-    for names, group in samples.groupby(keys, sort=True):
+    for names, group in groups(samples, keys):
         accesses = group["accesses"].sum()
         counted = group["misses"].notna().all() if "misses" in group else False
         cycles = group["walks.cycles"].sum() / accesses if "walks.cycles" in group and counted else None
@@ -46,8 +46,8 @@ def picture(frame):
             axes.xaxis.set_major_formatter(draw.SHORT)
             axes.set_title(order)
             axes.set_xlabel("working set, MiB")
-            axes.set_ylim(bottom=-20)
-        panels[0].set_ylabel("misses of 1000 accesses")
+        panels[0].set_ylim(-20, 1.05 * max(frame["misses"].max(), 20))
+        panels[0].set_ylabel("misses of 1000")
         draw.legend_below(figure, panels[0], narrow)
     return make
 
