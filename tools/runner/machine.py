@@ -20,6 +20,9 @@ FIRMWARE = [
     "/usr/share/edk2-ovmf/x64/OVMF.fd",
 ]
 PR_SET_PDEATHSIG = 1
+# From the registers of a TPM to the end of the 32-bit address space, where the firmware's flash ends.
+FLASH_BYTES = 2**32 - 0xFED40000
+FLASH_ALIGN = 65536
 
 
 class CannotStart(Exception):
@@ -42,6 +45,17 @@ def find_firmware():
     if wanted:
         raise CannotStart(f"SEPTUM_OVMF names {wanted}, which cannot be read")
     raise CannotStart("no UEFI firmware (OVMF.fd) found; on Debian and Ubuntu: apt-get install ovmf")
+
+
+def in_large_flash(firmware, folder):
+    """The firmware in a flash that is erased down to the registers of a TPM. Where nothing is they read as zero, which
+    firmware takes for a TPM that does not answer, and waits for it in a loop, two seconds of each boot."""
+    with open(firmware, "rb") as file:
+        content = file.read()
+    erased = b"\xff" * (-(-FLASH_BYTES // FLASH_ALIGN) * FLASH_ALIGN - len(content))
+    flash = folder / "flash.fd"
+    flash.write_bytes(erased + content)
+    return str(flash)
 
 
 def check_kvm():
