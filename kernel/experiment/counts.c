@@ -46,6 +46,13 @@ static void add_pauses(struct vm_pauses *sum, const struct vm_pauses *p)
         sum->bins[i] += p->bins[i];
 }
 
+gpa_t world_place(u64 bytes, level_t level)
+{
+    u64 low = align_up(WORLD_BASE, level_bytes(level));
+
+    return (gpa_t){low + bytes + 16 * MIB < WORLD_HIGH ? low : WORLD_HIGH}; /* the payload is between, or above */
+}
+
 void world_counts(struct world_counts *now)
 {
     const struct tdx_counts *c = &tdx_counts;

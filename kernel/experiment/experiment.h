@@ -12,8 +12,8 @@
 #include "kernel/vm/fault_text.h"
 #include "lib/parameter.h"
 
-#define EXPERIMENT_PARAMETERS_MAX 12u
-#define EXPERIMENT_CHOICES_MAX    3u
+#define EXPERIMENT_PARAMETERS_MAX 16u
+#define EXPERIMENT_CHOICES_MAX    4u
 
 struct experiment_run;
 

@@ -2,6 +2,7 @@
  * The experiment `policies`: what does each merge policy make of the same work, and what does it cost the TD? The work is that
  * of a workload (kernel/experiment/workload/); behind it the policy has time, and the share of large pages is watched.
  */
+#include "kernel/experiment/workload/settings.h"
 #include "kernel/experiment/workload/workload.h"
 #include "kernel/experiment/world.h"
 #include "kernel/time.h"
@@ -61,11 +62,49 @@ static void add_who(struct work *w, struct json *j)
     json_number(j, "vcpus", vm.vcpu_count);
 }
 
-static void sample(struct work *w, const struct look *from, u64 work_ms, u64 ms)
+static void add_settings(struct work *w, struct json *j, const struct look *now)
 {
+    json_object(j, "policy_parameters");
+    for (unsigned i = 0; i < POLICY_PARAMETERS_MAX && w->policy->parameters[i].name; i++)
+        json_number(j, w->policy->parameters[i].name, now->policy.values[i]);
+    json_end_object(j);
+}
+
+/* What it is worth: TLB misses of reads at random, all over the regions as they are now. */
+static enum err read_all(struct work *w, struct probe_result *r)
+{
+    const struct probe_work reads = {.op = PROBE_TOUCH,
+                                     .gpa = w->base.raw,
+                                     .len = w->bytes,
+                                     .stride = PAGE_BYTES,
+                                     .order = PROBE_RANDOM,
+                                     .count = w->x->values[READS],
+                                     .seed = w->x->seed};
+
+    *r = (struct probe_result){0};
+    bool may_read = !w->workload->untouched && !w->workload->leaves_pending;
+    return reads.count && may_read ? world_work(w->x, 0, &reads, r) : ERR_OK;
+}
+
+static void add_reads(struct json *j, const struct probe_result *r)
+{
+    json_object(j, "reads");
+    json_number(j, "count", r->touched);
+    json_number(j, "tsc", r->tsc);
+    if (r->counted)
+        json_number(j, "misses", r->walks[0] + r->walks[1] + r->walks[2]);
+    json_end_object(j);
+}
+
+static enum err sample(struct work *w, const struct look *from, u64 work_ms, u64 ms)
+{
+    struct probe_result reads;
     struct look to;
 
     look(&to);
+    enum err e = read_all(w, &reads);
+    if (e != ERR_OK)
+        return e;
     struct json *j = sample_begin(w->x);
     add_who(w, j);
     if (w->workload->add)
@@ -74,10 +113,13 @@ static void sample(struct work *w, const struct look *from, u64 work_ms, u64 ms)
     json_number(j, "work_ms", work_ms);
     json_number(j, "ms", ms);
     watch_add(w->watch, j);
+    add_reads(j, &reads);
+    add_settings(w, j, &to);
     add_counters(j, from, &to);
     add_purposes(j, from, &to);
     world_add_counts(j, &from->counts, &to.counts);
     sample_end(w->x);
+    return ERR_OK;
 }
 
 /* --- one phase ---------------------------------------------------------------------------------------------------- */
@@ -115,9 +157,7 @@ static enum err one_phase(struct work *w)
     work_ms = (time_us() - began) / 1000;
     if (e == ERR_OK && !w->workload->keeps_time)
         e = settle(w, &ms);
-    if (e == ERR_OK)
-        sample(w, &from, work_ms, ms);
-    return e;
+    return e == ERR_OK ? sample(w, &from, work_ms, ms) : e;
 }
 
 /* --- one TD ------------------------------------------------------------------------------------------------------- */
@@ -163,8 +203,7 @@ static enum err choose(struct work *w)
 {
     u64 values[POLICY_PARAMETERS_MAX];
 
-    for (unsigned i = 0; i < POLICY_PARAMETERS_MAX; i++)
-        values[i] = w->policy->parameters[i].initial;
+    settings_of(w->x->chosen[WITH], w->policy, values);
     enum err e = tdp_policy_choose(vm.tdp, w->policy, values);
     return e == ERR_OK ? e : fault_say(&w->x->fault, e, "the policy could not be chosen: %s", err_text(e));
 }
@@ -174,7 +213,7 @@ static enum err begin(struct work *w)
     u64 size = level_bytes(w->workload->level);
     unsigned vcpus = workers() + (unsigned)w->x->values[READERS];
 
-    w->base = (gpa_t){align_up(WORLD_BASE, size)};
+    w->base = world_place(w->bytes, w->workload->level);
     enum err e = watch_begin(w->watch, w->base, w->bytes / size, w->workload->level);
     if (e != ERR_OK)
         return fault_say(&w->x->fault, e, "no memory to keep count of the regions");
@@ -272,6 +311,8 @@ static enum err run(struct experiment_run *x)
     if (x->chosen[LIST] && strcmp(workload, workload_list.name) != 0)
         return fault_say(&x->fault, ERR_ARGUMENT, "list=%s is for workload=list, not for %s", x->chosen[LIST],
                          workload);
+    if (x->chosen[WITH])
+        e = settings_check(x->chosen[WITH], x->chosen[POLICY], &x->fault);
     for (unsigned i = 0; workloads[i]; i++)
         for (unsigned n = 0; policies[n] && e == ERR_OK; n++)
             if (is_chosen(workload, workloads[i]->name, workloads[i]->on_request) &&
@@ -294,9 +335,12 @@ const struct experiment experiment_policies = {
                    [SLOWEST] = {"slowest", "conversions a second", "of rate", 4, 1, 100000},
                    [FASTEST] = {"fastest", "conversions a second", "of rate", 256, 1, 100000},
                    [LASTS] = {"lasts", "ms", "each rate", 2000, 1, 3600000},
+                   [READS] = {"reads", "", "of pages at random, to count TLB misses, behind each sample", 4096, 0,
+                              1u << 30},
                    [FILL] = {"fill", "0|1", "all regions are filled before and verified behind", 1, 0, 1}},
     .choices = {[POLICY] = {"policy", "one alone", experiment_policy_name, NULL},
                 [WORKLOAD] = {"workload", "one alone", workload_name, workload_what},
+                [WITH] = {"with", "parameters of policies, such as with=delay:50,batch:1", NULL, NULL},
                 [LIST] = {"list", "a file of the boot volume, for workload=list", NULL, NULL}},
     .run = run,
 };

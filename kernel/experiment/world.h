@@ -9,7 +9,11 @@
 #include "kernel/vm/vm.h"
 #include "tdx/count.h"
 
-#define WORLD_BASE (64 * MIB) /* regions for experiments begin here, above what the payload uses at first */
+#define WORLD_BASE (64 * MIB) /* regions for experiments begin here, above what the payload uses at first ... */
+#define WORLD_HIGH (4 * GIB)  /* ... or here, above the page of the reset vector, where they would meet that */
+
+/* Where so many bytes go that are to be pages of `level`; world_begin() is to have room up to their end. */
+gpa_t world_place(u64 bytes, level_t level);
 
 /* A TD that runs, with room for `bytes` at WORLD_BASE. ERR_EXISTS: there is a TD. world_end() tears it down, whatever has
  * happened, and is called after a failure too. */

@@ -63,7 +63,7 @@ def test_a_profile_changes_times_and_no_counts():
     (["convert", "rounds=0"], "rounds=0: a number from 1 to 100000 is needed"),
     (["convert", "--profile", "quick"], "no profile 'quick': there are flat, server, slow-ipi, or a file by its path"),
     (["convert", "--profile", "./no/such.profile"], "no/such.profile: No such file or directory"),
-    (["policies", "regions=4096", "--memory", "4G"], "TD memory of 8272 MiB: out of memory"),
+    (["policies", "regions=4096", "--memory", "4G"], "TD memory of 12304 MiB: out of memory"),
     (["convert\nversion"], "is no word of a command"),
     (["--script", "/no/such/file"], "--script /no/such/file: No such file or directory"),
     (["convert", "--file", "/no/such/file"], "/no/such/file: No such file or directory"),

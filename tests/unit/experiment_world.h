@@ -156,6 +156,14 @@ enum err world_touch(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 byt
     return end_access();
 }
 
+/* Reads alone, in order; it has no performance counters. */
+enum err world_work(struct experiment_run *x, unsigned vcpu, const struct probe_work *work, struct probe_result *result)
+{
+    assert_int_equal(work->op, PROBE_TOUCH);
+    *result = (struct probe_result){.touched = work->count};
+    return world_touch(x, vcpu, (gpa_t){work->gpa}, work->len, TB_2M, false);
+}
+
 /* There is one vCPU, and it is the one that works. */
 enum err world_keep_reading(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride)
 {

@@ -297,6 +297,26 @@ static void test_default_set(void **state)
     assert_int_equal(number(11, NULL, "round"), 1);
 }
 
+static void test_parameters_of_policies(void **state)
+{
+    assert_int_equal(good("experiment policies regions=1 rounds=1 workload=back4k with=delay:50,ttl:77"), POLICIES);
+    assert_int_equal(number(4, "policy_parameters", "delay"), 50);
+    assert_int_equal(number(5, "policy_parameters", "ttl"), 77);
+    assert_int_equal(number(5, "policy_parameters", "batch"), 64);
+    assert_int_equal(number(5, "reads", "count"), 4096);
+    assert_int_equal(good("experiment policies regions=1 rounds=1 workload=back4k policy=ready with=delay:50 reads=0"),
+                     1);
+    assert_int_equal(number(0, NULL, "ms"), 60); /* the first look at or behind that */
+    assert_int_equal(number(0, "reads", "count"), 0);
+    bad("experiment policies with=color:1", "with=color:1: no policy has a color; `help policy` lists what they have");
+    bad("experiment policies policy=scan with=delay:1",
+        "with=delay:1: policy scan has no delay; `help policy` lists its parameters");
+    bad("experiment policies with=delay:60001", "with=delay:60001: policy ready takes a number from 0 to 60000");
+    bad("experiment policies with=delay", "with=delay: NAME:NUMBER is needed, more of them behind commas");
+    bad("experiment policies with=delay:x,ttl:5", "with=delay: NAME:NUMBER is needed");
+    bad("experiment policies with=delay:5,,", "with=: NAME:NUMBER is needed");
+}
+
 /* The same pages under each policy, and again with the same seed. */
 static void test_repeats(void **state)
 {
@@ -352,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_list_refusals),
         cmocka_unit_test(test_unknown_words),
         cmocka_unit_test(test_default_set),
+        cmocka_unit_test(test_parameters_of_policies),
         cmocka_unit_test(test_repeats),
         cmocka_unit_test(test_share_over_time),
         cmocka_unit_test(test_progress_and_interrupt),

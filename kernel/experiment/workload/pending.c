@@ -39,5 +39,6 @@ const struct workload workload_pending = {
         "one page of each region is shared and taken back, but not accepted: 511 accepted and 1 pending; then it is",
     .phases = {[IS_PENDING] = "pending", [IS_ACCEPTED] = "accepted"},
     .level = {1},
+    .leaves_pending = true,
     .work = work,
 };

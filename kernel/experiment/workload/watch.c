@@ -86,6 +86,7 @@ enum err watch_look(struct watch *w)
     enum err e = ERR_OK;
 
     w->large = 0;
+    w->looked = time_us();
     for (u64 i = 0; i < w->count && e == ERR_OK; i++) {
         e = look_one(w, i);
         w->large += w->regions[i].is_large;

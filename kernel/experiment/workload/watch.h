@@ -25,7 +25,7 @@ struct watch {
     level_t level;      /* of a region that is one page */
     bool is_read;       /* vCPUs read all of it all the time: what is large is used */
     u64 large;          /* regions, at the last look */
-    u64 began;          /* time_us(): the sample did */
+    u64 began, looked;  /* time_us(): of the sample, and of the last look */
     u64 merged, unused; /* in this sample: came to be large; and nobody touched them before they were cut again */
     struct vm_pauses till_merged; /* us, from a region's last conversion */
     struct {

@@ -34,10 +34,27 @@ gpa_t work_random_page(struct work *w)
     return gpa_add(w->base, page * PAGE_BYTES);
 }
 
+static void tell(struct work *w)
+{
+    experiment_progress(w->x, "%s under %s: round %llu of %llu, %llu of %llu regions large, %llu s", w->workload->name,
+                        w->policy->name, (unsigned long long)w->round + 1, (unsigned long long)w->rounds,
+                        (unsigned long long)w->watch->large, (unsigned long long)w->watch->count,
+                        (unsigned long long)((time_us() - w->watch->began) / 1000000));
+}
+
+/* Long work is looked at now and then, too. */
+static enum err look_in_time(struct work *w)
+{
+    tell(w);
+    return time_us() - w->watch->looked < w->x->values[STEP] * 1000 ? ERR_OK : watched(w, watch_look(w->watch));
+}
+
 enum err work_share(struct work *w, gpa_t gpa, u64 bytes)
 {
-    enum err e = watched(w, watch_cut_begins(w->watch, gpa, bytes));
+    enum err e = look_in_time(w);
 
+    if (e == ERR_OK)
+        e = watched(w, watch_cut_begins(w->watch, gpa, bytes));
     if (e == ERR_OK)
         e = world_convert(w->x, 0, gpa, bytes, true);
     if (e == ERR_OK)
@@ -86,12 +103,7 @@ enum err work_touch(struct work *w)
 
 enum err work_wait(struct work *w, u64 ms)
 {
-    u64 rounds = w->rounds, now = w->round + 1;
-
-    experiment_progress(w->x, "%s under %s: round %llu of %llu, %llu of %llu regions large, %llu s", w->workload->name,
-                        w->policy->name, (unsigned long long)now, (unsigned long long)rounds,
-                        (unsigned long long)w->watch->large, (unsigned long long)w->watch->count,
-                        (unsigned long long)((time_us() - w->watch->began) / 1000000));
+    tell(w);
     enum err e = world_wait(w->x, ms);
     return e == ERR_OK ? watched(w, watch_look(w->watch)) : e;
 }

@@ -16,8 +16,8 @@ struct policy;
 struct work;
 
 /* Parameters of the experiment, and what it is told by name. */
-enum { REGIONS, ROUNDS, SETTLE, STEP, TOUCH, READERS, TIMES, GAP, SLOWEST, FASTEST, LASTS, FILL };
-enum { POLICY, WORKLOAD, LIST };
+enum { REGIONS, ROUNDS, SETTLE, STEP, TOUCH, READERS, TIMES, GAP, SLOWEST, FASTEST, LASTS, FILL, READS };
+enum { POLICY, WORKLOAD, LIST, WITH };
 
 #define PHASES_MAX 4u
 /* Of each region: never converted, so that who reads it needs not know what is shared just now. */
@@ -30,6 +30,7 @@ struct workload {
     bool on_request;                /* not among those that are tried where none is named */
     bool fresh;                     /* each phase is a TD of its own, whose memory nobody has accepted yet */
     bool untouched;                 /* nobody touches memory but the work itself */
+    bool leaves_pending;            /* memory that a vCPU cannot read without accepting it */
     bool keeps_time;                /* the work is all the time that there is: the policy gets none behind it */
     /* Regions that it takes; rounds. NULL: as the parameters say. An error is about the parameters. */
     enum err (*plan)(struct experiment_run *x, u64 *regions, u64 *rounds);
