@@ -16,6 +16,7 @@
 #define REG_TPR           0x80
 #define REG_EOI           0xb0
 #define REG_SVR           0xf0
+#define REG_ISR           0x100 /* to 170h, 32 vectors each */
 #define REG_ICR           0x300
 #define REG_ICR_HIGH      0x310
 #define REG_LVT_TIMER     0x320
@@ -94,6 +95,11 @@ u32 apic_id(void)
 void apic_eoi(void)
 {
     reg_write(REG_EOI, 0);
+}
+
+bool apic_is_in_service(u8 vector)
+{
+    return reg_read(REG_ISR + vector / 32 * 0x10u) >> vector % 32 & 1;
 }
 
 /*

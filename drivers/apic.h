@@ -18,6 +18,8 @@ MUST_CHECK enum err apic_init(void);
 
 u32 apic_id(void);
 void apic_eoi(void);
+/* Does an interrupt of this vector wait for its EOI? Of APIC_VECTOR_SPURIOUS only one that somebody has sent. */
+bool apic_is_in_service(u8 vector);
 
 /* To the CPU with this APIC ID: APIC_VECTOR_CALL; INIT; SIPI with its vector the page at `start`, below 1 MiB. */
 void apic_send_ipi(u32 to);

@@ -38,6 +38,14 @@ static bool fix_up(struct trap_frame *frame)
     return true;
 }
 
+/* Told by the console later: a message from here could fall into the middle of a line. */
+static void note_stranger(const struct trap_frame *frame)
+{
+    trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
+    console_note_stranger();
+    apic_eoi();
+}
+
 static void interrupt(struct trap_frame *frame)
 {
     switch (frame->vector) {
@@ -53,13 +61,12 @@ static void interrupt(struct trap_frame *frame)
         apic_eoi();
         cpus_answer();
         return;
-    case APIC_VECTOR_SPURIOUS: /* has no EOI */
+    case APIC_VECTOR_SPURIOUS: /* has no EOI, but an interrupt sent with this vector has, and holds back all others until then */
+        if (apic_is_in_service(APIC_VECTOR_SPURIOUS))
+            note_stranger(frame);
         return;
     default:
-        /* Told by the console later: a message from here could fall into the middle of a line. */
-        trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
-        console_note_stranger();
-        apic_eoi();
+        note_stranger(frame);
         return;
     }
 }

@@ -1,0 +1,111 @@
+/* What interrupts of the VMM's own CPU end with: kernel/trap.c over the registers of an x2APIC. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "drivers/apic.h"
+#include "kernel/console/console.h"
+#include "kernel/panic.h"
+#include "kernel/trap.h"
+#include "lib/hw/fixup.h"
+#include "tests/host/cpu.h"
+#include "tests/host/platform.h"
+
+#define MSR_APIC_BASE 0x1b
+#define MSR_EOI       0x80b
+#define MSR_ISR       0x810
+#define NO_EOI        1u /* what only the test writes there */
+#define STRANGE       0x77
+
+static unsigned strangers;
+
+void console_note_stranger(void)
+{
+    strangers++;
+}
+void panic_join(const struct trap_frame *frame) {}
+_Noreturn void panic_trap(const struct trap_frame *frame, const char *what)
+{
+    abort();
+}
+u64 fixup_find(u64 at)
+{
+    return 0;
+}
+
+static int start(void **state)
+{
+    static const u32 registers[] = {0x808, 0x80f, 0x832, 0x835, 0x836};
+
+    platform_host_start(NULL);
+    cpu_host_reset();
+    cpu_host_set_cpuid(1, 0, (struct cpuid_regs){.ecx = 1u << 21, .edx = 1u << 9});
+    cpu_host_set_msr(MSR_APIC_BASE, 0xfee00900);
+    cpu_host_set_msr(MSR_EOI, NO_EOI);
+    for (unsigned i = 0; i < 8; i++)
+        cpu_host_set_msr(MSR_ISR + i, 0);
+    for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
+        cpu_host_set_msr(registers[i], 0);
+    strangers = 0;
+    return apic_init() == ERR_OK ? 0 : -1;
+}
+
+/* True: it wrote to EOI. */
+static bool take(u64 vector)
+{
+    struct trap_frame frame = {.vector = vector};
+    u64 eoi;
+
+    cpu_host_set_msr(MSR_EOI, NO_EOI);
+    trap_handle(&frame);
+    assert_true(cpu_read_msr(MSR_EOI, &eoi));
+    return eoi != NO_EOI;
+}
+
+static void in_service_is_one_bit(void **state)
+{
+    cpu_host_set_msr(MSR_ISR + 2, 1u << 1);
+    assert_true(apic_is_in_service(65));
+    assert_false(apic_is_in_service(64));
+    assert_false(apic_is_in_service(33));
+}
+
+static void each_interrupt_gets_its_eoi(void **state)
+{
+    assert_true(take(APIC_VECTOR_TIMER));
+    assert_true(take(APIC_VECTOR_SERIAL));
+    assert_true(take(APIC_VECTOR_CALL));
+    assert_int_equal(strangers, 0);
+    assert_true(take(STRANGE));
+    assert_int_equal(strangers, 1);
+}
+
+/* An EOI that is not due would end the interrupt that the spurious one came over. */
+static void spurious_one_gets_none(void **state)
+{
+    cpu_host_set_msr(MSR_ISR + 2, 1);
+    assert_false(take(APIC_VECTOR_SPURIOUS));
+    assert_int_equal(strangers, 0);
+}
+
+static void one_sent_as_spurious_gets_its_eoi(void **state)
+{
+    cpu_host_set_msr(MSR_ISR + 7, 1u << 31);
+    assert_true(take(APIC_VECTOR_SPURIOUS));
+    assert_int_equal(strangers, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(in_service_is_one_bit, start),
+        cmocka_unit_test_setup(each_interrupt_gets_its_eoi, start),
+        cmocka_unit_test_setup(spurious_one_gets_none, start),
+        cmocka_unit_test_setup(one_sent_as_spurious_gets_its_eoi, start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
