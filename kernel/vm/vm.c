@@ -71,7 +71,7 @@ static enum err check_config(const struct vm_config *c, struct fault_text *fault
         return fault_say(fault, ERR_EXISTS, "there is a TD already: `td destroy` comes first");
     if (!is_aligned(c->memory_bytes, level_bytes(LEVEL_2M)) || c->memory_bytes < VM_MEMORY_MIN ||
         c->memory_bytes > VM_MEMORY_MAX)
-        return fault_say(fault, ERR_RANGE, "mem must be a multiple of 2M from 8M to 1024G");
+        return fault_say(fault, ERR_RANGE, "mem must be a multiple of 2M from 8M to 2048G");
     if (c->vcpus == 0 || c->vcpus > vm_vcpus_max())
         return fault_say(fault, ERR_RANGE, "vcpus=%u: from 1 to %u are possible, %s", c->vcpus, vm_vcpus_max(),
                          cpus_online() > 1 ? "one on each CPU beside the console's" : "taking turns on the one CPU");

@@ -85,7 +85,7 @@ struct vm_config {
 };
 
 #define VM_MEMORY_MIN (8 * MIB)
-#define VM_MEMORY_MAX (1024 * GIB)
+#define VM_MEMORY_MAX (2048 * GIB) /* what the payload has page tables for */
 
 /* Creates, loads, measures and finalizes the TD; all or nothing. */
 MUST_CHECK enum err vm_create(const struct vm_config *config, struct fault_text *fault);

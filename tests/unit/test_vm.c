@@ -66,7 +66,7 @@ static void test_bad_sizes(void **state)
     bad("td create mem=0", "8M");
     bad("td create mem=4K", "2M");
     bad("td create mem=3M", "2M");
-    bad("td create mem=2048G", "1024G");
+    bad("td create mem=2049G", "2048G");
     bad("td create mem=512G", "memory");
     bad("td create vcpus=0", "from 1 to 32 are possible");
     bad("td create vcpus=65", "from 1 to 32 are possible");
