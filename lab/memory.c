@@ -1,9 +1,11 @@
 /* Sparse memory: see memory.h. The model's and the VMM's own ways to clear memory come here too (--wrap). */
-#define _GNU_SOURCE /* MAP_NORESERVE, madvise(), mincore() */
+#define _GNU_SOURCE /* MAP_NORESERVE, madvise() */
 #include "lab/memory.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "lab/machine.h"
 #include "lib/addr.h"
@@ -14,8 +16,20 @@
 #define WHOLE_BYTES (64 * MIB) /* from here on nobody looks at what is in it */
 #define CLEARED_MAX 64u
 
+#define PAGEMAP_THERE (BIT(63) | BIT(62)) /* in memory, or swapped out */
+
 static u8 *memory;
 static u64 bytes_all;
+
+/*
+ * Of the piece that was looked at last, the pages that the host has for it: an entry of proc_pid_pagemap(5) each. Good while
+ * one call clears pages in a row.
+ */
+static struct {
+    int pagemap;     /* -1: the host has none */
+    u64 piece, next; /* `next`: the page that a row goes on with */
+    u64 entries[PIECE_PAGES];
+} row;
 
 void *__real_memset(void *at, int value, size_t bytes);
 void *__wrap_memset(void *at, int value, size_t bytes);
@@ -28,6 +42,7 @@ void memory_start(u64 top)
     if (memory == MAP_FAILED)
         machine_stop("this host has no room for %llu GiB of sparse memory", (unsigned long long)(top / GIB));
     bytes_all = top;
+    row.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 }
 
 u64 memory_top(void)
@@ -52,12 +67,6 @@ static bool is_zero(const u64 *page)
     return page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - sizeof(u64)) == 0;
 }
 
-/* Of the piece that was looked at last, the pages that the host has for it. Good while one call clears pages in a row. */
-static struct {
-    u64 piece, next; /* `next`: the page that a row goes on with */
-    u8 has[PIECE_PAGES];
-} row;
-
 /* A page that nothing was ever written to is zero. */
 static bool is_untouched(u64 pa)
 {
@@ -66,12 +75,13 @@ static bool is_untouched(u64 pa)
     if (piece != row.piece || pa != row.next) {
         if (pa != piece) /* in the middle: not worth a look at all of it */
             return false;
-        if (mincore(memory + piece, PIECE_BYTES, row.has) != 0)
+        off_t at = (off_t)(((uintptr_t)memory + piece) / PAGE_BYTES * sizeof(u64));
+        if (pread(row.pagemap, row.entries, sizeof(row.entries), at) != (ssize_t)sizeof(row.entries))
             return false;
         row.piece = piece;
     }
     row.next = pa + PAGE_BYTES;
-    return !(row.has[(pa - piece) / PAGE_BYTES] & 1);
+    return !(row.entries[(pa - piece) / PAGE_BYTES] & PAGEMAP_THERE);
 }
 
 void memory_end_row(void)
