@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 
 #include "lib/bits.h"
 #include "tests/host/platform.h"
@@ -132,13 +133,16 @@ u64 cpu_tsc(void)
     return __builtin_ia32_rdtsc() + cpu_host_tsc_ahead;
 }
 
-/* Whoever is waited for may be waiting for a processor of this machine: now and then it gets this one. */
+/* Whoever is waited for may be waiting for a processor of this machine: now and then it gets this one. Where there is one
+ * thread nobody is. */
 void cpu_relax(void)
 {
     static _Thread_local unsigned turns;
 
     if (cpu_host_relaxed)
         cpu_host_relaxed();
+    else if (__libc_single_threaded)
+        return;
     else if (++turns % RELAXES_A_YIELD == 0)
         sched_yield();
     else

@@ -146,13 +146,12 @@ static void commands_at_random(const char *create, unsigned rounds)
     u64 free_before = page_free_bytes();
     unsigned succeeded = 0;
 
-    assert_true(is_ok(create));
+    assert_true(is_ok(create) && is_ok("sept"));
     for (unsigned i = 0; i < rounds; i++) {
-        struct round r;
+        struct round r; /* begins with the answer to `sept` of the one before */
+        snprintf(r.before, sizeof(r.before), "%.500s", answer);
         random_command(r.line, sizeof(r.line));
         snprintf(r.plan, sizeof(r.plan), "plan %s", r.line);
-        assert_true(is_ok("sept"));
-        snprintf(r.before, sizeof(r.before), "%.500s", answer);
         bool plan_ok = is_ok(r.plan);
         u64 planned = plan_ok ? number("\"seamcalls\":") : 0;
         succeeded += plan_ok;
