@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("svg")
 
 import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
+from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: E402
 
 from pictures.svg import COLOURS  # noqa: E402
 
@@ -50,6 +50,11 @@ def short(value):
 
 
 SHORT = FuncFormatter(lambda value, _: short(value))
+
+
+def few_ticks():
+    """For a panel that is narrow on any page."""
+    return MaxNLocator(nbins=4)
 
 
 def bars(axes, values, title, chosen, label=short):
