@@ -18,7 +18,7 @@ NOT_WORK = tuple(f"parameters.{name}" for name in ("settle", "step", "rounds", "
 TITLES = {"rounds": "rounds", "large": "large at the end, %", "ms": "ms until all is large", "till": "ms until a region is merged, at most",
           "calls": "calls for merging, a round", "merged": "merges a round", "per_merge": "calls a merge", "tracks": "TRACKs for merging",
           "kicks": "rounds of kicks", "pauses": "pauses", "added": "added pauses", "pause_ticks": "pauses, ticks",
-          "longest": "longest pause, ticks at most", "in_vain": "blocks in vain", "refused": "PROMOTEs refused",
+          "longest": "longest pause, ticks at most", "misses": "TLB misses of 1000 reads", "in_vain": "blocks in vain", "refused": "PROMOTEs refused",
           "unused": "merged, never used"}
 
 
@@ -32,6 +32,7 @@ def row(group):
     calls = group["seamcalls_for.policy"] + group["seamcalls_for.touches"]
     merges = group["did.merged"].sum() if "did.merged" in group else 0
     till = mean(group, "till_merged_us.median_at_most") if merges else None
+    reads = group["reads.count"].sum() if "reads.count" in group else 0
     return {
         "rounds": len(group), "large": 100 * (group["large"] / group["whole"]).mean(),
         "ms": settled["ms"].median() if len(settled) == len(group) else None, "till": till / 1000 if till is not None else None,
@@ -39,8 +40,24 @@ def row(group):
         "tracks": mean(group, "did.tracks"), "kicks": mean(group, "kicks"), "pauses": group["pauses.count"].mean(),
         "pause_ticks": group["pauses.total"].mean(),
         "longest": group["pauses.longest_at_most"].max() if "pauses.longest_at_most" in group else None,
+        "misses": 1000 * group["reads.misses"].sum() / reads if reads and "reads.misses" in group else None,
         "in_vain": mean(group, "did.in_vain"), "refused": mean(group, "did.refused"), "unused": mean(group, "unused"),
     }
+
+
+def with_parameters(samples):
+    """The samples with each policy named by its parameters, too, where it ran with more than one choice of them."""
+    columns = [c for c in samples.columns if c.startswith("policy_parameters.")]
+    if not columns:
+        return samples
+
+    def label(group):
+        differ = [c for c in columns if group[c].nunique(dropna=False) > 1]
+        words = [group[c].map(lambda value, c=c: f" {c.partition('.')[2]}={number(value)}") for c in differ]
+        return sum(words[1:], words[0]) if words else group["policy"].map(lambda _: "")
+
+    more = pandas.concat([label(group) for _, group in samples.groupby("policy", sort=False)])
+    return samples.assign(policy=samples["policy"] + more)
 
 
 def works_of(samples):
@@ -123,6 +140,7 @@ def draw_all(samples, frame, works, part):
 
 
 def analyse(samples, part):
+    samples = with_parameters(samples)
     works = works_of(samples)
     frame = costs(samples, works)
     table = summary(frame)
