@@ -3,7 +3,8 @@
 #   B  4K pages of 18 GB removed while the TD runs: 15.3 us each; by its teardown: 5.1 us each
 #      (Linux, 20250313181629.17764-1-adrian.hunter@intel.com)
 #   C  8 GB accepted at 4K as they are touched: 14 us each (asterinas PR 1691)
-# An assumed number is a share of such a sum, or what its memory traffic takes; `tools/sensitivity` says what hangs on it.
+# An assumed number is a share of such a sum (tests/system/test_lab.py adds them up), or what its memory traffic takes;
+# `tools/lab sensitivity` says what hangs on it.
 seamcall                     3000  # assumed: into SEAM and out as in A, and as much work again
 tdh_mem_page_add             6000  # assumed: as AUG at 4K, and 4 KiB copied
 tdh_mem_page_aug         4k  5000  # assumed: of C's 28000 what is left beside the exit, the ACCEPT and Linux's own work
@@ -28,8 +29,8 @@ tdh_mem_sept_remove          6000  # assumed: as REMOVE
 tdh_mem_track                2500  # assumed: a share of B's 20400 between its two figures
 tdh_phymem_page_reclaim      4000  # assumed: of B's 10200 of a teardown what its flush leaves
 tdh_phymem_page_wbinvd       6200  # assumed: of B's 10200 of a teardown the larger share
-tdh_vp_enter                 3300  # assumed: of A's 6400 of a TDVMCALL a half, the state of a vCPU loaded
-td_exit                      1800  # assumed: of A's 6400 of a TDVMCALL what VP.ENTER and TDCALL leave
+tdh_vp_enter                 2800  # assumed: of A's 6400 of a TDVMCALL nearly a half, the state of a vCPU loaded
+td_exit                      1500  # assumed: of A's 6400 of a TDVMCALL what VP.ENTER and TDCALL leave
 tdcall                       1292  # source: A, a CPUID that the module answers, TUM-DSE CVM_eval
 tdg_mem_page_accept      4k  4000  # assumed: a TDCALL, 4 KiB cleared under the TD's key, and the entry
 tdg_mem_page_accept      2m 400000  # assumed: 2 MiB cleared at 10 GB/s

@@ -173,6 +173,20 @@ def test_all_profiles_are_whole():
     assert any(not n.is_assumed for n in profile.read("server").values())
 
 
+def test_the_server_adds_up_to_what_is_published():
+    """Ticks of 0.5 ns; the sums are those of the profile's head: A a CPUID that the VMM answers, B pages removed, C pages accepted."""
+    n = {name: number.value for name, number in profile.read("server").items()}
+    left = n["tdcall"] + n["td_exit"]
+    assert n["tdcall"] == pytest.approx(2 * 646, rel=0.01)
+    assert n["tdcall"] + n["ve"] + left + n["vmm_step"] + n["tdh_vp_enter"] == pytest.approx(2 * 3850, rel=0.1)
+    assert n["tdh_phymem_page_reclaim"] + n["tdh_phymem_page_wbinvd"] == pytest.approx(2 * 5100, rel=0.1)
+    kick = n["ipi"] + left + n["interrupt"] + n["tdh_vp_enter"]
+    removal = n["tdh_mem_range_block.4k"] + n["tdh_mem_track"] + kick + n["tdh_mem_page_remove.4k"] + n["tdh_phymem_page_wbinvd"]
+    assert removal + 4 * n["vmm_step"] == pytest.approx(2 * 15300, rel=0.1)
+    accepted = left + n["tdh_mem_page_aug.4k"] + n["tdh_vp_enter"] + n["tdg_mem_page_accept.4k"] + n["vmm_step"]
+    assert 0.4 < accepted / (2 * 14000) < 1, "the rest is Linux's own work for a page"
+
+
 def lines_of(name):
     return profile.find(name).read_text(encoding="utf-8").splitlines()
 

@@ -145,7 +145,7 @@ def test_profile_is_behind_the_other_knobs(fake):
     config.write_text("hkids = 4\n")
     status, out, _ = finish(fake(["'image'", POWEROFF % 0], "--sim-config", str(config), "--profile", "server"))
     found = out.decode("latin-1")
-    assert status == 0 and "hkids = 4\n\nlatency = 0 3300\n" in found
+    assert status == 0 and "hkids = 4\n\nlatency = 0 2800\n" in found
     assert "latency = 7 4000\n" in found and "latency = 15 20000\n" in found and found.count("latency") == 15
 
 
