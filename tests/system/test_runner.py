@@ -146,7 +146,17 @@ def test_profile_is_behind_the_other_knobs(fake):
     status, out, _ = finish(fake(["'image'", POWEROFF % 0], "--sim-config", str(config), "--profile", "server"))
     found = out.decode("latin-1")
     assert status == 0 and "hkids = 4\n\nlatency = 0 2800\n" in found
+    assert "profile" not in found
     assert "latency = 7 4000\n" in found and "latency = 15 20000\n" in found and found.count("latency") == 15
+
+
+def test_samples_name_the_profile(fake):
+    """Also where a line comes in pieces; nothing else is changed."""
+    steps = [r"""b'@{"cmd":"exp'""", r"""b'eriment","ok":true,"sample":0,"parameters":{}}\r\n'""",
+             r"""b'@{"cmd":"experiment","ok":true,"samples":1}\r\n'""", POWEROFF % 0]
+    status, out, _ = finish(fake(steps, "--profile", "slow-ipi"))
+    assert status == 0
+    assert b'@{"cmd":"experiment","ok":true,"sample":0,"parameters":{},"profile":"slow-ipi"}\r\n@{"cmd":"experiment","ok":true,"samples":1}\r\n' in out
 
 
 def test_reboot_starts_the_machine_again(fake):

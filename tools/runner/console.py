@@ -41,8 +41,10 @@ class Terminal:
 class Watcher:
     """Reads the lines of the console for what the runner acts on."""
 
-    def __init__(self, symboliser):
+    def __init__(self, symboliser, members=None):
+        """`members` are added to each sample of an experiment."""
         self.symboliser = symboliser
+        self.members = json.dumps(members, separators=(",", ":"))[1:].encode() if members else b""
         self.line = b""
         self.status = None  # of the last power-off line
         self.is_reboot = False
@@ -56,12 +58,20 @@ class Watcher:
         shown = b""
         for piece in data.splitlines(keepends=True):
             self.line = (self.line + piece)[-LINE_LIMIT:]
-            shown += piece
+            if self.members and self.line.startswith(b"@"):  # shown when it is whole
+                shown += self._with_members() if piece.endswith(b"\n") else b""
+            else:
+                shown += piece
             if piece.endswith(b"\n"):
                 shown += self._take(self.line.strip())
                 self.line = b""
         self.has_prompt = self.has_prompt or self.line.endswith(PROMPT)
         return shown
+
+    def _with_members(self):
+        body = self.line.rstrip()
+        is_sample = body.startswith(b'@{"cmd":"experiment"') and b'"sample":' in body and body.endswith(b"}")
+        return body[:-1] + b"," + self.members + self.line[len(body):] if is_sample else self.line
 
     def panic_deadline(self):
         return float("inf") if self.panicked_at is None else self.panicked_at + PANIC_GRACE_S

@@ -52,6 +52,11 @@ def find(wanted):
     return FOLDER / (wanted + SUFFIX)
 
 
+def name_of(wanted):
+    """What samples call it."""
+    return find(wanted).name.removesuffix(SUFFIX)
+
+
 def label(key, size):
     return f"{key}.{size}" if size else key
 

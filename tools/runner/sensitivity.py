@@ -142,7 +142,7 @@ def run(options, words, show):
     numbers, keys = profile.read(options.profile), profile.read_keys()
     if any(re.match("policy=", word) for word in words):
         raise lab.CannotRun("sensitivity ranks all policies, and takes no policy=")
-    report = Report(profile.find(options.profile).name.removesuffix(profile.SUFFIX), show)
+    report = Report(profile.name_of(options.profile), show)
     runs = list(plan(keys, numbers))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
