@@ -36,11 +36,12 @@
 #define QUAL_FINAL             BIT(8)
 
 /* Where the vCPU stands, as far as anybody outside looks: the stepping filters compare these, and nothing else. */
-#define RIP_TDCALL 0x1000u
-#define RIP_READ   0x2000u
-#define RIP_WRITE  0x3000u
-#define RIP_PAUSE  0x4000u
-#define RIP_CPUID  0x5000u
+#define RIP_TDCALL  0x1000u
+#define RIP_READ    0x2000u
+#define RIP_WRITE   0x3000u
+#define RIP_PAUSE   0x4000u
+#define RIP_CPUID   0x5000u
+#define RIP_BETWEEN 0x6000u /* of two accesses: where most interrupts find it */
 
 #define CR0_PE_PG       (BIT(31) | BIT(0))
 #define CR4_PAE         BIT(5)
@@ -223,8 +224,9 @@ void *td_reach(uintptr_t address, uint64_t bytes, bool write)
     machine_pass(cost_of(COST_ACCESS) * ((bytes + 7) / 8));
     for (;;) {
         u32 permissions = 0;
-        g->td->rip = write ? RIP_WRITE : RIP_READ;
+        g->td->rip = RIP_BETWEEN;
         let_interrupts_in(g);
+        g->td->rip = write ? RIP_WRITE : RIP_READ;
         enum tlb_answer answer = tlb_translate(&g->tlb, g->td, gpa, write, &permissions);
         if (answer == TLB_HIT)
             return memory_at(tlb_address(&g->tlb, gpa));

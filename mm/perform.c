@@ -541,7 +541,7 @@ void perform(struct tdp_op *op)
         .op = op, .t = op->t, .plan = op->plan, .report = report, .stops_left = plan_stops(op->plan)};
     struct plan_cursor c;
     const struct plan_step *s;
-    enum err err = tlb_begin(&p.tlb, p.t->td, &p.t->tlb, report, p.stops_left);
+    enum err err = tlb_begin(&p.tlb, p.t->td, &p.t->tlb, report, p.t->kicks_again ? 0 : p.stops_left);
 
     if (err != ERR_OK) {
         report->err = err;

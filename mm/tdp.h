@@ -62,6 +62,9 @@ void tdp_set_stop(struct tdp *t, bool (*stop)(void));
  * vCPUs. */
 #define TDP_PAUSE_DEFAULT 4096u
 void tdp_set_pause(struct tdp *t, u64 seamcalls);
+/* Operations of several TRACKs hold the vCPUs out from the first to the last, which is one round of kicks; or, with `again`,
+ * let them run in between and kick them once more at each. To be set as the pause is. */
+void tdp_set_kick_again(struct tdp *t, bool again);
 
 /*
  * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is

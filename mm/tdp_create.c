@@ -61,6 +61,11 @@ enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
     return e;
 }
 
+void tdp_set_kick_again(struct tdp *t, bool again)
+{
+    t->kicks_again = again;
+}
+
 struct tdp_choice tdp_choice(const struct tdp *t)
 {
     return t->choice;

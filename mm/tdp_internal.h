@@ -59,6 +59,7 @@ struct tdp {
     struct tdp_sizes *seen;                        /* by GiB, at the last glance; NULL: none yet */
     bool (*_Atomic stop)(void);                    /* see tdp_set_stop() */
     u64 pause;                                     /* see tdp_set_pause() */
+    bool kicks_again;                              /* see tdp_set_kick_again() */
     _Atomic u64 operations;                        /* begun so far, faults left out */
     _Atomic bool dead;                             /* the TD is, or an undo failed: only destruction is left */
     struct tdp_fault_history faults[TD_VCPUS_MAX]; /* by vCPU, whose own CPU changes it */

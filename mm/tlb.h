@@ -40,7 +40,7 @@ struct tlb_batch {
     bool held;                 /* the vCPUs are out */
 };
 
-/* `stops`: how many TRACKs and drops of shared translations are to come. */
+/* `stops`: how many TRACKs and drops of shared translations are to come; 0 also where the vCPUs may run in between. */
 MUST_CHECK enum err tlb_begin(struct tlb_batch *b, struct td *td, struct tlb *tlb, struct tdp_report *report,
                               unsigned stops);
 

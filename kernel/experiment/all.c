@@ -1,10 +1,16 @@
 /* All experiments there are: see kernel/experiment/experiment.h. */
 #include "kernel/experiment/experiment.h"
 
-const struct experiment *const experiments[] = {&experiment_convert,
-                                                &experiment_policies,
-                                                &experiment_latency,
-                                                &experiment_tlb,
-                                                &experiment_dirty,
-                                                &experiment_fragment,
-                                                NULL};
+/* clang-format off */
+const struct experiment *const experiments[] = {
+    &experiment_convert,
+    &experiment_policies,
+    &experiment_latency,
+    &experiment_tlb,
+    &experiment_dirty,
+    &experiment_contention,
+    &experiment_fragment,
+    &experiment_zerostep,
+    NULL,
+};
+/* clang-format on */

@@ -14,6 +14,7 @@
 
 #define ABORT_US       2000000ull
 #define BUSY_TURNS_MAX 100000u /* faults of a vCPU in a row that meet other operations at work on the entry */
+#define EPT_WRITE      2u      /* exit qualification */
 #define PAUSE_SPINS    1000u   /* a vCPU that halts on a CPU without a timer looks again after so many */
 
 enum turn { TURN_AGAIN, TURN_IDLE, TURN_ENDED };
@@ -178,6 +179,7 @@ static enum turn enter_turn(struct vm_vcpu *v)
     note_pause(v, exit.kind, asked);
     switch (exit.kind) {
     case VCPU_EXIT_EPT_VIOLATION:
+        v->write_faults += !exit.accept && (exit.qualification & EPT_WRITE);
         v->fault = exit;
         return fault_turn(v);
     case VCPU_EXIT_VMCALL:

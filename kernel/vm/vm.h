@@ -53,7 +53,8 @@ struct vm_vcpu {
     enum err ended; /* how the last run ended */
     u64 left_at;    /* TSC since when its memory keeps it out; 0: it does not */
     struct vm_pauses pauses;
-    u64 refused; /* MapGPAs that were answered with an error */
+    u64 write_faults; /* by a write and no ACCEPT; where the TD only reads, these are answers of the zero-step filter */
+    u64 refused;      /* MapGPAs that were answered with an error */
     struct probe_result result;
     struct fault_text why;
     struct vm_cost cost;
@@ -125,6 +126,22 @@ unsigned vm_abort(void);
 
 /* Takes a vCPU out of the TD for a moment: `inside` says whether it was there. ERR_TIMEOUT: it does not leave. */
 MUST_CHECK enum err vm_kick(unsigned index, bool *inside, struct fault_text *fault);
+
+/*
+ * Enters a vCPU that waits in a fault, of a read of a page that is blocked by hand, `times` times more with nothing done about it, on
+ * its own CPU: what the module's zero-step filter is against. It counts the entries in which the TD ran, to fault again,
+ * those before the filter refused the first, and those that it refused; and how long they took. `s` is the machine's until
+ * vm_stuck_end(); nothing else is done with the vCPU meanwhile.
+ */
+struct vm_stuck {
+    unsigned vcpu, times;
+    unsigned entered, ran, ran_first, refused;
+    struct vm_pauses ran_ticks, refused_ticks;
+    enum err err;
+    _Atomic bool done;
+};
+MUST_CHECK enum err vm_stuck_begin(struct vm_stuck *s, unsigned vcpu, unsigned times, struct fault_text *fault);
+MUST_CHECK enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault);
 
 /* To be called by the console's CPU whenever it waits: lets the TD's merge policy work. */
 void vm_tick(void);

@@ -360,6 +360,7 @@ static void create_td(void)
                     crowd.plan->giant ? LEVEL_1G : LEVEL_2M, crowd.plan->backing) == ERR_OK,
          "the TDP MMU", 0);
     tdp_set_stop(crowd.tdp, crowd_stop);
+    tdp_set_kick_again(crowd.tdp, crowd.plan->kicks_again);
     for (unsigned i = 0; i < crowd.plan->vcpus; i++) {
         good(vcpu_set_shared_ept(&crowd.td.vcpus[i], tdp_shared_root(crowd.tdp)));
         crowd.guests[i] = (struct guest){.index = i, .v = &crowd.td.vcpus[i]};

@@ -25,8 +25,9 @@ struct crowd_plan {
     /* Of 1000 calls of the TDP MMU's leaves so many are not executed and answer what is no success, each leaf the statuses of
      * the list in turn; at most one in an operation, so that it can be undone. */
     unsigned faults;
-    bool policies; /* the operators are merge policies too, now one, now another */
-    u64 fatal_at;  /* this call says that the TD is dead; 0: none */
+    bool kicks_again; /* tdp_set_kick_again() */
+    bool policies;    /* the operators are merge policies too, now one, now another */
+    u64 fatal_at;     /* this call says that the TD is dead; 0: none */
 };
 
 struct crowd_result {

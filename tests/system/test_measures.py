@@ -1,11 +1,15 @@
-"""The experiments that measure the module, the TLB and the VMM's own ways: one short run of each, exact where counts are."""
+"""The experiments that measure the module, the TLB and the VMM's own ways: one short run of each, exact where counts are; and in
+the lab what takes other machines, or many events in one order."""
+import json
+import subprocess
 
 import pytest
 
-from conftest import run_script
+from conftest import BUILD, ROOT, run_script
 
 RUNS = ["latency rounds=2 lives=1", "tlb least=4 most=8 count=2000", "fragment rounds=1 count=500",
-        "dirty policy=ready regions=2 passes=1 writes=100 settle=60000"]
+        "dirty policy=ready regions=2 passes=1 writes=100 settle=60000", "contention vcpus=2 regions=1 rounds=2 kick=1",
+        "zerostep rounds=2 many=20 ms=100 policy=ready"]
 TLB_4K = 1024  # entries of the simulated TLB for 4K pages: as much as 4 MiB
 
 
@@ -103,3 +107,98 @@ def test_dirty_log_misses_nothing(run):
         assert touch["faults"] >= get["told"] and touch["calls"]["unblock"] == touch["faults"]
         assert get["calls"]["block"] == get["told"] + get["elsewhere"] and get["tracks"] in (1, 2)
     assert recover["settled"] is True and recover["large"] == recover["whole"] and recover["calls"]["promote"] >= 2
+
+
+# --- contention -------------------------------------------------------------------------------------------------------
+
+def test_vcpus_side_by_side(run):
+    """Each vCPU accepts a region at 4K, a fault a page; then one shares 64 pages and takes them back, twice, while another reads."""
+    found = {(s["phase"], s["vcpus"]): s for s in run[1]["contention"]}
+    assert list(found) == [("fault", 1), ("convert", 1), ("fault", 2), ("convert", 2)]
+    for (phase, vcpus), s in found.items():
+        assert s["calls"]["aug"] == (512 * vcpus if phase == "fault" else 2 * 64)
+        if phase == "fault":
+            assert s["faults"] >= 512 * vcpus
+        else:
+            assert s["calls"]["remove"] == 2 * 64 and s["kicks"] >= 4
+        assert s["busy"]["operand"] + s["busy"]["epoch"] <= s["retries"]
+
+
+# --- zerostep ---------------------------------------------------------------------------------------------------------
+
+def test_zero_step_filter(run):
+    """Behind the first fault six entries run the TD; from then on none does until the page is unblocked. No policy gets there."""
+    found = run[1]["zerostep"]
+    assert [(s["step"], s.get("round")) for s in found] == [("alone", 0), ("beside", 0), ("alone", 1), ("beside", 1), ("policy", None)]
+    for s in found[:4]:
+        if s["step"] == "alone":
+            assert (s["entered"], s["ran"], s["ran_first"], s["refused"]) == (12, 6, 6, 6)
+            assert s["ran_ticks"]["count"] == s["refused_ticks"]["count"] == 6
+        else:
+            assert (s["entered"], s["ran"], s["refused"]) == (20, 0, 20)
+    assert found[4]["refused"] == 0 and found[4]["conversions"] >= 1
+
+
+# --- in the lab -------------------------------------------------------------------------------------------------------
+
+def lab(*words):
+    """(status, samples, standard error)."""
+    done = subprocess.run([str(ROOT / "tools" / "lab"), "--build", str(BUILD), *words], capture_output=True, text=True, timeout=600,
+                          check=False)
+    answers = [json.loads(line[1:]) for line in done.stdout.splitlines() if line.startswith("@{")]
+    return done.returncode, [a for a in answers if "sample" in a], done.stderr
+
+
+@pytest.mark.parametrize("words, error", [
+    ("contention --cpus 1", "this machine has one CPU: contention takes one for the console and one for each vCPU"),
+    ("contention vcpus=4 --cpus 3", "vcpus=4 takes 5 CPUs, one of them the console's: this machine has 3"),
+    ("contention policy=none batch=3", "policy none has no batch"),
+    ("tlb least=64 most=16", "least=64 is more than most=16"),
+    ("tlb stride=12", "stride=12: a multiple of 8 is needed"),
+    ("tlb least=8192 most=8192 --memory 4G", "out of memory"),
+    ("dirty policy=fast", "no policy 'fast'; there are none, scan, fault, block, ready, hot"),
+    ("zerostep entries=0", "entries=0: a number from 1 to 1000000 is needed"),
+])
+def test_what_is_refused(words, error):
+    status, _, said = lab(*words.split())
+    assert status == 1 and error in said and said.count("\n") == 1
+
+
+def test_dirty_logging_call_by_call():
+    """One vCPU that writes and does not read: a fault and an UNBLOCK a page, a BLOCK when the log is asked; nothing told in vain."""
+    status, samples, said = lab("dirty", "policy=ready", "regions=2", "passes=2", "reads=0", "--cpus", "2")
+    assert status == 0, said
+    for touch, get in zip(samples[1:9:2], samples[2:9:2]):
+        assert (touch["step"], get["step"], get["missed"], get["false"], get["elsewhere"]) == ("touch", "get", 0, 0, 0)
+        assert touch["faults"] == touch["seamcalls"] == touch["calls"]["unblock"] == get["written"] == get["told"]
+        assert (get["calls"]["block"], get["seamcalls"], get["tracks"]) == (get["told"], get["told"] + 1, 1)
+    assert samples[-1]["settled"] is True and samples[-1]["calls"]["promote"] == 2
+
+
+def test_kicks_at_each_track_or_once():
+    """Held out from the first TRACK to the last, a reader stays out for less long than if it runs in between: it would fault, and
+    wait for the whole operation."""
+    held, kicked = (lab("contention", "rounds=4", f"kick={kick}", "--cpus", "5")[1] for kick in (0, 1))
+    for a, b in zip(held, kicked):
+        assert (a["phase"], a["vcpus"]) == (b["phase"], b["vcpus"])
+        if a["phase"] == "fault":
+            assert a["calls"]["aug"] == b["calls"]["aug"] == 2 * 512 * a["vcpus"]
+        else:
+            assert a["kicks"] < b["kicks"]
+        if a["phase"] == "convert" and a["vcpus"] > 1:
+            assert 0 < a["pauses"]["longest_at_most"] < b["pauses"]["longest_at_most"]
+
+
+def test_the_filter_takes_the_tree():
+    """While the vCPU is entered in vain, VP.ENTER and BLOCK of other memory meet; no policy brings a vCPU there. One CPU has nobody
+    to meet."""
+    status, samples, said = lab("zerostep", "rounds=1", "ms=100", "--cpus", "3")
+    assert status == 0, said
+    alone, beside, policies = samples[0], samples[1], samples[2:]
+    assert (alone["ran_first"], alone["refused"], beside["ran"], beside["refused"]) == (6, 6, 0, 200)
+    assert beside["busy"] > 0 and beside["operations"] > 0
+    assert [s["policy"] for s in policies] == ["none", "scan", "fault", "block", "ready", "hot"]
+    assert all(s["refused"] == 0 and s["conversions"] > 10 for s in policies)
+    assert all(s["did"]["merged"] > 0 for s in policies if s["policy"] in ("block", "ready", "hot"))
+    status, samples, said = lab("zerostep", "rounds=1", "ms=20", "--cpus", "1")
+    assert status == 0 and [s["step"] for s in samples] == ["alone"] + 6 * ["policy"], said

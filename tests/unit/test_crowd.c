@@ -93,6 +93,7 @@ static void test_policies_at_the_seeds_mercy(void **state)
         work((struct crowd_plan){.vcpus = 3,
                                  .operators = 1,
                                  .seed = seed,
+                                 .kicks_again = seed == 14,
                                  .steps = 400,
                                  .baton = 60,
                                  .busy = 5,
@@ -101,6 +102,12 @@ static void test_policies_at_the_seeds_mercy(void **state)
                                  .backing = seed == 14 ? TDP_SCATTER : TDP_INPLACE});
 }
 #endif
+
+/* The vCPUs run between the TRACKs of one operation. */
+static void test_kicks_again_as_threads_run(void **state)
+{
+    work((struct crowd_plan){.vcpus = 4, .operators = 1, .seed = 17, .steps = 500, .busy = 5, .kicks_again = true});
+}
 
 static void test_every_leaf_may_fail_as_threads_run(void **state)
 {
@@ -122,6 +129,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_four_vcpus_as_threads_run),
+        cmocka_unit_test(test_kicks_again_as_threads_run),
         cmocka_unit_test(test_every_leaf_may_fail_as_threads_run),
         cmocka_unit_test(test_policies_as_threads_run),
 #ifndef THREADS_WATCHED /* threads that take turns are ordered, whatever else they forget */

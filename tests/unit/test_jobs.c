@@ -2,6 +2,7 @@
  * Jobs: what the vCPUs do beside the console, on CPUs of their own that are threads (tests/unit/jobs_world.h): work at once,
  * kicks, ^C, vCPUs that do not leave, halt or die, payloads that misbehave. Leaf numbers and statuses are typed here again.
  */
+#include "tdx/count.h"
 #include "tests/unit/jobs_world.h"
 
 #define LEAF_AUG      6u
@@ -86,6 +87,24 @@ static void test_different_work_at_once(void **state)
     said("\"shared_bytes\":8388608,\"agree\":true");
     good("walk 1400000");
     said("\"level\":\"2m\",\"state\":\"pending\"");
+}
+
+/* A page of a 2M leaf goes behind two TRACKs: the vCPUs are held out from one to the other, or kicked at each. */
+static void test_kicks_of_an_operation(void **state)
+{
+    static const char *const lines[] = {"probe convert 800000 4K shared cpu=1", "probe convert a00000 4K shared cpu=1"};
+
+    good("map 800000 4M 2m");
+    spin_on(0);
+    for (unsigned again = 0; again < 2; again++) {
+        u64 kicks = tdx_counts.kicks, ipis = tdx_counts.ipis;
+        tdp_set_kick_again(vm.tdp, again);
+        good(lines[again]);
+        assert_int_equal(tdx_counts.kicks - kicks, again ? 2 : 0);
+        assert_in_range(tdx_counts.ipis - ipis, 1, again ? 2 : 1);
+    }
+    payloads[0].let_go = true;
+    good("wait all");
 }
 
 /* --- kicks -------------------------------------------------------------------------------------------------------- */
@@ -385,6 +404,7 @@ int main(void)
         WITH_TD(test_a_job_that_is_done_is_kept),
         WITH_TD(test_jobs_that_nobody_waits_for),
         WITH_TD(test_different_work_at_once),
+        WITH_TD(test_kicks_of_an_operation),
         WITH_TD(test_only_those_inside_are_kicked),
         WITH_TD(test_a_vcpu_that_never_leaves_is_named),
         WITH_TD(test_an_operation_that_cannot_track_gives_up),
