@@ -39,7 +39,7 @@ enum probe_op {
     PROBE_VERIFY, /* gpa, len, seed */
     PROBE_ACCEPT, /* gpa, len, level (0 4K, 1 2M) */
     PROBE_CONVERT, /* gpa, len, to_shared: MapGPA; back to private also ACCEPT, 2M where possible, unless leave_pending */
-    PROBE_TOUCH,   /* gpa, len, stride, order, count, write, seed */
+    PROBE_TOUCH,   /* gpa, len, stride, order, count, write, seed, pauses */
     PROBE_SPIN,    /* milliseconds of TSC time */
 };
 
@@ -58,7 +58,7 @@ struct probe_work {
     uint32_t op, level;
     uint64_t gpa, len, seed, stride, count, milliseconds, tsc_khz;
     uint32_t order, write, to_shared, shared_access; /* shared_access: fill, verify, touch through the shared alias */
-    uint32_t leave_pending, reserved;
+    uint32_t leave_pending, pauses;                  /* pauses: of the vCPU, behind each access of touch */
 };
 
 struct probe_result {

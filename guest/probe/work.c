@@ -216,6 +216,9 @@ static void do_touch(struct probe_vcpu *vcpu, const struct probe_work *work, str
         } else {
             (void)*word;
         }
+        for (uint32_t i = 0; i < work->pauses; i++) {
+            td_pause();
+        }
     }
     result->bytes = result->touched * 8;
 }

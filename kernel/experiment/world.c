@@ -6,6 +6,8 @@
 #include "lib/bits.h"
 #include "mm/policy/policy.h"
 
+#define READER_PAUSES 8u /* behind each access: a thousand cycles, in which a modelled CPU has little to do */
+
 /* --- the TD ------------------------------------------------------------------------------------------------------- */
 
 static enum err begin(struct experiment_run *x, struct vm_config config, u64 bytes)
@@ -158,6 +160,7 @@ enum err world_keep_reading(struct experiment_run *x, unsigned vcpu, gpa_t gpa, 
                                               .stride = stride,
                                               .order = PROBE_RANDOM,
                                               .count = ~0ull,
+                                              .pauses = READER_PAUSES,
                                               .seed = x->seed},
                          &x->fault);
 }

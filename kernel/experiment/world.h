@@ -47,8 +47,8 @@ MUST_CHECK enum err world_policy(struct experiment_run *x, const struct policy *
 /* What came of an operation of the console's own on the TD's memory: `r` in words where it failed. */
 MUST_CHECK enum err world_did(struct experiment_run *x, const char *doing, struct tdp_report r);
 
-/* What a vCPU does from now on beside everything else, until the TD ends: reads a word in each `stride` bytes, at random; or
- * nothing at all, inside the TD. */
+/* What a vCPU does from now on beside everything else, until the TD ends: reads a word in each `stride` bytes, at random, a
+ * few million a second; or nothing at all, inside the TD. */
 MUST_CHECK enum err world_keep_reading(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes, u64 stride);
 MUST_CHECK enum err world_keep_spinning(struct experiment_run *x, unsigned vcpu);
 

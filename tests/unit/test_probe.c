@@ -353,6 +353,10 @@ static void test_touch_counts_and_keeps_the_pattern(void **state)
     const struct probe_result *r =
         work((struct probe_work){.op = PROBE_TOUCH, .gpa = PAGE, .len = 64 * PAGE, .stride = PAGE, .seed = 3});
     assert_int_equal(r->touched, 64);
+    fake.abort_after = 20; /* pauses: seen at the next look at the mailbox */
+    r = work((struct probe_work){.op = PROBE_TOUCH, .gpa = 0, .len = 128 * PAGE, .stride = PAGE, .pauses = 1});
+    assert_int_equal(r->status, PROBE_ABORTED);
+    assert_int_equal(r->touched, 64);
 }
 
 static void test_touch_writes_each_slot_once_in_sequence(void **state)
