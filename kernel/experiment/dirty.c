@@ -131,10 +131,13 @@ static enum err ask(struct course *c, struct tdp_dirty *dirty)
     return world_did(c->x, "dirty get", tdp_dirty_get(vm.tdp, mark_told, c, dirty));
 }
 
-static void add_pass(struct json *j, const struct order *order, u64 pass)
+static struct json *begin_pass(struct course *c, const char *step, const struct order *order, u64 pass)
 {
+    struct json *j = begin(c, step);
+
     json_text(j, "order", order->name);
     json_number(j, "pass", pass);
+    return j;
 }
 
 static enum err one_pass(struct course *c, const struct order *order, u64 pass)
@@ -148,15 +151,12 @@ static enum err one_pass(struct course *c, const struct order *order, u64 pass)
         e = touch(c, order, pass, false);
     if (e != ERR_OK)
         return e;
-    struct json *j = begin(c, "touch");
-    add_pass(j, order, pass);
-    end(c, j);
+    end(c, begin_pass(c, "touch", order, pass));
     world_counts(&c->from);
     e = ask(c, &dirty);
     if (e != ERR_OK)
         return e;
-    j = begin(c, "get");
-    add_pass(j, order, pass);
+    struct json *j = begin_pass(c, "get", order, pass);
     json_number(j, "written", count(c, c->written, NULL));
     json_number(j, "told", count(c, c->told, NULL));
     json_number(j, "missed", count(c, c->written, c->told));

@@ -78,25 +78,34 @@ static void sample_filter(struct experiment_run *x, u64 round)
     sample_end(x);
 }
 
-/* With the filter on, VP.ENTER takes the whole tree to itself: the console's calls and the vCPU's are in each other's way. */
-static enum err beside_blocks(struct experiment_run *x, u64 round)
+/* BLOCK and UNBLOCK of other memory until the vCPU is through; so many. */
+static enum err block_elsewhere(struct experiment_run *x, u64 *operations)
 {
-    struct world_counts from, to;
-    u64 busy = busy_answers(), operations = 0;
-    enum err e = vm_stuck_begin(&stuck, 0, (unsigned)x->values[MANY], &x->fault);
+    enum err e = ERR_OK;
 
-    world_counts(&from);
-    for (; e == ERR_OK && !stuck.done; operations++) {
+    for (*operations = 0; e == ERR_OK && !stuck.done; ++*operations) {
         e = world_did(x, "block", tdp_block(vm.tdp, elsewhere, LEVEL_2M, NULL));
         if (e == ERR_OK)
             e = world_did(x, "unblock", tdp_unblock(vm.tdp, elsewhere, LEVEL_2M, NULL));
     }
-    struct fault_text why = x->fault;
-    enum err end = vm_stuck_end(&stuck, &x->fault);
+    return e;
+}
+
+/* With the filter on, VP.ENTER takes the whole tree to itself: the console's calls and the vCPU's are in each other's way. */
+static enum err beside_blocks(struct experiment_run *x, u64 round)
+{
+    u64 busy = busy_answers(), operations;
+    struct world_counts from, to;
+    struct fault_text fault;
+
+    world_counts(&from);
+    if (vm_stuck_begin(&stuck, 0, (unsigned)x->values[MANY], &x->fault) != ERR_OK)
+        return ERR_STATE;
+    enum err e = block_elsewhere(x, &operations), end = vm_stuck_end(&stuck, &fault);
     if (e != ERR_OK)
-        x->fault = why;
-    if (e != ERR_OK || end != ERR_OK)
-        return e != ERR_OK ? e : end;
+        return e;
+    if (end != ERR_OK)
+        return fault_say(&x->fault, end, "%s", fault.text);
     world_counts(&to);
     struct json *j = begin(x, "beside");
     json_number(j, "round", round);

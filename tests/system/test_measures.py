@@ -2,10 +2,11 @@
 the lab what takes other machines, or many events in one order."""
 import json
 import subprocess
+import time
 
 import pytest
 
-from conftest import BUILD, ROOT, run_script
+from conftest import BUILD, ROOT, Septum, run_script
 
 RUNS = ["latency rounds=2 lives=1", "tlb least=4 most=8 count=2000", "fragment rounds=1 count=500",
         "dirty policy=ready regions=2 passes=1 writes=100 settle=60000", "contention vcpus=2 regions=1 rounds=2 kick=1",
@@ -137,6 +138,34 @@ def test_zero_step_filter(run):
         else:
             assert (s["entered"], s["ran"], s["refused"]) == (20, 0, 20)
     assert found[4]["refused"] == 0 and found[4]["conversions"] >= 1
+
+
+# --- ^C ---------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def machine():
+    septum = Septum("--smp", "3", timeout=900)
+    try:
+        septum.wait_for_prompt()
+        septum.good("tdx init", 300)
+        yield septum
+    finally:
+        septum.stop()
+
+
+@pytest.mark.parametrize("line", [
+    "latency rounds=100000", "tlb count=1000000000", "dirty passes=10000 policy=hot", "contention rounds=100000", "fragment count=1000000000",
+    "zerostep rounds=100000"])
+def test_interrupt_ends_each_and_its_td(machine, line):
+    before = machine.good("mem")["free_bytes"]
+    machine.send(f"experiment {line}\r")
+    machine.child.expect(f"{line.split()[0]}: [^\r\n]*\\?", timeout=300)  # its question
+    time.sleep(1)
+    machine.send("\x03")
+    machine.child.expect(r'@\{[^\n]*"ok":false,"error":"stopped by \^C after \d+ samples"', timeout=300)
+    machine.child.expect_exact("septum> ", timeout=300)
+    assert machine.good("mem")["free_bytes"] == before
+    assert "td create" in machine.bad("policy")["error"]
 
 
 # --- in the lab -------------------------------------------------------------------------------------------------------

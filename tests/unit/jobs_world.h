@@ -179,6 +179,7 @@ static void touch(struct payload *p, struct td_vmcs *td)
     if (p->faults_left-- == (p->faults ? p->faults : 1))
         td->rip += PROGRESS_BYTES;
     leave(td, REASON_EPT, p->box->work.gpa);
+    td->qualification = p->box->work.write ? 2 : 1;
 }
 
 static void work(struct payload *p, struct td_vmcs *td, unsigned cpu)

@@ -16,6 +16,7 @@
 #include "guest/probe/order.h"
 #include "guest/probe/range.h"
 #include "guest/probe/work.h"
+#include "tests/unit/no_counters.h"
 
 /* The specification's numbers, not the payload's. */
 #define LEAF_VMCALL     0
@@ -137,23 +138,6 @@ void *td_reach(uintptr_t address, uint64_t bytes, bool write)
 void td_pause(void)
 {
     step();
-}
-
-/* Counters are another test's: tests/unit/test_probe_pmu.c. */
-void td_cpuid(uint32_t leaf, uint32_t regs[4])
-{
-    fail();
-}
-
-uint64_t td_read_msr(uint32_t msr)
-{
-    fail();
-    return 0;
-}
-
-void td_write_msr(uint32_t msr, uint64_t value)
-{
-    fail();
 }
 
 static int fresh(void **state)
