@@ -77,6 +77,24 @@ static void test_bad_sizes(void **state)
     assert_int_equal(vm.state, VM_NONE);
 }
 
+/* TD_PARAMS.ATTRIBUTES bit 63, where the module offers it. */
+static void test_performance_counters(void **state)
+{
+    const u64 perfmon = 1ull << 63;
+
+    bad("td create perfmon=2", "perfmon");
+    good("td create mem=64M");
+    assert_false(vm.td.attributes & perfmon);
+    good("td destroy");
+    good("td create mem=64M perfmon=1");
+    assert_true(vm.td.attributes & perfmon);
+    good("td destroy");
+    tdx_module.attributes_may &= ~perfmon;
+    bad("td create mem=64M perfmon=1", "perfmon=1: the TDX module gives TDs no performance counters here");
+    tdx_module.attributes_may |= perfmon;
+    assert_int_equal(vm.state, VM_NONE);
+}
+
 /* Where the payload lies: at the top, below the ROM where memory ends with it, beside it where memory reaches
  * further. */
 static void test_layout(void **state)
@@ -381,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_used_features_are_told),
         cmocka_unit_test(test_create_and_destroy),
         cmocka_unit_test(test_bad_sizes),
+        cmocka_unit_test(test_performance_counters),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_memory_in_pieces),
         cmocka_unit_test(test_creation_fails_cleanly),
