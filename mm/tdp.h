@@ -125,7 +125,7 @@ struct policy;
     X(TOUCHED, "touched")       /* blocked entries that a vCPU touched */                                              \
     X(MERGED, "merged")         /* regions, those merged by hand included */                                           \
     X(REFUSED, "refused")       /* PROMOTEs */                                                                         \
-    X(COLD, "cold")             /* regions that were blocked in vain */                                                \
+    X(COLD, "cold")             /* regions that were blocked, and not touched in time */                               \
     X(IN_VAIN, "in_vain")       /* blocks of a region that ended in UNBLOCK, touched or not, and no merge */             \
     X(DEFERRED, "deferred")     /* BLOCKs, a vCPU standing in a fault there */                                         \
     X(FAILED, "failed")         /* steps that the module refused for another reason */                                 \

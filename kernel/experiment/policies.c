@@ -178,11 +178,11 @@ static bool is_filled(const struct work *w)
 
 static enum err accept_all(struct work *w)
 {
-    enum err e = world_accept(w->x, 0, w->base, w->bytes);
+    enum err e = work_on_all(w, "accepting", world_accept);
 
     for (u64 at = 0; at < w->bytes && e == ERR_OK && w->workload->level.raw > 1; at += level_bytes(LEVEL_1G))
         e = world_did(w->x, "merge", tdp_merge(vm.tdp, gpa_add(w->base, at), LEVEL_1G, NULL));
-    return e == ERR_OK && is_filled(w) ? world_fill(w->x, 0, w->base, w->bytes) : e;
+    return e == ERR_OK && is_filled(w) ? work_on_all(w, "filling", world_fill) : e;
 }
 
 static enum err begin_readers(struct work *w)
@@ -249,7 +249,7 @@ static enum err one_round(struct work *w, u64 first, bool all)
 static enum err end(struct work *w, enum err e)
 {
     if (e == ERR_OK && is_filled(w))
-        e = world_verify(w->x, 0, w->base, w->bytes);
+        e = work_on_all(w, "verifying", world_verify);
     struct fault_text why = w->x->fault;
     enum err gone = world_end(w->x);
     watch_end(w->watch);

@@ -5,7 +5,7 @@
 #include "kernel/experiment/workload/workload.h"
 
 #define PIECE (16 * PAGE_BYTES) /* what a guest accepts at a time that accepts at 4K */
-#define PRIME 7919u             /* how far it jumps; more than there are pieces, or no divisor of their number */
+#define PRIME 7919u             /* how far it jumps: each piece is met once, unless their number is a multiple of it */
 
 enum { EAGER_2M, EAGER_4K, LAZY_2M, LAZY_4K };
 
@@ -38,9 +38,9 @@ static enum err work(struct work *w)
         watch_pieces(w->watch);
     switch (w->phase) {
     case EAGER_2M:
-        return world_accept(w->x, 0, w->base, w->bytes);
+        return work_on_all(w, "accepting", world_accept);
     case EAGER_4K:
-        return world_accept_small(w->x, 0, w->base, w->bytes);
+        return work_on_all(w, "accepting at 4K", world_accept_small);
     case LAZY_2M:
         return scattered(w, level_bytes(LEVEL_2M), touch_first);
     default:

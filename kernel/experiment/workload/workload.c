@@ -5,6 +5,8 @@
 #include "lib/bits.h"
 #include "mm/policy/policy.h"
 
+#define PART_BYTES (64 * MIB)
+
 const struct workload *const workloads[] = {
     &workload_back4k,  &workload_boot, &workload_swiotlb, &workload_attest, &workload_cold,
     &workload_pending, &workload_rate, &workload_giant,   &workload_list,   NULL};
@@ -99,6 +101,19 @@ enum err work_touch(struct work *w)
         world_touch(w->x, min_u64(1, vm.vcpu_count - 1), first, w->bytes - stride + sizeof(u64), stride, false);
 
     return e == ERR_OK ? watched(w, watch_touched(w->watch)) : e;
+}
+
+enum err work_on_all(struct work *w, const char *doing,
+                     enum err (*what)(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes))
+{
+    enum err e = ERR_OK;
+
+    for (u64 at = 0; at < w->bytes && e == ERR_OK; at += PART_BYTES) {
+        experiment_progress(w->x, "%s under %s: %s, %llu of %llu MiB", w->workload->name, w->policy->name, doing,
+                            (unsigned long long)(at / MIB), (unsigned long long)(w->bytes / MIB));
+        e = what(w->x, 0, gpa_add(w->base, at), min_u64(PART_BYTES, w->bytes - at));
+    }
+    return e;
 }
 
 enum err work_wait(struct work *w, u64 ms)

@@ -71,6 +71,9 @@ MUST_CHECK enum err work_cut(struct work *w, gpa_t gpa, u64 bytes);
 MUST_CHECK enum err work_write(struct work *w, gpa_t gpa, u64 bytes);
 /* A vCPU reads a word of each region. */
 MUST_CHECK enum err work_touch(struct work *w);
+/* What vCPU 0 does to all regions, by parts, so that progress can be told: `doing` "accepting", for people. */
+MUST_CHECK enum err work_on_all(struct work *w, const char *doing,
+                                enum err (*what)(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes));
 /* Lets `ms` pass, tells the progress, and looks at the regions. */
 MUST_CHECK enum err work_wait(struct work *w, u64 ms);
 
