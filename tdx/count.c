@@ -43,6 +43,14 @@ void tdx_count_retry(void)
     add(&tdx_counts.retries);
 }
 
+u64 tdx_counts_status(u32 code)
+{
+    for (unsigned i = 0; i < TDX_STATUS_KINDS_MAX; i++)
+        if (tdx_counts.status[i].code == code)
+            return tdx_counts.status[i].count;
+    return 0;
+}
+
 void tdx_counts_reset(void)
 {
     memset(&tdx_counts, 0, sizeof(tdx_counts));

@@ -37,6 +37,9 @@ static inline void tdx_count_call(unsigned leaf, tdx_status_t status)
 void tdx_count_exit(u32 reason);
 void tdx_count_retry(void);
 
+/* How often calls were answered so, by upper dword. */
+u64 tdx_counts_status(u32 code);
+
 void tdx_counts_reset(void);
 u64 tdx_counts_seamcalls(void);
 /* "TDH.MEM.PAGE.AUG"; NULL for a number that is no leaf. */

@@ -35,20 +35,12 @@ struct look {
 
 /* --- samples ------------------------------------------------------------------------------------------------------ */
 
-static u64 answered(u32 code)
-{
-    for (unsigned i = 0; i < TDX_STATUS_KINDS_MAX; i++)
-        if (tdx_counts.status[i].code == code)
-            return tdx_counts.status[i].count;
-    return 0;
-}
-
 static void look(struct look *l)
 {
     world_counts(&l->counts);
     tdp_policy_status(vm.tdp, &l->policy);
-    l->entry_busy = answered(TDX_OPERAND_BUSY);
-    l->epoch_busy = answered(TDX_PREVIOUS_TLB_EPOCH_BUSY);
+    l->entry_busy = tdx_counts_status(TDX_OPERAND_BUSY);
+    l->epoch_busy = tdx_counts_status(TDX_PREVIOUS_TLB_EPOCH_BUSY);
     l->us = time_us();
 }
 
@@ -66,12 +58,7 @@ static void sample(const struct course *c, const char *phase, const struct look 
     json_number(j, "operand", to.entry_busy - from->entry_busy);
     json_number(j, "epoch", to.epoch_busy - from->epoch_busy);
     json_end_object(j);
-    json_object(j, "did");
-#define X(name, text)                                                                                                  \
-    json_number(j, text, to.policy.counters[TDP_POLICY_##name] - from->policy.counters[TDP_POLICY_##name]);
-    TDP_POLICY_COUNTER_LIST(X)
-#undef X
-    json_end_object(j);
+    world_add_policy(j, &from->policy, &to.policy);
     world_add_counts(j, &from->counts, &to.counts);
     sample_end(c->x);
 }

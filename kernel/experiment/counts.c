@@ -106,6 +106,15 @@ void world_add_spread(struct json *j, const char *key, const struct vm_pauses *f
     json_end_object(j);
 }
 
+void world_add_policy(struct json *j, const struct tdp_policy_status *from, const struct tdp_policy_status *to)
+{
+    json_object(j, "did");
+#define X(name, text) json_number(j, text, to->counters[TDP_POLICY_##name] - from->counters[TDP_POLICY_##name]);
+    TDP_POLICY_COUNTER_LIST(X)
+#undef X
+    json_end_object(j);
+}
+
 static void add_walks(struct json *j, const struct world_walks *from, const struct world_walks *to)
 {
     json_object(j, "walks");

@@ -29,15 +29,6 @@ static u64 since(const struct look *from, const struct look *to, enum tdp_policy
     return to->policy.counters[which] - from->policy.counters[which];
 }
 
-static void add_counters(struct json *j, const struct look *from, const struct look *to)
-{
-    json_object(j, "did");
-#define X(name, text) json_number(j, text, since(from, to, TDP_POLICY_##name));
-    TDP_POLICY_COUNTER_LIST(X)
-#undef X
-    json_end_object(j);
-}
-
 /* SEAMCALLs by what they were for: the policy's own, those of touches of what it had blocked, and all others. A policy at
  * work just now may have counted a call in one place only. */
 static void add_purposes(struct json *j, const struct look *from, const struct look *to)
@@ -115,7 +106,7 @@ static enum err sample(struct work *w, const struct look *from, u64 work_ms, u64
     watch_add(w->watch, j);
     add_reads(j, &reads);
     add_settings(w, j, &to);
-    add_counters(j, from, &to);
+    world_add_policy(j, &from->policy, &to.policy);
     add_purposes(j, from, &to);
     world_add_counts(j, &from->counts, &to.counts);
     sample_end(w->x);

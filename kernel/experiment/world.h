@@ -71,6 +71,9 @@ void world_counts(struct world_counts *now);
 /* Members of a sample: the difference between two looks. */
 void world_add_counts(struct json *j, const struct world_counts *from, const struct world_counts *to);
 
+/* The member `did`: what the merge policy counted between two looks. */
+void world_add_policy(struct json *j, const struct tdp_policy_status *from, const struct tdp_policy_status *to);
+
 /* Has the TD performance counters, so that `walks` says something? */
 bool world_counts_walks(void);
 /* For world.c: a new TD; what the payload says of its work. */

@@ -16,15 +16,8 @@ enum { POLICY };
 
 static const gpa_t blocked = {WORLD_BASE}, elsewhere = {WORLD_BASE + (1ull << 21)};
 static const struct vm_pauses nothing;
+static const struct tdp_policy_status none;
 static struct vm_stuck stuck; /* not on the stack: another CPU writes to it */
-
-static u64 busy_answers(void)
-{
-    for (unsigned i = 0; i < TDX_STATUS_KINDS_MAX; i++)
-        if (tdx_counts.status[i].code == TDX_OPERAND_BUSY)
-            return tdx_counts.status[i].count;
-    return 0;
-}
 
 /* --- the filter --------------------------------------------------------------------------------------------------- */
 
@@ -94,7 +87,7 @@ static enum err block_elsewhere(struct experiment_run *x, u64 *operations)
 /* With the filter on, VP.ENTER takes the whole tree to itself: the console's calls and the vCPU's are in each other's way. */
 static enum err beside_blocks(struct experiment_run *x, u64 round)
 {
-    u64 busy = busy_answers(), operations;
+    u64 busy = tdx_counts_status(TDX_OPERAND_BUSY), operations;
     struct world_counts from, to;
     struct fault_text fault;
 
@@ -110,7 +103,7 @@ static enum err beside_blocks(struct experiment_run *x, u64 round)
     struct json *j = begin(x, "beside");
     json_number(j, "round", round);
     json_number(j, "operations", operations);
-    json_number(j, "busy", busy_answers() - busy);
+    json_number(j, "busy", tdx_counts_status(TDX_OPERAND_BUSY) - busy);
     world_add_spread(j, "refused_ticks", &nothing, &stuck.refused_ticks);
     world_add_counts(j, &from, &to);
     sample_end(x);
@@ -187,11 +180,7 @@ static void sample_policy(struct experiment_run *x, const struct policy *policy,
     json_text(j, "policy", policy->name);
     json_number(j, "conversions", conversions);
     json_number(j, "refused", vm.vcpus[vm.vcpu_count - 1].write_faults - writes_before);
-    json_object(j, "did");
-#define X(name, text) json_number(j, text, s.counters[TDP_POLICY_##name]);
-    TDP_POLICY_COUNTER_LIST(X)
-#undef X
-    json_end_object(j);
+    world_add_policy(j, &none, &s);
     world_add_counts(j, from, &to);
     sample_end(x);
 }
