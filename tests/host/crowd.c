@@ -156,7 +156,8 @@ static void police(void)
     static _Atomic u64 now;
 
     if (dice(40)) {
-        tdp_policy_tick(crowd.tdp, now += dice(8));
+        now += dice(8);
+        tdp_policy_tick(crowd.tdp, now);
         return;
     }
     const struct policy *next = policies[dice(6)];
