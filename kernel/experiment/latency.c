@@ -29,15 +29,15 @@ static enum err merge(struct experiment_run *x, gpa_t gpa, level_t level)
     return world_did(x, "merge", tdp_merge(vm.tdp, gpa, level, NULL));
 }
 
-/* BLOCK, TRACK, UNBLOCK, SEPT.RD of one entry. */
+/* BLOCK, TRACK, UNBLOCK of one entry; SEPT.RD of it and of those above. */
 static enum err handle_entry(struct experiment_run *x, gpa_t gpa, level_t level)
 {
-    struct tdp_walk walk;
+    struct tdp_census census;
     enum err e = world_did(x, "block", tdp_block(vm.tdp, gpa, level, NULL));
 
     if (e == ERR_OK)
         e = world_did(x, "unblock", tdp_unblock(vm.tdp, gpa, level, NULL));
-    return e == ERR_OK ? world_did(x, "walk", tdp_walk(vm.tdp, gpa, &walk)) : e;
+    return e == ERR_OK ? world_did(x, "census", tdp_census(vm.tdp, gpa, level_bytes(level), &census)) : e;
 }
 
 /* All of a region goes page by page and comes back as one, over the table that is left: SEPT.REMOVE. */

@@ -46,6 +46,7 @@ def test_all_end_well_and_leave_nothing(run):
 CALLS = {("TDH.MEM.RANGE.BLOCK", "4k"): 2 * (8 + 1 + 1 + 511) + 512, ("TDH.MEM.PAGE.REMOVE", "4k"): 2 * (8 + 1 + 511),
          ("TDH.MEM.PAGE.REMOVE", "2m"): 2, ("TDH.MEM.PAGE.DEMOTE", "2m"): 2 * 2, ("TDH.MEM.SEPT.REMOVE", "2m"): 2,
          ("TDH.MEM.PAGE.RELOCATE", "4k"): 512, ("TDH.MEM.RANGE.UNBLOCK", "2m"): 2, ("TDH.MEM.RANGE.UNBLOCK", "4k"): 2,
+         ("TDH.MEM.SEPT.RD", "4k"): 2,
          ("TDH.MNG.CREATE", "none"): 2, ("TDH.MNG.KEY.FREEID", "none"): 2}
 
 
