@@ -6,10 +6,15 @@ import io
 import json
 import re
 import subprocess
+import sys
+import types
 
 import pytest
 
 from conftest import BUILD, ROOT, Septum, run_script
+
+sys.path.insert(0, str(ROOT / "tools"))
+from tracer import replay  # noqa: E402
 
 TOOL = ROOT / "tools" / "trace"
 PAGES = 1024
@@ -227,6 +232,61 @@ def test_two_tds_replay(tmp_path):
     text, (calls, same, answered, _, inferred) = replayed(path)
     assert same == answered > calls > 4000, text
     assert inferred >= 1024  # 4K pages that it accepted without an exit
+
+
+TWO_VCPUS = """\
+trace on records=65536
+tdx init
+td create mem=64M payload=probe vcpus=2
+td run
+policy hot delay=0 rest=1 ttl=20
+probe accept 0 4M 4k cpu=0
+probe touch 0 1M order=random count=30000 cpu=0 &
+probe convert 100000 16K shared cpu=1
+probe convert 100000 16K private cpu=1
+probe convert 300000 8K shared cpu=1
+probe convert 300000 8K private cpu=1
+probe touch 0 3M order=random count=30000 seed=2 cpu=1 &
+dirty on
+dirty get
+dirty off
+wait all
+policy none
+sept
+td destroy
+trace dump
+"""
+
+
+def test_vcpus_that_meet_replay(tmp_path):
+    """Calls of several CPUs at once may have met in another order than the one they are replayed in; then that is said."""
+    status, out, records = run_script(TWO_VCPUS, "--smp", "4")
+    assert status == 0, out[-2000:]
+    path = tmp_path / "console.log"
+    path.write_text(out, encoding="latin-1", newline="")
+    done = subprocess.run([str(TOOL), "replay", "--build", str(BUILD), str(path)], capture_output=True, text=True, timeout=120, check=False)
+    differences = [line for line in done.stdout.splitlines() if line.startswith("corpus.jsonl trace#")]
+    assert done.returncode == (1 if differences else 0), done.stdout + done.stderr
+    assert not differences or differences[0].endswith("the trace does not say which came first"), done.stdout
+    calls, same, answered = (int(number) for number in re.findall(r"\d+", done.stdout.splitlines()[-1])[:3])
+    assert answered > calls > 2000 and same + len(differences) >= answered
+    cpus = {int(row["cpu"]) for row in csv.DictReader(io.StringIO(tool("csv", path).stdout)) if row["what"] == "TDH.VP.ENTER"}
+    assert cpus == {1, 2}
+
+
+def call(cpu, began, ended, leaf=7):
+    return types.SimpleNamespace(event="seamcall", cpu=cpu, began=began, tsc=ended, args={"leaf": leaf, "status": 0})
+
+
+@pytest.mark.parametrize("other, meets", [
+    (call(1, 10, 19), False), (call(1, 10, 20), True), (call(1, 25, 26), True), (call(1, 30, 90), True), (call(1, 31, 40), False),
+    (call(0, 25, 26), False),
+    (call(1, 10, 40, leaf=0), True),  # a vCPU that was inside, or had left and was not back yet
+])
+def test_calls_that_were_under_way_together(other, meets):
+    differs = call(0, 20, 30)
+    converter = replay.Converter(types.SimpleNamespace(records=[differs, other]))
+    assert (other in converter.beside(differs)) == meets
 
 
 def cannot(path, words, *args):

@@ -23,7 +23,7 @@ CPUS_MAX = 8
 NON_RECOVERABLE = (0x40000001, 0x60000002, 0x60000005, 0xe0000007)
 INTERRUPTED = (0x80000003, 0x80000004)
 OPERAND_BUSY, SYS_BUSY = 0x80000200, 0x80000202
-EPT_WALK_FAILED = 0xc0000b00
+EPT_WALK_FAILED, TRACKING_NOT_DONE = 0xc0000b00, 0xc0000b08
 VP_ENTER, PAGE_ADD, PAGE_AUG, RANGE_BLOCK, DEMOTE, MNG_RD, MNG_INIT, PROMOTE, SEPT_RD = 0, 2, 6, 7, 15, 11, 21, 23, 25
 PAGE_REMOVE, SYS_INIT, RANGE_UNBLOCK, SYS_CONFIG = 29, 33, 39, 45
 TDG_VP_VMCALL, TDG_MEM_PAGE_ACCEPT = 0, 6
@@ -178,6 +178,7 @@ class Converter:
         self.again = {}  # TDVPR -> the ACCEPT that it stands at
         self.inside = {}  # CPU -> Visit
         self.memory = {}  # CPU -> records in front of the next call
+        self.record_of = {}  # id of a call -> its record
         self.left_out = 0
         self.seamcalls = 0
 
@@ -191,6 +192,9 @@ class Converter:
             elif r.event == "seamcall" and r.args["leaf"] == VP_ENTER and self.is_exit(r):
                 yield r.began, 2, self.enter, r
                 yield r.tsc, 0, self.leave, r
+            elif r.event == "seamcall" and r.args["status"] >> 32 == TRACKING_NOT_DONE:
+                # It looked for vCPUs of older epochs at its begin; one that has left since would have let it go on.
+                yield r.began, 1, self.call, r
             elif r.event == "seamcall":
                 yield r.tsc, 1, self.call, r
 
@@ -241,10 +245,20 @@ class Converter:
         interrupted = status in INTERRUPTED
         if interrupted:
             self.calls.append({"op": "SET_PENDING_INTERRUPT", "polls_before_pending": 0, "value": 1})
-        self.calls.append(seamcall(r, self.name(r)) | {"status": f"{r.args['status']:#x}", "out": out})
+        self.note(r, seamcall(r, self.name(r)) | {"status": f"{r.args['status']:#x}", "out": out})
         if interrupted:
             self.calls.append({"op": "CLEAR_PENDING_INTERRUPT"})
         self.seamcalls += 1
+
+    def note(self, r, call):
+        self.calls.append(call)
+        self.record_of[id(call)] = r
+
+    def beside(self, r):
+        """Calls of other CPUs that were under way with it: which came first the trace does not say. A vCPU that was inside
+        may have left before, and be back with its VMM later."""
+        return [other for other in self.dump.records
+                if other.event == "seamcall" and other.cpu != r.cpu and r.began <= other.tsc and other.began <= r.tsc]
 
     def learn(self, r):
         leaf, rcx, rdx = r.args["leaf"], r.inputs["rcx"], r.inputs["rdx"]
@@ -296,15 +310,15 @@ class Converter:
         if reason == EXIT_TDCALL:
             mask = self.final(r, "rcx")
             registers = {name: self.final(r, name) for n, name in enumerate(REGISTERS) if mask >> n & 1 and name not in ("rax", "rcx")}
-            self.calls.append({"op": "TDCALL", "leaf": "TDG.VP.VMCALL", "num": TDG_VP_VMCALL,
-                               "in": hexes({"rcx": mask} | registers)} | answer)
+            self.note(r, {"op": "TDCALL", "leaf": "TDG.VP.VMCALL", "num": TDG_VP_VMCALL,
+                          "in": hexes({"rcx": mask} | registers)} | answer)
         elif asked is not None:
             self.again[r.inputs["rcx"]] = asked
-            self.calls.append(accept(r.cpu, asked, inferred=False) | answer)
+            self.note(r, accept(r.cpu, asked, inferred=False) | answer)
         else:
-            self.calls.append({"op": "VMEXIT", "what": self.dump.name_of("td_exit", "reason", reason) or "exit", "reason": reason,
-                               "qual": f"{self.final(r, 'rcx'):#x}", "gpa": f"{self.final(r, 'r8'):#x}",
-                               "intr_info": f"{self.final(r, 'r9'):#x}"} | answer)
+            self.note(r, {"op": "VMEXIT", "what": self.dump.name_of("td_exit", "reason", reason) or "exit", "reason": reason,
+                          "qual": f"{self.final(r, 'rcx'):#x}", "gpa": f"{self.final(r, 'r8'):#x}",
+                          "intr_info": f"{self.final(r, 'r9'):#x}"} | answer)
 
 
 def platform(dump):
@@ -361,6 +375,17 @@ def conformance(build, folder):
     return done.returncode, shown + done.stderr.splitlines(), json.loads(told[-1][1:]) if told else {}
 
 
+def company(converter, calls, line):
+    """What is to be said of a difference where calls of other CPUs were under way with the one that differs."""
+    number = re.match(r"corpus\.jsonl trace#(\d+) ", line)
+    r = converter.record_of.get(id(calls[int(number[1])])) if number else None
+    beside = converter.beside(r) if r else []
+    if not beside:
+        return ""
+    names = ", ".join(f"{converter.name(other)} on CPU {other.cpu}" for other in beside[:3])
+    return f"; beside {names}{', ...' if len(beside) > 3 else ''}: the trace does not say which came first"
+
+
 def replay(dump, build, folder, keep):
     env = platform(dump)
     check(dump, env)
@@ -372,7 +397,7 @@ def replay(dump, build, folder, keep):
     status, shown, counts = conformance(build, folder)
     inferred = sum(1 for call in calls if call.get("inferred"))
     for line in shown:
-        print(line)
+        print(line + company(converter, calls, line))
     if keep:
         print(f"records: {folder}")
     if not counts:
