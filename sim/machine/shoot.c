@@ -64,7 +64,8 @@ void shoot_down(enum shoot_channel channel)
 
 /*
  * NMIs collapse into one while one waits: all that have come before this one is taken are met by it. One that was begun before
- * and comes later is the platform's too, though what it was sent for may be over: two CPUs may shoot at a third.
+ * and comes later is the platform's too, though what it was sent for may be over: two CPUs may shoot at a third. Where it is
+ * taken between its sender's two counts, the next one is taken for it: of a device's NMIs one may be met so, of a VMM's none.
  */
 bool shoot_take_nmi(struct cpu *cpu)
 {
