@@ -1,6 +1,7 @@
 /*
  * panic(): says what broke, prints registers, return addresses as offsets into the image (`+0x1234`, which tools/run
- * turns into names) and the newest trace records, and halts. A panic inside a panic prints one line and halts.
+ * turns into names) and the newest trace records, and halts. A panic inside a panic prints one line and halts; that of another
+ * CPU meanwhile is told in the report of the first.
  */
 #include "kernel/panic.h"
 
@@ -23,8 +24,9 @@
 
 #define STOP_WAIT_US 100000
 
-static _Atomic unsigned entered;
-static _Atomic u64 stopped_at[CPU_COUNT_MAX]; /* where the other CPUs were; 0: still under way */
+static _Atomic unsigned panicking;              /* the CPU's index and one */
+static _Atomic u64 stopped_at[CPU_COUNT_MAX];   /* where the other CPUs were; 0: still under way */
+static const char *_Atomic said[CPU_COUNT_MAX]; /* what they would have panicked of themselves */
 
 static void print_registers(const struct trap_frame *f)
 {
@@ -69,7 +71,7 @@ static void print_record(const struct trace_entry *e, void *arg)
 
 void panic_join(const struct trap_frame *frame)
 {
-    if (!entered)
+    if (!panicking)
         return;
     stopped_at[cpu_index()] = frame->rip;
     cpu_halt();
@@ -84,10 +86,17 @@ static bool others_stopped(void)
 }
 
 /* One CPU panics; it stops the others, and one that panics meanwhile joins them. */
-static void guard(const char *what)
+static void guard(const char *what, u64 at)
 {
+    unsigned first = 0, self = cpu_index() + 1;
+
     irq_disable();
-    if (atomic_fetch_add(&entered, 1) != 0) {
+    if (!atomic_compare_exchange_strong(&panicking, &first, self)) {
+        if (first != self) {
+            said[cpu_index()] = what;
+            stopped_at[cpu_index()] = at;
+            cpu_halt();
+        }
         print_break_lock();
         print("\npanic inside a panic: %s\n", what);
         cpu_halt();
@@ -107,6 +116,8 @@ static void print_others(void)
         print("CPU %u %s\n", i, stopped_at[i] ? "was at" : "does not stop");
         if (stopped_at[i])
             print_address(stopped_at[i]);
+        if (said[i])
+            print("  in a panic of its own: %s\n", said[i]);
     }
 }
 
@@ -128,7 +139,7 @@ _Noreturn void panic(const char *fmt, ...)
     va_start(args, fmt);
     format_v(text, sizeof(text), fmt, args);
     va_end(args);
-    guard(text);
+    guard(text, (u64)__builtin_return_address(0));
     print("\npanic on CPU %u: %s\nreturn addresses:\n", cpu_index(), text);
     print_frames(cpu_frame_pointer());
     finish();
@@ -136,7 +147,7 @@ _Noreturn void panic(const char *fmt, ...)
 
 _Noreturn void panic_trap(const struct trap_frame *frame, const char *what)
 {
-    guard(what);
+    guard(what, frame->rip);
     print("\npanic on CPU %u: %s\n", cpu_index(), what);
     print_registers(frame);
     print("return addresses:\n");

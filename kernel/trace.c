@@ -31,7 +31,7 @@ static struct ring {
     u32 writers;
 } rings[CPU_COUNT_MAX];
 static u32 ring_records = TRACE_RING_RECORDS;
-bool trace_is_on;
+_Atomic bool trace_is_on;
 
 static u64 ring_bytes(u32 records)
 {
@@ -68,14 +68,14 @@ static bool wait_for_writers(void)
 
 void trace_enable(bool on)
 {
-    __atomic_store_n(&trace_is_on, on, __ATOMIC_SEQ_CST);
+    trace_is_on = on;
     if (!on)
         (void)wait_for_writers();
 }
 
 bool trace_is_enabled(void)
 {
-    return __atomic_load_n(&trace_is_on, __ATOMIC_RELAXED);
+    return trace_is_on;
 }
 
 void trace_clear(void)
@@ -130,7 +130,7 @@ static void store(struct trace_entry *from, unsigned count)
     struct ring *ring = &rings[cpu_index()];
 
     __atomic_fetch_add(&ring->writers, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&trace_is_on, __ATOMIC_SEQ_CST)) {
+    if (trace_is_on) {
         u64 number = __atomic_fetch_add(&ring->next, count, __ATOMIC_RELAXED), tsc = cpu_tsc();
         for (unsigned i = 0; i < count && ring->entries != NULL; i++) {
             from[i].tsc = tsc;

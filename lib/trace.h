@@ -55,7 +55,7 @@ enum trace_decision {
 #define TRACE_TOOK_SHIFT 16
 #define TRACE_REGISTERS  16u
 
-extern bool trace_is_on; /* changed by trace_enable() only */
+extern _Atomic bool trace_is_on; /* changed by trace_enable() only, read on all CPUs */
 void trace_store(enum trace_event event, u64 a, u64 b, u64 c, u64 d);
 
 /* A SEAMCALL that began at TSC `began` and is over. `out` of one that raised an exception is as `in`. */
