@@ -44,6 +44,7 @@
     X(RESET_PAGE,  "reset_page",              COST_ONE) \
     X(CACHE_WB,    "wbinvd",                  COST_ONE) \
     X(TLB_MISS,    "tlb_miss",                COST_4K | COST_2M | COST_1G) \
+    X(TOUCH,       "touch",                   COST_ONE) \
     X(ACCESS,      "access",                  COST_ONE) \
     X(PAUSE,       "pause",                   COST_ONE) \
     X(RDTSC,       "rdtsc",                   COST_ONE) \

@@ -199,7 +199,7 @@ void td_pause(void)
 {
     struct guest *g = self();
 
-    machine_pass(cost_of(COST_PAUSE));
+    machine_pass_alone(cost_of(COST_PAUSE));
     g->td->rip = RIP_PAUSE;
     let_interrupts_in(g);
 }
@@ -213,23 +213,24 @@ static u64 gpa_of(const struct guest *g, uintptr_t address)
 }
 
 /*
- * The processor's way: what the TLB has counts, whatever the tables say by now. Time passes before, so that what is
- * found here is still true when the caller makes the access.
+ * The processor's way: what the TLB has counts, whatever the tables say by now, and nobody else's turn changes it. Time passes
+ * before, so that what is found here is still true when the caller makes the access.
  */
 void *td_reach(uintptr_t address, uint64_t bytes, bool write)
 {
     struct guest *g = self();
     u64 gpa = gpa_of(g, address);
 
-    machine_pass(cost_of(COST_ACCESS) * ((bytes + 7) / 8));
+    machine_pass_alone(cost_of(COST_TOUCH) + cost_of(COST_ACCESS) * ((bytes + 7) / 8));
     for (;;) {
+        u64 hpa = 0;
         u32 permissions = 0;
         g->td->rip = RIP_BETWEEN;
         let_interrupts_in(g);
         g->td->rip = write ? RIP_WRITE : RIP_READ;
-        enum tlb_answer answer = tlb_translate(&g->tlb, g->td, gpa, write, &permissions);
+        enum tlb_answer answer = tlb_translate(&g->tlb, g->td, gpa, write, &hpa, &permissions);
         if (answer == TLB_HIT)
-            return memory_at(tlb_address(&g->tlb, gpa));
+            return memory_at(hpa);
         if (answer == TLB_MISSED) /* it is there now, if nobody comes in between */
             continue;
         leave(g, REASON_EPT_VIOLATION,

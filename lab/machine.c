@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernel/trap.h"
 #include "lab/cost.h"
@@ -16,7 +17,12 @@ struct machine_cpu machine_cpus[MACHINE_CPUS_MAX];
 unsigned machine_cpu_count;
 struct machine_cpu *machine_self;
 
-static u64 horizon; /* when the first of the others has its turn */
+/* All CPUs but the one that runs, in the order in which they have their turns: at ready[cpu], of several the first. */
+static u8 waiting[MACHINE_CPUS_MAX];
+static unsigned waiting_count;
+static u64 ready[MACHINE_CPUS_MAX];
+static u64 horizon;     /* when the first of the others has its turn */
+static u64 ipi_horizon; /* when the first IPI of the others could arrive */
 
 _Noreturn void machine_stop(const char *fmt, ...)
 {
@@ -45,43 +51,78 @@ static u64 ready_at(const struct machine_cpu *c)
     return c->is_halted ? max_u64(c->clock, event_at(c)) : c->clock;
 }
 
-/* The CPU whose turn it is, the first of several. */
-static struct machine_cpu *next_cpu(void)
+static void set_horizon(u64 at)
 {
-    struct machine_cpu *best = &machine_cpus[0];
+    u64 latency = cost_of(COST_IPI);
 
-    for (unsigned i = 1; i < machine_cpu_count; i++)
-        if (ready_at(&machine_cpus[i]) < ready_at(best))
-            best = &machine_cpus[i];
-    return best;
+    horizon = at;
+    ipi_horizon = at < MACHINE_NEVER - latency ? at + latency : MACHINE_NEVER;
 }
 
-static void find_horizon(void)
+static bool is_before(unsigned a, unsigned b)
 {
-    horizon = MACHINE_NEVER;
-    for (unsigned i = 0; i < machine_cpu_count; i++)
-        if (&machine_cpus[i] != machine_self)
-            horizon = min_u64(horizon, ready_at(&machine_cpus[i]));
+    return ready[a] < ready[b] || (ready[a] == ready[b] && a < b);
+}
+
+/* Most often far back: it has just had its turn. */
+static void queue(unsigned cpu)
+{
+    unsigned at = waiting_count++;
+
+    for (; at > 0 && is_before(cpu, waiting[at - 1]); at--)
+        waiting[at] = waiting[at - 1];
+    waiting[at] = (u8)cpu;
+    set_horizon(ready[waiting[0]]);
+}
+
+static void unqueue(unsigned cpu)
+{
+    unsigned at = 0;
+
+    while (waiting[at] != cpu)
+        at++;
+    memmove(&waiting[at], &waiting[at + 1], --waiting_count - at);
+    set_horizon(waiting_count ? ready[waiting[0]] : MACHINE_NEVER);
+}
+
+/* Something will happen to another CPU earlier than what it waits for. */
+static void requeue(struct machine_cpu *c)
+{
+    unsigned cpu = (unsigned)(c - machine_cpus);
+
+    unqueue(cpu);
+    ready[cpu] = ready_at(c);
+    queue(cpu);
 }
 
 static void give_way(void)
 {
-    struct machine_cpu *from = machine_self, *to = next_cpu();
+    struct machine_cpu *from = machine_self;
 
-    if (ready_at(to) == MACHINE_NEVER)
+    ready[machine_index()] = ready_at(from);
+    queue(machine_index());
+    unsigned turn = waiting[0];
+    if (ready[turn] == MACHINE_NEVER)
         machine_stop("all CPUs are halted, and nothing is left to happen");
-    to->clock = ready_at(to);
-    to->is_halted = false;
-    machine_self = to;
-    find_horizon();
-    if (to != from)
-        stack_switch_to(from->runs, to->runs);
+    unqueue(turn);
+    machine_self = &machine_cpus[turn];
+    machine_self->clock = ready[turn];
+    machine_self->is_halted = false;
+    if (machine_self != from)
+        stack_switch_to(from->runs, machine_self->runs);
 }
 
 void machine_pass(u64 ticks)
 {
     machine_self->clock += ticks;
     if (machine_self->clock > horizon)
+        give_way();
+}
+
+void machine_pass_alone(u64 ticks)
+{
+    machine_self->clock += ticks;
+    if (machine_self->clock > ipi_horizon)
         give_way();
 }
 
@@ -132,7 +173,7 @@ void machine_send_ipi(unsigned cpu, u8 vector)
     to->ipi_at = min_u64(to->ipi_at, arrival);
     to->ipi_vector = vector;
     if (to != machine_self)
-        horizon = min_u64(horizon, ready_at(to));
+        requeue(to);
 }
 
 void machine_set_timer(u8 vector, u64 period)
@@ -187,7 +228,7 @@ void machine_start_cpu(unsigned cpu, void (*to)(void *arg), void *arg)
     if (cpu >= machine_cpu_count || c == machine_self || c->is_up)
         return;
     bring_up(c, machine_self->clock + cost_of(COST_IPI), to, arg);
-    horizon = min_u64(horizon, c->clock);
+    requeue(c);
 }
 
 _Noreturn void machine_start(unsigned cpus, void (*to)(void *arg), void *arg)
@@ -197,7 +238,11 @@ _Noreturn void machine_start(unsigned cpus, void (*to)(void *arg), void *arg)
     machine_cpu_count = cpus;
     machine_self = &machine_cpus[0];
     bring_up(machine_self, 0, to, arg);
-    find_horizon();
+    set_horizon(MACHINE_NEVER);
+    for (unsigned i = 1; i < cpus; i++) {
+        ready[i] = MACHINE_NEVER;
+        queue(i);
+    }
     stack_switch_to(&outside, machine_self->runs);
     abort();
 }

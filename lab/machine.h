@@ -42,6 +42,8 @@ void machine_start_cpu(unsigned cpu, void (*to)(void *arg), void *arg);
 
 /* `ticks` pass on this CPU; others whose turn it is run meanwhile. */
 void machine_pass(u64 ticks);
+/* The same for work that no other CPU has a part in: whoever is behind has its turn a little later, but no IPI of theirs does. */
+void machine_pass_alone(u64 ticks);
 /* Sleeps until the next interrupt, which is not taken yet. */
 void machine_halt(void);
 /* An interrupt waits for this CPU. */

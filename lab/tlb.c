@@ -79,20 +79,16 @@ static enum tlb_answer walk(struct tlb *tlb, struct td_vmcs *td, u64 gpa, u32 ac
     return TLB_MISSED;
 }
 
-enum tlb_answer tlb_translate(struct tlb *tlb, struct td_vmcs *td, u64 gpa, bool write, u32 *permissions)
+enum tlb_answer tlb_translate(struct tlb *tlb, struct td_vmcs *td, u64 gpa, bool write, u64 *hpa, u32 *permissions)
 {
     u32 access = write ? EPT_WRITE : EPT_READ;
     struct stlb_entry entry;
 
     tlb->eptp = td->eptp;
-    if (stlb_find(&tlb->stlb, gpa, &entry) && !(access & ~entry.permissions))
+    if (stlb_find(&tlb->stlb, gpa, &entry) && !(access & ~entry.permissions)) {
+        *hpa = entry.hpa;
         return TLB_HIT;
+    }
+    machine_pass(0); /* the tables are everybody's */
     return walk(tlb, td, gpa, access, permissions);
-}
-
-u64 tlb_address(const struct tlb *tlb, u64 gpa)
-{
-    struct stlb_entry entry;
-
-    return stlb_find(&tlb->stlb, gpa, &entry) ? entry.hpa : ~0ull;
 }

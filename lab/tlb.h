@@ -24,10 +24,8 @@ void tlb_start(struct tlb *tlb);
 void tlb_flush(struct tlb *tlb);
 bool tlb_is_of(const struct tlb *tlb, u64 eptp);
 
-/* TLB_MISSED: the entry was fetched, and time has passed. TLB_VIOLATION: `permissions` are those of the entry that ended the
- * walk. */
-enum tlb_answer tlb_translate(struct tlb *tlb, struct td_vmcs *td, u64 gpa, bool write, u32 *permissions);
-/* Physical address of what tlb_translate() has found last. */
-u64 tlb_address(const struct tlb *tlb, u64 gpa);
+/* TLB_HIT: *hpa is the byte's. TLB_MISSED: the entry was fetched, and time has passed. TLB_VIOLATION: *permissions are those of
+ * the entry that ended the walk. */
+enum tlb_answer tlb_translate(struct tlb *tlb, struct td_vmcs *td, u64 gpa, bool write, u64 *hpa, u32 *permissions);
 
 #endif

@@ -40,6 +40,7 @@ wbinvd                           0  # assumed: by definition of this profile
 tlb_miss                 4k      0  # assumed: by definition of this profile
 tlb_miss                 2m      0  # assumed: by definition of this profile
 tlb_miss                 1g      0  # assumed: by definition of this profile
+touch                       150  # assumed: a payload that works without end must see time pass
 access                           0  # assumed: by definition of this profile
 pause                          140  # source: Intel Optimization Reference Manual, "Pause Latency in Skylake Client Microarchitecture"
 rdtsc                           25  # assumed: a loop that looks at the time must see it pass

@@ -45,6 +45,7 @@ wbinvd                    4000000  # assumed: 2 ms for a cache of some ten MiB
 tlb_miss                 4k   200  # assumed: a nested walk with the tables in the second-level cache
 tlb_miss                 2m   150  # assumed: one step less, fewer tables to miss
 tlb_miss                 1g   100  # assumed: two steps less
+touch                         150  # assumed: 75 ns, a line that is in no cache near by
 access                          4  # assumed: the first-level cache, in a row
 pause                         140  # source: Intel Optimization Reference Manual, "Pause Latency in Skylake Client Microarchitecture"
 rdtsc                          25  # assumed: as measured on many CPUs of the family
