@@ -268,6 +268,7 @@ bool run_turn(struct vm_vcpu *v)
 
 void run_here(void *vcpu)
 {
+    ((struct vm_vcpu *)vcpu)->begun = true;
     while (run_turn(vcpu))
         ;
 }

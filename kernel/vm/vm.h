@@ -40,6 +40,8 @@ struct vm_cost {
 struct vm_vcpu {
     _Atomic enum vm_vcpu_state state;
     _Atomic bool runs;
+    _Atomic bool begun; /* its CPU has taken the run up */
+    u64 reminded_at;    /* time_us() when it was last sent an interrupt to do so: the console's */
     _Atomic bool abort; /* the payload is to be taken out of its work: the console's */
     u64 aborted_at;     /* time_us() of that, 0: not yet; by which entry it was inside then: the console's */
     u64 aborted_inside;
@@ -143,7 +145,7 @@ struct vm_stuck {
 MUST_CHECK enum err vm_stuck_begin(struct vm_stuck *s, unsigned vcpu, unsigned times, struct fault_text *fault);
 MUST_CHECK enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault);
 
-/* To be called by the console's CPU whenever it waits: lets the TD's merge policy work. */
+/* To be called by the console's CPU whenever it waits: lets the TD's merge policy work, and vm_remind(). */
 void vm_tick(void);
 /* The same, and the rest of a moment's wait, until the next interrupt: on the one CPU the vCPUs take turns here. */
 void vm_wait(void);
@@ -155,6 +157,8 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
 /* Where payload, mailboxes and ROM go for a TD of `memory_bytes` (load.c). ERR_RANGE: they do not fit. */
 MUST_CHECK enum err vm_layout(struct fault_text *fault);
+/* Sends another interrupt to each CPU that has not taken up its vCPU's run for long (work.c). */
+void vm_remind(void);
 /* Waits for the merge policy's work on another CPU; vm_tick() begins none meanwhile. ERR_TIMEOUT: it does not end. */
 MUST_CHECK enum err vm_tick_end(struct fault_text *fault);
 /* Is the operation on the TD's memory that this CPU is at to end, because of ^C (work.c)? */

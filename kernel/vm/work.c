@@ -13,6 +13,7 @@
 #include "lib/string.h"
 
 #define LEAVE_US  2000000ull
+#define REMIND_US 100000ull  /* far above the way to a halted CPU; once too often does no harm */
 #define ASSIGN_US 5000000ull /* a few instructions; a CPU that is emulated may not get to them for long */
 
 static bool have_own_cpus(void)
@@ -39,8 +40,10 @@ static enum err begin_run(struct vm_vcpu *v, struct fault_text *fault)
     v->abort_until = v->aborted_at = 0;
     v->left_at = 0;
     v->busy = 0;
+    v->begun = !have_own_cpus();
+    v->reminded_at = time_us();
     v->runs = true;
-    if (!have_own_cpus())
+    if (v->begun)
         return ERR_OK;
     enum err e = assign(v);
     if (e == ERR_OK)
@@ -48,6 +51,18 @@ static enum err begin_run(struct vm_vcpu *v, struct fault_text *fault)
     v->runs = false;
     return fault_say(fault, e, "vCPU %u: CPU %u %s", run_index(v), run_index(v) + 1,
                      e == ERR_BUSY ? "is at other work" : "is not there");
+}
+
+/* A CPU that an interrupt has not reached stays halted beside its work: it is sent another one. */
+void vm_remind(void)
+{
+    for (unsigned i = 0; i < vm.vcpu_count; i++) {
+        struct vm_vcpu *v = &vm.vcpus[i];
+        if (!v->runs || v->begun || time_us() - v->reminded_at < REMIND_US)
+            continue;
+        v->reminded_at = time_us();
+        cpus_kick(i + 1);
+    }
 }
 
 /* --- ^C ----------------------------------------------------------------------------------------------------------- */
@@ -90,17 +105,19 @@ bool vm_is_stopped(void)
     return true;
 }
 
-/* Was it kicked for ^C, and is inside still by the same entry, for longer than any CPU takes to see an IPI? */
+/* Was it kicked for ^C, and has not begun or is inside still by the same entry, for longer than any CPU takes to see an IPI? */
 static bool is_stuck(const struct vm_vcpu *v)
 {
     const struct vcpu *inner = &vm.td.vcpus[run_index(v)];
+    bool has_moved = v->begun && (!inner->inside || inner->exits != v->aborted_inside);
 
-    return v->runs && v->aborted_at != 0 && time_us() - v->aborted_at > LEAVE_US && inner->inside &&
-           inner->exits == v->aborted_inside;
+    return v->runs && v->aborted_at != 0 && time_us() - v->aborted_at > LEAVE_US && !has_moved;
 }
 
 static enum err say_stuck(unsigned index, struct fault_text *fault)
 {
+    if (!vm.vcpus[index].begun)
+        return fault_say(fault, ERR_TIMEOUT, "CPU %u does not take up vCPU %u", index + 1, index);
     return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", index, index + 1);
 }
 

@@ -20,6 +20,7 @@ static struct cpu {
     void *arg;
     pthread_t thread;
     _Atomic bool kicked;
+    bool is_awake;
 } cpus[CPUS_MAX] = {{.state = CPU_WORKS}};
 
 static unsigned count = 1;
@@ -60,12 +61,13 @@ static void *run(void *arg)
     cpu_host_use((unsigned)(self - cpus));
     pthread_mutex_lock(&lock);
     while (!stopping) {
-        if (!self->work) {
+        if (!self->work || (cpus_host.drowsy == self - cpus && !self->is_awake)) {
             pthread_cond_wait(&changed, &lock);
             continue;
         }
         void (*work)(void *) = self->work;
         self->work = NULL;
+        self->is_awake = false;
         pthread_mutex_unlock(&lock);
         work(self->arg);
         pthread_mutex_lock(&lock);
@@ -120,6 +122,12 @@ void cpus_kick(unsigned cpu)
     __atomic_fetch_add(&cpus_host.kicks, 1, __ATOMIC_RELAXED);
     if (cpu < CPUS_MAX && cpus_host.unkickable != (int)cpu)
         cpus[cpu].kicked = true;
+    if (cpu == 0 || cpu >= count || cpus_host.drowsy != (int)cpu || cpus_host.unkickable == (int)cpu)
+        return;
+    pthread_mutex_lock(&lock);
+    cpus[cpu].is_awake = true;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
 }
 
 bool cpus_host_take_kick(unsigned cpu)

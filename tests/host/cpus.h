@@ -12,6 +12,7 @@ struct cpus_host {
     unsigned kicks;         /* cpus_kick() so far */
     int deaf;               /* the CPU that a call does not reach; 0: none */
     _Atomic int unkickable; /* the CPU that no kick reaches; 0: none */
+    _Atomic int drowsy;     /* the CPU that does not see what it is assigned until it is kicked for it again; 0: none */
 };
 extern struct cpus_host cpus_host;
 

@@ -166,6 +166,38 @@ static void test_a_vcpu_that_never_leaves_is_named(void **state)
     good("probe touch 400000 4K cpu=1");
 }
 
+/* An interrupt that does not reach a halted CPU is sent again, whether the console waits for the work or not. */
+static void test_a_lost_interrupt_is_sent_again(void **state)
+{
+    cpus_host.drowsy = 2;
+    set_clock(false);
+    good("probe touch 400000 4K cpu=1 &");
+    for (unsigned i = 0; i < TURNS_MAX && !vm_work_is_done(1); i++)
+        vm_tick();
+    assert_true(vm_work_is_done(1));
+    good("wait all");
+    good("probe touch 600000 4K cpu=1");
+    cpus_host.drowsy = 0;
+    set_clock(true);
+}
+
+static void test_a_cpu_that_takes_nothing_up_is_named(void **state)
+{
+    cpus_host.drowsy = cpus_host.unkickable = 2;
+    set_clock(false);
+    good("probe touch 400000 4K cpu=1 &");
+    io_host_type("\x03", 1);
+    bad("wait all", "1 of 1 jobs failed");
+    said("CPU 2 does not take up vCPU 1");
+    bad("td stop", "CPU 2 does not take up vCPU 1");
+    cpus_host.unkickable = 0;
+    good("td stop");
+    cpus_host.drowsy = 0;
+    set_clock(true);
+    good("td run");
+    good("probe touch 600000 4K cpu=1");
+}
+
 /* An operation that cannot get it out, and cannot be undone without, gives the TD up: the VMM may not reuse its pages. */
 static void test_an_operation_that_cannot_track_gives_up(void **state)
 {
@@ -435,6 +467,8 @@ int main(void)
         WITH_TD(test_entries_in_vain),
         WITH_TD(test_only_those_inside_are_kicked),
         WITH_TD(test_a_vcpu_that_never_leaves_is_named),
+        WITH_TD(test_a_lost_interrupt_is_sent_again),
+        WITH_TD(test_a_cpu_that_takes_nothing_up_is_named),
         WITH_TD(test_an_operation_that_cannot_track_gives_up),
         WITH_TD(test_interrupt_takes_all_out),
         WITH_TD(test_interrupt_needs_no_kick),
