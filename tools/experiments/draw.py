@@ -20,18 +20,51 @@ WIDE, NARROW = 10.0, 4.5  # inches; the page shows an inch of either as about 90
 PNG_DPI = 150
 LEGEND_ROW_INCHES = 0.24
 LOOK = {
-    "svg.fonttype": "none", "font.family": "DejaVu Sans", "font.size": 10, "text.color": INK, "axes.labelcolor": MUTED,
-    "axes.edgecolor": MUTED, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.titlecolor": INK, "axes.titleweight": "bold",
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "axes.linewidth": 0.8,
-    "grid.color": GRID, "grid.linewidth": 0.8, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.major.size": 3,
-    "ytick.major.size": 0, "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 5, "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.8,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
 }
 # Policies keep their colours in all pictures; what else is told apart takes the colours in their order.
-POLICY_COLOURS = {"none": COLOURS[6], "scan": COLOURS[0], "fault": COLOURS[1], "block": COLOURS[3], "ready": COLOURS[2],
-                  "hot": COLOURS[4]}
-PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "none",
-                **{colour: f"var(--c{i})" for i, colour in enumerate(COLOURS)}}
+POLICY_COLOURS = {
+    "none": COLOURS[6],
+    "scan": COLOURS[0],
+    "fault": COLOURS[1],
+    "block": COLOURS[3],
+    "ready": COLOURS[2],
+    "hot": COLOURS[4],
+}
+PAGE_COLOURS = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--grid)",
+    PAPER: "none",
+    **{colour: f"var(--c{i})" for i, colour in enumerate(COLOURS)},
+}
 
 
 def colours(names):
@@ -114,7 +147,7 @@ def _font(match):
 
 def inline(text, prefix, label):
     """A file's SVG as a part of a page: its names made unique, its colours and its font those of the page."""
-    text = text[text.index("<svg"):]
+    text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
@@ -124,4 +157,6 @@ def inline(text, prefix, label):
         text = text.replace(colour, variable)
     text = re.sub(r"font: ([^;\"]*)", _font, text)
     box = re.search(r'viewBox="([^"]*)"', text)[1]
-    return re.sub(r"<svg [^>]*>", lambda _: f'<svg viewBox="{box}" role="img" aria-label="{html.escape(label)}">', text, count=1)
+    return re.sub(
+        r"<svg [^>]*>", lambda _: f'<svg viewBox="{box}" role="img" aria-label="{html.escape(label)}">', text, count=1
+    )

@@ -1,4 +1,4 @@
-"""What an analysis says: sentences, tables and pictures of the samples of one machine, kept for the report and for docs/findings.md.
+"""What an analysis says of one machine: sentences, tables and pictures, kept for the report and for docs/findings.md.
 
 A number in a table is named EXPERIMENT.TABLE.ROW.COLUMN: each table has a name, its first `keys` columns name a row.
 """
@@ -31,4 +31,10 @@ class Part:
         self.pictures.append({"name": name, "file": file, "caption": caption})
 
     def as_json(self):
-        return {"machine": self.machine, "setup": self.setup, "says": self.says, "tables": self.tables, "pictures": self.pictures}
+        return {
+            "machine": self.machine,
+            "setup": self.setup,
+            "says": self.says,
+            "tables": self.tables,
+            "pictures": self.pictures,
+        }

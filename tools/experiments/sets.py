@@ -70,8 +70,12 @@ def _runs_of(name, run, file):
             raise Wrong(f"{where}: the name {filled!r}: small letters, digits, '.', '-' and '_' are allowed")
         yield filled, {
             "place": run["place"],
-            "options": [_fill(text, chosen, where) for text in _texts(run["options"], where)] if run.get("options") else [],
-            "experiments": [_fill(text, chosen, where) for text in _texts(run.get("experiment"), f"{where}: experiment")],
+            "options": [_fill(text, chosen, where) for text in _texts(run["options"], where)]
+            if run.get("options")
+            else [],
+            "experiments": [
+                _fill(text, chosen, where) for text in _texts(run.get("experiment"), f"{where}: experiment")
+            ],
             "minutes": run.get("minutes", MINUTES),
         }
 

@@ -7,27 +7,46 @@ from experiments.words import count, number
 
 TITLE = "Contention"
 QUESTION = "What do vCPUs that fault and convert side by side, and a merge policy beside them, do to each other?"
-READING = ("BUSY answers are those that the module's locks give although the VMM has locks that mirror them; on emulated CPUs they are "
-           "distributions, in the lab one order of events for a profile.")
+READING = (
+    "BUSY answers are those that the module's locks give although the VMM has locks that mirror them; on emulated "
+    "CPUs they are "
+    "distributions, in the lab one order of events for a profile."
+)
 NEEDS = ("policy", "phase", "vcpus", "busy.operand", "busy.epoch", "retries", "pauses.count", "pauses.p99_at_most")
 PANELS = (("busy", "answers BUSY"), ("retries", "calls repeated"), ("p99", "99 of 100 pauses,\nticks at most"))
-TITLES = {"busy": "BUSY of entries and tree", "epoch": "BUSY of TRACK", "retries": "calls repeated", "seamcalls": "SEAMCALLs", "merged": "merges",
-          "pauses": "pauses", "p99": "p99 of pauses, ticks", "longest": "longest pause, ticks"}
+TITLES = {
+    "busy": "BUSY of entries and tree",
+    "epoch": "BUSY of TRACK",
+    "retries": "calls repeated",
+    "seamcalls": "SEAMCALLs",
+    "merged": "merges",
+    "pauses": "pauses",
+    "p99": "p99 of pauses, ticks",
+    "longest": "longest pause, ticks",
+}
 
 
 def row(group):
-    return {"ms": group["ms"].median() if "ms" in group else None, "seamcalls": group["seamcalls"].mean(), "busy": group["busy.operand"].mean(),
-            "epoch": group["busy.epoch"].mean(), "retries": group["retries"].mean(),
-            "merged": group["did.merged"].mean() if "did.merged" in group else None, "pauses": group["pauses.count"].mean(),
-            "p99": group["pauses.p99_at_most"].max(),
-            "longest": group["pauses.longest_at_most"].max() if "pauses.longest_at_most" in group else None}
+    return {
+        "ms": group["ms"].median() if "ms" in group else None,
+        "seamcalls": group["seamcalls"].mean(),
+        "busy": group["busy.operand"].mean(),
+        "epoch": group["busy.epoch"].mean(),
+        "retries": group["retries"].mean(),
+        "merged": group["did.merged"].mean() if "did.merged" in group else None,
+        "pauses": group["pauses.count"].mean(),
+        "p99": group["pauses.p99_at_most"].max(),
+        "longest": group["pauses.longest_at_most"].max() if "pauses.longest_at_most" in group else None,
+    }
 
 
 def costs(samples):
     told = varying(samples, ("parameters.vcpus", "parameters.rounds"))
     keys = ["phase", "policy", *told, "vcpus"]
     frame = pandas.DataFrame([{**dict(zip(keys, names)), **row(group)} for names, group in groups(samples, keys)])
-    names = [" ".join([r["policy"], *(f"{c.partition('.')[2]}={number(r[c])}" for c in told)]) for _, r in frame.iterrows()]
+    names = [
+        " ".join([r["policy"], *(f"{c.partition('.')[2]}={number(r[c])}" for c in told)]) for _, r in frame.iterrows()
+    ]
     return frame, keys, names
 
 
@@ -47,6 +66,7 @@ def picture(frame, names):
             axes.yaxis.set_major_formatter(draw.SHORT)
             axes.set_xlabel("vCPUs")
         draw.legend_below(figure, panels[0], narrow, 2 if narrow else 4)
+
     return make
 
 
@@ -54,9 +74,25 @@ def analyse(samples, part):
     frame, keys, names = costs(samples)
     for phase, group in samples.groupby("phase", sort=False):
         most = group[group["vcpus"] == group["vcpus"].max()]
-        part.say(f"{phase}, {count(int(group['vcpus'].max()), 'vCPU')}: {number(most['busy.operand'].mean())} answers BUSY and "
-                 f"{number(most['retries'].mean())} repeated calls in {number(most['seamcalls'].mean())} SEAMCALLs, and 99 of 100 pauses took "
-                 f"{number(most['pauses.p99_at_most'].max())} ticks at most.")
+        part.say(
+            f"{phase}, {count(int(group['vcpus'].max()), 'vCPU')}: {number(most['busy.operand'].mean())} answers "
+            f"BUSY and "
+            f"{number(most['retries'].mean())} repeated calls in {number(most['seamcalls'].mean())} SEAMCALLs, and "
+            f"99 of 100 pauses took "
+            f"{number(most['pauses.p99_at_most'].max())} ticks at most."
+        )
     phases = frame["phase"].nunique()
-    part.picture("vcpus", picture(frame, names), "From one vCPU to all of them.", height=0.5 + 2.6 * phases, narrow_height=0.6 + 6 * phases)
-    part.table("vcpus", frame, "Means of the samples.", keys=len(keys), titles={**TITLES, **{c: c.partition(".")[2] for c in keys if "." in c}})
+    part.picture(
+        "vcpus",
+        picture(frame, names),
+        "From one vCPU to all of them.",
+        height=0.5 + 2.6 * phases,
+        narrow_height=0.6 + 6 * phases,
+    )
+    part.table(
+        "vcpus",
+        frame,
+        "Means of the samples.",
+        keys=len(keys),
+        titles={**TITLES, **{c: c.partition(".")[2] for c in keys if "." in c}},
+    )

@@ -46,6 +46,7 @@ def picture(samples):
             axes.set_title(f"SEAMCALLs, {leaf.upper()} page")
             axes.set_xlabel("pages of 4K converted")
         draw.legend(figure, panels[-1], narrow, 3)
+
     return make
 
 
@@ -57,19 +58,31 @@ def say(samples, part):
         over = group[group["seamcalls"] > fewest]
         form = "4 + 2n" if leaf == "2m" else "7 + 2n"
         if over.empty:
-            part.say(f"Sharing n pages of a {leaf.upper()} page took the fewest calls there are, {form} (less for a whole region), "
-                     f"in {count(len(group), 'conversion')} of {number(len(group))}.")
+            part.say(
+                f"Sharing n pages of a {leaf.upper()} page took the fewest calls there are, {form} (less for a whole "
+                f"region), "
+                f"in {count(len(group), 'conversion')} of {number(len(group))}."
+            )
         else:
-            part.say(f"Sharing pages of a {leaf.upper()} page took more calls than the fewest possible ({form}) in {number(len(over))} of "
-                     f"{count(len(group), 'conversion')}.")
+            part.say(
+                f"Sharing pages of a {leaf.upper()} page took more calls than the fewest possible ({form}) in "
+                f"{number(len(over))} of "
+                f"{count(len(group), 'conversion')}."
+            )
     merges = samples[(samples["step"] == "merge") & (samples["seamcalls"] > 0)]
     if not merges.empty:
         calls = sorted(merges["seamcalls"].unique())
-        part.say(f"A merge afterwards took {listed(number(c) for c in calls)} calls, however many pages had been converted.")
+        part.say(
+            f"A merge afterwards took {listed(number(c) for c in calls)} calls, however many pages had been converted."
+        )
 
 
 def analyse(samples, part):
     say(samples, part)
-    part.picture("calls", picture(samples), "SEAMCALLs to share n pages, to take them back and to merge again; diamonds: a whole region.",
-                 narrow_height=3.4 * samples["leaf"].nunique())
+    part.picture(
+        "calls",
+        picture(samples),
+        "SEAMCALLs to share n pages, to take them back and to merge again; diamonds: a whole region.",
+        narrow_height=3.4 * samples["leaf"].nunique(),
+    )
     part.table("calls", table(samples), "Medians for each number of pages.", keys=2)

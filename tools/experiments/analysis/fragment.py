@@ -7,12 +7,25 @@ from experiments.words import count, number
 
 TITLE = "Scattered regions"
 QUESTION = "What does it cost to gather a scattered region, r pages away from home, against leaving it?"
-READING = ("Reads until it pays: the ticks that gathering takes, through those that a read of the region gains. On a simulated platform the time of "
-           "a read is the emulator's.")
+READING = (
+    "Reads until it pays: the ticks that gathering takes, through those that a read of the region gains. On a "
+    "simulated platform the time of "
+    "a read is the emulator's."
+)
 NEEDS = ("step", "away", "seamcalls", "tsc", "accesses", "work_tsc")
-TITLES = {"away": "pages away", "seamcalls": "SEAMCALLs", "least": "2r + 4", "tracks": "TRACKs", "pauses": "pauses", "ticks": "ticks to gather",
-          "left": "ticks a read, left", "gathered": "ticks a read, gathered", "left_misses": "misses of 1000, left",
-          "gathered_misses": "misses of 1000, gathered", "pays": "reads until it pays"}
+TITLES = {
+    "away": "pages away",
+    "seamcalls": "SEAMCALLs",
+    "least": "2r + 4",
+    "tracks": "TRACKs",
+    "pauses": "pauses",
+    "ticks": "ticks to gather",
+    "left": "ticks a read, left",
+    "gathered": "ticks a read, gathered",
+    "left_misses": "misses of 1000, left",
+    "gathered_misses": "misses of 1000, gathered",
+    "pays": "reads until it pays",
+}
 
 
 def reads(group, step):
@@ -30,9 +43,17 @@ def row(group):
     (left, left_misses), (gathered, gathered_misses) = reads(group, "left"), reads(group, "gathered")
     ticks = gather["tsc"].median()
     gains = left is not None and gathered is not None and left > gathered
-    return {"seamcalls": gather["seamcalls"].median(), "tracks": gather["tracks"].median() if "tracks" in gather else None, "ticks": ticks,
-            "pauses": gather["pauses.count"].mean() if "pauses.count" in gather else None, "left": left, "gathered": gathered,
-            "left_misses": left_misses, "gathered_misses": gathered_misses, "pays": ticks / (left - gathered) if gains else None}
+    return {
+        "seamcalls": gather["seamcalls"].median(),
+        "tracks": gather["tracks"].median() if "tracks" in gather else None,
+        "ticks": ticks,
+        "pauses": gather["pauses.count"].mean() if "pauses.count" in gather else None,
+        "left": left,
+        "gathered": gathered,
+        "left_misses": left_misses,
+        "gathered_misses": gathered_misses,
+        "pays": ticks / (left - gathered) if gains else None,
+    }
 
 
 def costs(samples):
@@ -58,6 +79,7 @@ def picture(frame):
             axes.xaxis.set_major_formatter(draw.SHORT)
             axes.yaxis.set_major_formatter(draw.SHORT)
             axes.set_xlabel("pages away from home")
+
     return make
 
 
@@ -68,8 +90,22 @@ def analyse(samples, part):
     part.say(f"Gathering took 2r + 4 SEAMCALLs in {exact} of {count(len(gathers), 'region')}.")
     most = frame.loc[frame["away"].idxmax()]
     if most["left_misses"] is not None and most["left_misses"] == most["left_misses"]:
-        part.say(f"Of 1000 random reads of the region {number(most['left_misses'])} missed the TLB before and {number(most['gathered_misses'])} after it was "
-                 f"gathered ({number(most['away'])} pages away).")
-    part.picture("gather", picture(frame), "What it takes to gather a region with r pages away from home.", height=3.3, narrow_height=5.6)
-    part.table("gather", frame.dropna(axis="columns", how="all"), "Medians; reads are at random within the region.", keys=len(keys),
-               titles={**TITLES, **{c: c.partition(".")[2] for c in keys if c.startswith("parameters.")}})
+        part.say(
+            f"Of 1000 random reads of the region {number(most['left_misses'])} missed the TLB before and "
+            f"{number(most['gathered_misses'])} after it was "
+            f"gathered ({number(most['away'])} pages away)."
+        )
+    part.picture(
+        "gather",
+        picture(frame),
+        "What it takes to gather a region with r pages away from home.",
+        height=3.3,
+        narrow_height=5.6,
+    )
+    part.table(
+        "gather",
+        frame.dropna(axis="columns", how="all"),
+        "Medians; reads are at random within the region.",
+        keys=len(keys),
+        titles={**TITLES, **{c: c.partition(".")[2] for c in keys if c.startswith("parameters.")}},
+    )

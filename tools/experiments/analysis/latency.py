@@ -6,13 +6,25 @@ from experiments.words import count, number
 
 TITLE = "Latency of SEAMCALLs"
 QUESTION = "How long does each SEAMCALL of a TD's life take, by leaf and by level?"
-READING = ("Ticks of the TSC, with what the machine does to a call added: on an emulated machine this is the host's work, and says which "
-           "calls are long, not how long they are on a server.")
+READING = (
+    "Ticks of the TSC, with what the machine does to a call added: on an emulated machine this is the host's work, "
+    "and says which "
+    "calls are long, not how long they are on a server."
+)
 NEEDS = ("leaf", "level", "count", "total", "median_at_most", "p99_at_most", "longest")
 LEVELS = ("4k", "2m", "1g", "512g", "none")
 # Calls of the TD's memory, whose cost a merge policy pays.
-MEMORY = ("TDH.MEM.RANGE.BLOCK", "TDH.MEM.RANGE.UNBLOCK", "TDH.MEM.TRACK", "TDH.MEM.PAGE.PROMOTE", "TDH.MEM.PAGE.DEMOTE", "TDH.MEM.SEPT.RD",
-          "TDH.MEM.PAGE.AUG", "TDH.MEM.PAGE.REMOVE", "TDH.MEM.PAGE.RELOCATE")
+MEMORY = (
+    "TDH.MEM.RANGE.BLOCK",
+    "TDH.MEM.RANGE.UNBLOCK",
+    "TDH.MEM.TRACK",
+    "TDH.MEM.PAGE.PROMOTE",
+    "TDH.MEM.PAGE.DEMOTE",
+    "TDH.MEM.SEPT.RD",
+    "TDH.MEM.PAGE.AUG",
+    "TDH.MEM.PAGE.REMOVE",
+    "TDH.MEM.PAGE.RELOCATE",
+)
 
 
 def calls(samples):
@@ -38,6 +50,7 @@ def is_number(value):
 
 def picture(frame):
     """A line from the shortest call to 99 of 100, with a dot at the median."""
+
     def make(figure, narrow):
         axes = figure.subplots()
         for at, (_, row) in enumerate(frame.iterrows()):
@@ -51,6 +64,7 @@ def picture(frame):
         axes.xaxis.set_major_formatter(draw.SHORT)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("ticks: from the shortest to 99 of 100;" + ("\n" if narrow else " ") + "the dot is the median")
+
     return make
 
 
@@ -60,9 +74,22 @@ def analyse(samples, part):
     part.say(f"{count(int(frame['count'].sum()), 'call')} of {len(frame)} kinds of leaf and level were timed.")
     if not memory.empty:
         cheap, dear = memory.loc[memory["median_at_most"].idxmin()], memory.loc[memory["median_at_most"].idxmax()]
-        part.say(f"Of the calls on the TD's memory {name_of(dear)} takes longest and {name_of(cheap)} shortest: half of them took "
-                 f"{number(dear['median_at_most'])} and {number(cheap['median_at_most'])} ticks at most.")
-        part.picture("memory", picture(memory), "Calls on the TD's memory, in ticks.", height=1 + 0.27 * len(memory),
-                     narrow_height=1 + 0.27 * len(memory))
-    part.table("calls", frame, "Ticks; median, p99: at most, as far as the histogram tells.", keys=2,
-               titles={"median_at_most": "median", "p99_at_most": "p99"})
+        part.say(
+            f"Of the calls on the TD's memory {name_of(dear)} takes longest and {name_of(cheap)} shortest: half of "
+            f"them took "
+            f"{number(dear['median_at_most'])} and {number(cheap['median_at_most'])} ticks at most."
+        )
+        part.picture(
+            "memory",
+            picture(memory),
+            "Calls on the TD's memory, in ticks.",
+            height=1 + 0.27 * len(memory),
+            narrow_height=1 + 0.27 * len(memory),
+        )
+    part.table(
+        "calls",
+        frame,
+        "Ticks; median, p99: at most, as far as the histogram tells.",
+        keys=2,
+        titles={"median_at_most": "median", "p99_at_most": "p99"},
+    )

@@ -7,19 +7,47 @@ from experiments.words import count, listed, number
 
 TITLE = "Merge policies"
 QUESTION = "What does each merge policy make of a guest's conversions, and what does it cost?"
-READING = ("Calls for merging are the policy's own and those of touches of what it had blocked; the work's own are left out. Added pauses are "
-           "those of a vCPU because of its memory beyond the ones that it has under the policy none. With more than one vCPU counts depend a "
-           "little on how they meet; ticks and milliseconds are those of the machine.")
-NEEDS = ("policy", "workload", "seamcalls_for.policy", "seamcalls_for.touches", "pauses.count", "pauses.total", "large", "whole", "ms")
+READING = (
+    "Calls for merging are the policy's own and those of touches of what it had blocked; the work's own are left "
+    "out. Added pauses are "
+    "those of a vCPU because of its memory beyond the ones that it has under the policy none. With more than one "
+    "vCPU counts depend a "
+    "little on how they meet; ticks and milliseconds are those of the machine."
+)
+NEEDS = (
+    "policy",
+    "workload",
+    "seamcalls_for.policy",
+    "seamcalls_for.touches",
+    "pauses.count",
+    "pauses.total",
+    "large",
+    "whole",
+    "ms",
+)
 WORKLOADS = ("back4k", "boot", "swiotlb", "attest", "cold", "pending", "rate", "giant", "list")
 # What one piece of work is, beside the parameters that it was done with; how long a policy may take is no part of it.
 WORK = ("workload", "phase", "rate", "list", "vcpus")
 NOT_WORK = tuple(f"parameters.{name}" for name in ("settle", "step", "rounds", "slowest", "fastest", "lasts", "fill"))
-TITLES = {"rounds": "rounds", "large": "large at the end, %", "ms": "ms until all is large", "till": "ms until a region is merged, at most",
-          "calls": "calls for merging, a round", "merged": "merges a round", "per_merge": "calls a merge", "tracks": "TRACKs for merging",
-          "kicks": "rounds of kicks", "pauses": "pauses", "added": "added pauses", "pause_ticks": "pauses, ticks",
-          "longest": "longest pause, ticks at most", "misses": "TLB misses of 1000 reads", "in_vain": "blocks in vain", "refused": "PROMOTEs refused",
-          "unused": "merged, never used"}
+TITLES = {
+    "rounds": "rounds",
+    "large": "large at the end, %",
+    "ms": "ms until all is large",
+    "till": "ms until a region is merged, at most",
+    "calls": "calls for merging, a round",
+    "merged": "merges a round",
+    "per_merge": "calls a merge",
+    "tracks": "TRACKs for merging",
+    "kicks": "rounds of kicks",
+    "pauses": "pauses",
+    "added": "added pauses",
+    "pause_ticks": "pauses, ticks",
+    "longest": "longest pause, ticks at most",
+    "misses": "TLB misses of 1000 reads",
+    "in_vain": "blocks in vain",
+    "refused": "PROMOTEs refused",
+    "unused": "merged, never used",
+}
 
 
 def mean(group, member):
@@ -34,14 +62,22 @@ def row(group):
     till = mean(group, "till_merged_us.median_at_most") if merges else None
     reads = group["reads.count"].sum() if "reads.count" in group else 0
     return {
-        "rounds": len(group), "large": 100 * (group["large"] / group["whole"]).mean(),
-        "ms": settled["ms"].median() if len(settled) == len(group) else None, "till": till / 1000 if till is not None else None,
-        "calls": calls.mean(), "merged": merges / len(group), "per_merge": calls.sum() / merges if merges else None,
-        "tracks": mean(group, "did.tracks"), "kicks": mean(group, "kicks"), "pauses": group["pauses.count"].mean(),
+        "rounds": len(group),
+        "large": 100 * (group["large"] / group["whole"]).mean(),
+        "ms": settled["ms"].median() if len(settled) == len(group) else None,
+        "till": till / 1000 if till is not None else None,
+        "calls": calls.mean(),
+        "merged": merges / len(group),
+        "per_merge": calls.sum() / merges if merges else None,
+        "tracks": mean(group, "did.tracks"),
+        "kicks": mean(group, "kicks"),
+        "pauses": group["pauses.count"].mean(),
         "pause_ticks": group["pauses.total"].mean(),
         "longest": group["pauses.longest_at_most"].max() if "pauses.longest_at_most" in group else None,
         "misses": 1000 * group["reads.misses"].sum() / reads if reads and "reads.misses" in group else None,
-        "in_vain": mean(group, "did.in_vain"), "refused": mean(group, "did.refused"), "unused": mean(group, "unused"),
+        "in_vain": mean(group, "did.in_vain"),
+        "refused": mean(group, "did.refused"),
+        "unused": mean(group, "unused"),
     }
 
 
@@ -72,21 +108,30 @@ def name_of(works, row_):
     for column in works:
         value = row_[column]
         if not pandas.isna(value):
-            words.append(str(value) if column in ("workload", "phase") else f"{column.rpartition('.')[2]} {number(value)}")
+            words.append(
+                str(value) if column in ("workload", "phase") else f"{column.rpartition('.')[2]} {number(value)}"
+            )
     return ", ".join(words)
 
 
 def costs(samples, works):
     """A row for each piece of work and policy, with the work's name in `work`."""
-    rows = [{**dict(zip([*works, "policy"], names)), **row(group)}
-            for names, group in groups(samples, [*works, "policy"])]
+    rows = [
+        {**dict(zip([*works, "policy"], names)), **row(group)} for names, group in groups(samples, [*works, "policy"])
+    ]
     frame = pandas.DataFrame(rows)
-    order = {"workload": {name: i for i, name in enumerate(in_order(frame["workload"].unique(), WORKLOADS))},
-             "policy": {name: i for i, name in enumerate(in_order(frame["policy"].unique()))}}
-    frame = frame.sort_values([*works, "policy"], key=lambda c: c.map(order[c.name]) if c.name in order else c, kind="stable")
+    order = {
+        "workload": {name: i for i, name in enumerate(in_order(frame["workload"].unique(), WORKLOADS))},
+        "policy": {name: i for i, name in enumerate(in_order(frame["policy"].unique()))},
+    }
+    frame = frame.sort_values(
+        [*works, "policy"], key=lambda c: c.map(order[c.name]) if c.name in order else c, kind="stable"
+    )
     frame.insert(0, "work", [name_of(works, row_) for _, row_ in frame.iterrows()])
     idle = frame[frame["policy"] == "none"].set_index("work")["pauses"]
-    frame.insert(list(frame.columns).index("pauses") + 1, "added", (frame["pauses"] - frame["work"].map(idle)).clip(lower=0))
+    frame.insert(
+        list(frame.columns).index("pauses") + 1, "added", (frame["pauses"] - frame["work"].map(idle)).clip(lower=0)
+    )
     return frame.reset_index(drop=True)
 
 
@@ -97,9 +142,18 @@ def summary(frame):
         of = frame[frame["policy"] == policy]
         merges = (of["merged"] * of["rounds"]).sum()
         each = lambda member: (of[member] * of["rounds"]).sum() / merges if merges else None  # noqa: E731
-        rows.append({"policy": policy, "works": len(of), "large": int((of["large"] >= 100).sum()), "merges": merges, "calls": each("calls"),
-                     "added": each("added") if of["added"].notna().all() else None, "in_vain": each("in_vain") if merges else None,
-                     "refused": (of["refused"] * of["rounds"]).sum()})
+        rows.append(
+            {
+                "policy": policy,
+                "works": len(of),
+                "large": int((of["large"] >= 100).sum()),
+                "merges": merges,
+                "calls": each("calls"),
+                "added": each("added") if of["added"].notna().all() else None,
+                "in_vain": each("in_vain") if merges else None,
+                "refused": (of["refused"] * of["rounds"]).sum(),
+            }
+        )
     return pandas.DataFrame(rows)
 
 
@@ -107,16 +161,23 @@ def say(table, part):
     busy = table[table["merges"] > 0]
     if len(busy) > 1:
         few = busy.loc[busy["calls"].idxmin()]
-        text = f"Over {count(int(table['works'].max()), 'piece')} of work the fewest calls a merge are those of {few['policy']} ({number(few['calls'])})"
+        text = f"Over {count(int(table['works'].max()), 'piece')} of work the fewest calls a merge are those of "
+        text += f"{few['policy']} ({number(few['calls'])})"
         if busy["added"].notna().all():
             calm = busy[busy["added"] == busy["added"].min()]
-            text += f", the fewest added pauses those of {listed(calm['policy'])} ({number(calm['added'].iloc[0])} a merge)"
+            text += (
+                f", the fewest added pauses those of {listed(calm['policy'])} ({number(calm['added'].iloc[0])} a merge)"
+            )
         part.say(text + ".")
     for _, of in table.iterrows():
         text = f"{of['policy']}: all regions large at the end in {of['large']} of {count(of['works'], 'piece')} of work"
         if of["merges"] > 0:
             text += f"; {number(of['calls'])} calls"
-            text += f" and {number(of['added'])} added pauses" if of["added"] == of["added"] and of["added"] is not None else ""
+            text += (
+                f" and {number(of['added'])} added pauses"
+                if of["added"] == of["added"] and of["added"] is not None
+                else ""
+            )
             text += " a merge" + (f", {number(of['in_vain'])} blocks in vain" if of["in_vain"] else "")
         part.say(text + ".")
 
@@ -124,19 +185,40 @@ def say(table, part):
 def draw_all(samples, frame, works, part):
     groups = pictures.shares(samples, lambda row_: name_of([c for c in works if c != "rate"], row_))
     if groups:
-        part.picture("share", pictures.share(groups), "Percent of the regions that are mapped by large pages while the first round goes on; lines are drawn a little apart.",
-                     height=0.6 + 2.3 * -(-len(groups) // min(3, len(groups))), narrow_height=0.8 + 2.2 * len(groups))
+        part.picture(
+            "share",
+            pictures.share(groups),
+            "Percent of the regions that are mapped by large pages while the first round goes on; lines are drawn a "
+            "little apart.",
+            height=0.6 + 2.3 * -(-len(groups) // min(3, len(groups))),
+            narrow_height=0.8 + 2.2 * len(groups),
+        )
     first = frame[frame["work"] == frame["work"].iloc[0]]
-    part.picture("cost", pictures.costs(first), f"What each policy came to and what it took: {first['work'].iloc[0]}.",
-                 height=0.8 + 0.32 * len(first), narrow_height=1.6 + 0.6 * len(first))
+    part.picture(
+        "cost",
+        pictures.costs(first),
+        f"What each policy came to and what it took: {first['work'].iloc[0]}.",
+        height=0.8 + 0.32 * len(first),
+        narrow_height=1.6 + 0.6 * len(first),
+    )
     names = frame["work"].nunique()
     if names > 1:
-        part.picture("works", pictures.matrix(frame), "Each policy under each piece of work; the darker, the more in its row.",
-                     height=1 + 0.3 * names, narrow_height=1.2 + 3 * (0.5 + 0.26 * names))
+        part.picture(
+            "works",
+            pictures.matrix(frame),
+            "Each policy under each piece of work; the darker, the more in its row.",
+            height=1 + 0.3 * names,
+            narrow_height=1.2 + 3 * (0.5 + 0.26 * names),
+        )
     rates = pictures.rates(samples)
     if rates is not None:
-        part.picture("rate", pictures.rate(rates), "Conversions of pages at random: the share of large pages in the steady state, and costs of each.",
-                     height=3.2, narrow_height=7)
+        part.picture(
+            "rate",
+            pictures.rate(rates),
+            "Conversions of pages at random: the share of large pages in the steady state, and costs of each.",
+            height=3.2,
+            narrow_height=7,
+        )
 
 
 def analyse(samples, part):
@@ -146,8 +228,18 @@ def analyse(samples, part):
     table = summary(frame)
     say(table, part)
     draw_all(samples, frame, works, part)
-    part.table("summary", table, "Over all pieces of work; calls, pauses and blocks in vain are for each merge.",
-               titles={"works": "pieces of work", "large": "all large at the end", "calls": "calls a merge", "added": "added pauses a merge",
-                       "in_vain": "blocks in vain a merge", "refused": "PROMOTEs refused"})
+    part.table(
+        "summary",
+        table,
+        "Over all pieces of work; calls, pauses and blocks in vain are for each merge.",
+        titles={
+            "works": "pieces of work",
+            "large": "all large at the end",
+            "calls": "calls a merge",
+            "added": "added pauses a merge",
+            "in_vain": "blocks in vain a merge",
+            "refused": "PROMOTEs refused",
+        },
+    )
     shown = frame.drop(columns=[c for c in [*works, *frame.columns] if c in works or frame[c].isna().all()])
     part.table("cost", shown, "Means of the rounds, each figure for one round.", keys=2, titles=TITLES)
