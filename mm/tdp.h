@@ -149,6 +149,8 @@ struct tdp_policy_status {
 MUST_CHECK enum err tdp_policy_choose(struct tdp *t, const struct policy *policy, const u64 values[]);
 void tdp_policy_tick(struct tdp *t, u64 now);
 bool tdp_policy_has_work(const struct tdp *t); /* false: its ticks would do nothing */
+/* An operation could not be undone, in a policy's tick perhaps, which answers to nobody: only destruction is left. */
+bool tdp_is_dead(const struct tdp *t);
 void tdp_policy_status(struct tdp *t, struct tdp_policy_status *status);
 
 /*

@@ -15,6 +15,8 @@ static unsigned worker; /* the CPU that has been given work; 0: none yet */
 static void work(void *arg)
 {
     tdp_policy_tick(vm.tdp, time_us() / 1000);
+    if (tdp_is_dead(vm.tdp))
+        vm_dies();
 }
 
 /* False: no CPU has nothing else to do, ever. One that is at it still does not get more. */

@@ -143,6 +143,11 @@ bool tdp_policy_has_work(const struct tdp *t)
     return policy->tick != NULL;
 }
 
+bool tdp_is_dead(const struct tdp *t)
+{
+    return t->dead;
+}
+
 void policy_adopt(struct tdp *t)
 {
     t->policing.adopts = true;

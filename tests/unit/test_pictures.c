@@ -14,6 +14,10 @@
 #define CURSOR_IS   "\x1b[24;80R" /* what a terminal answers */
 #define INPUT_BYTES 16384u        /* that the serial line takes in at once */
 
+#define LEAF_PROMOTE 23
+#define LEAF_UNBLOCK 39
+#define TD_FATAL     0xe000060400000000ull
+
 /* --- cells -------------------------------------------------------------------------------------------------------- */
 
 static struct sept_map map;
@@ -361,6 +365,23 @@ static void test_top_sees_a_policy(void **state)
     good("policy none");
 }
 
+/* What a policy cannot undo in its tick is told by the TD's state, not by the next fault alone. */
+static void test_a_policy_may_lose_the_td(void **state)
+{
+    good("map 400000 2M 2m");
+    good("probe accept 400000 2M 2m");
+    good("split 400000 2m");
+    seamcall_host_inject(LEAF_PROMOTE, 0, TD_FATAL);
+    seamcall_host_inject_times(LEAF_UNBLOCK, 0, 100, TD_FATAL);
+    good("policy ready delay=1");
+    for (unsigned turns = 0; vm.state != VM_DEAD; turns++) {
+        assert_true(turns < 1000);
+        (void)run("top count=1 every=1"); /* an error in the end */
+    }
+    seamcall_host_inject_none();
+    assert_non_null(strstr(good("td info"), "\"state\":\"dead\""));
+}
+
 int main(void)
 {
 #define WITH_TD(test) cmocka_unit_test_setup_teardown(test, with_running_td, without_td)
@@ -384,6 +405,7 @@ int main(void)
         WITH_TD(test_top_in_a_script),
         WITH_TD(test_top_refuses_nonsense),
         WITH_TD(test_top_sees_a_policy),
+        WITH_TD(test_a_policy_may_lose_the_td),
     };
     return cmocka_run_group_tests(tests, machine, machine_off);
 }
