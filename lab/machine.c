@@ -61,7 +61,7 @@ static void set_horizon(u64 at)
 
 static bool is_before(unsigned a, unsigned b)
 {
-    return ready[a] < ready[b] || (ready[a] == ready[b] && a < b);
+    return ready[a] != ready[b] ? ready[a] < ready[b] : a < b;
 }
 
 /* Most often far back: it has just had its turn. */
