@@ -28,6 +28,7 @@ NEEDS = (
 WORKLOADS = ("back4k", "boot", "swiotlb", "attest", "cold", "pending", "rate", "giant", "list")
 # What one piece of work is, beside the parameters that it was done with; how long a policy may take is no part of it.
 WORK = ("workload", "phase", "rate", "list", "vcpus")
+NAMED = ("workload", "phase", "rate", "list")
 NOT_WORK = tuple(f"parameters.{name}" for name in ("settle", "step", "rounds", "slowest", "fastest", "lasts", "fill"))
 TITLES = {
     "rounds": "rounds",
@@ -97,20 +98,23 @@ def with_parameters(samples):
 
 
 def works_of(samples):
-    """The columns that tell pieces of work apart."""
+    """{column: value that goes without saying} of what tells pieces of work apart."""
     told = [c for c in WORK if c in samples and (c == "workload" or samples[c].nunique(dropna=False) > 1)]
-    return told + varying(samples, NOT_WORK)
+    parameters = varying(samples, NOT_WORK)
+    if "parameters.readers" in parameters and "vcpus" in told:
+        told.remove("vcpus")  # the readers are the difference
+    usual = {c: None for c in told if c in NAMED}
+    return {**usual, **{c: samples[c].mode().iloc[0] for c in [*told, *parameters] if c not in NAMED}}
 
 
 def name_of(works, row_):
     """`boot, lazy 4k, readers 2` of a row's piece of work."""
     words = []
-    for column in works:
+    for column, usual in works.items():
         value = row_[column]
-        if not pandas.isna(value):
-            words.append(
-                str(value) if column in ("workload", "phase") else f"{column.rpartition('.')[2]} {number(value)}"
-            )
+        if not pandas.isna(value) and value != usual:
+            what = "" if column in ("workload", "phase") else column.rpartition(".")[2] + " "
+            words.append(what + (value if isinstance(value, str) else number(value)))
     return ", ".join(words)
 
 
@@ -136,54 +140,52 @@ def costs(samples, works):
 
 
 def summary(frame):
-    """A row for each policy over all pieces of work."""
+    """A row for each policy over all pieces of work; of what is for each merge the median over those in which it merged."""
     rows = []
     for policy in in_order(frame["policy"].unique()):
         of = frame[frame["policy"] == policy]
-        merges = (of["merged"] * of["rounds"]).sum()
-        each = lambda member: (of[member] * of["rounds"]).sum() / merges if merges else None  # noqa: E731
+        busy = of[of["merged"] > 0]
         rows.append(
             {
                 "policy": policy,
                 "works": len(of),
                 "large": int((of["large"] >= 100).sum()),
-                "merges": merges,
-                "calls": each("calls"),
-                "added": each("added") if of["added"].notna().all() else None,
-                "in_vain": each("in_vain") if merges else None,
+                "merges": (of["merged"] * of["rounds"]).sum(),
+                "calls": busy["per_merge"].median(),
+                "added": (busy["added"] / busy["merged"]).median(),
+                "in_vain": (busy["in_vain"] / busy["merged"]).median(),
                 "refused": (of["refused"] * of["rounds"]).sum(),
             }
         )
     return pandas.DataFrame(rows)
 
 
+def say_policy(of):
+    text = f"{of['policy']}: all regions large at the end in {of['large']} of {count(of['works'], 'piece')} of work"
+    if of["merges"] == 0:
+        return text + ", without a merge."
+    text += f"; {number(of['calls'])} calls"
+    if not pandas.isna(of["added"]):
+        text += f" and {number(of['added'])} added pauses"
+    return text + f" a merge{f', {number(of.in_vain)} blocks in vain' if of['in_vain'] > 0 else ''}."
+
+
 def say(table, part):
     busy = table[table["merges"] > 0]
     if len(busy) > 1:
-        few = busy.loc[busy["calls"].idxmin()]
+        few = busy[busy["calls"] == busy["calls"].min()]
         text = f"Over {count(int(table['works'].max()), 'piece')} of work the fewest calls a merge are those of "
-        text += f"{few['policy']} ({number(few['calls'])})"
+        text += f"{listed(few['policy'])} ({number(few['calls'].iloc[0])})"
         if busy["added"].notna().all():
             calm = busy[busy["added"] == busy["added"].min()]
-            text += (
-                f", the fewest added pauses those of {listed(calm['policy'])} ({number(calm['added'].iloc[0])} a merge)"
-            )
-        part.say(text + ".")
+            text += f", the fewest added pauses those of {listed(calm['policy'])} ({number(calm['added'].iloc[0])})"
+        part.say(text + ", by the median of the pieces.")
     for _, of in table.iterrows():
-        text = f"{of['policy']}: all regions large at the end in {of['large']} of {count(of['works'], 'piece')} of work"
-        if of["merges"] > 0:
-            text += f"; {number(of['calls'])} calls"
-            text += (
-                f" and {number(of['added'])} added pauses"
-                if of["added"] == of["added"] and of["added"] is not None
-                else ""
-            )
-            text += " a merge" + (f", {number(of['in_vain'])} blocks in vain" if of["in_vain"] else "")
-        part.say(text + ".")
+        part.say(say_policy(of))
 
 
 def draw_all(samples, frame, works, part):
-    groups = pictures.shares(samples, lambda row_: name_of([c for c in works if c != "rate"], row_))
+    groups = pictures.shares(samples, lambda row_: name_of({c: usual for c, usual in works.items() if c != "rate"}, row_))
     if groups:
         part.picture(
             "share",
@@ -193,7 +195,8 @@ def draw_all(samples, frame, works, part):
             height=0.6 + 2.3 * -(-len(groups) // min(3, len(groups))),
             narrow_height=0.8 + 2.2 * len(groups),
         )
-    first = frame[frame["work"] == frame["work"].iloc[0]]
+    plain = frame[frame["work"].isin(WORKLOADS)]
+    first = frame[frame["work"] == (plain if len(plain) else frame)["work"].iloc[0]]
     part.picture(
         "cost",
         pictures.costs(first),
@@ -231,7 +234,7 @@ def analyse(samples, part):
     part.table(
         "summary",
         table,
-        "Over all pieces of work; calls, pauses and blocks in vain are for each merge.",
+        "Over all pieces of work; what is for each merge is the median over those in which the policy merged.",
         titles={
             "works": "pieces of work",
             "large": "all large at the end",

@@ -1,5 +1,6 @@
 """Pictures of the experiment `policies`."""
 import json
+import textwrap
 
 import pandas
 
@@ -14,6 +15,9 @@ COSTS = (
 )
 MATRIX = (("large", "large at the end, %"), ("per_merge", "calls a merge"), ("added", "added pauses a round"))
 RATES = (("share", "large pages, %"), ("calls", "calls for merging\na conversion"), ("pauses", "pauses a conversion"))
+
+
+TITLE_COLUMNS = 34
 
 
 def costs(frame):
@@ -78,7 +82,7 @@ def share(groups):
                     color=chosen[policy],
                     label=policy,
                 )
-            axes.set_title(name)
+            axes.set_title(textwrap.fill(name, TITLE_COLUMNS))
             axes.set_ylim(-4, 108)
             axes.set_xlabel("ms")
             axes.xaxis.set_major_formatter(draw.SHORT)
@@ -93,7 +97,7 @@ def share(groups):
 # --- all pieces of work ---
 
 
-def matrix_panel(axes, values, title):
+def matrix_panel(axes, values, title, label_columns):
     """Numbers in cells; `values` has a row for each piece of work and a column for each policy."""
     for y, (_, row) in enumerate(values.iterrows()):
         most = row.max()
@@ -115,7 +119,7 @@ def matrix_panel(axes, values, title):
     axes.set_xlim(-0.5, values.shape[1] - 0.5)
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xticks(range(values.shape[1]), values.columns)
-    axes.set_yticks(range(len(values)), values.index)
+    axes.set_yticks(range(len(values)), [textwrap.fill(name, label_columns) for name in values.index])
     axes.tick_params(labelcolor=draw.INK, length=0)
     axes.grid(False)
     for spine in axes.spines.values():
@@ -128,7 +132,7 @@ def matrix(frame):
         for axes, (member, title) in zip(panels, MATRIX):
             values = frame.pivot(index="work", columns="policy", values=member)
             values = values.reindex(index=frame["work"].unique(), columns=in_order(values.columns))
-            matrix_panel(axes, values, title)
+            matrix_panel(axes, values, title, 16 if narrow else 28)
 
     return make
 
