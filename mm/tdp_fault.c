@@ -231,32 +231,49 @@ static __attribute__((noinline)) struct tdp_report answer_at_leisure(struct tdp 
 
 /* --- both --------------------------------------------------------------------------------------------------------- */
 
+static u64 changes_of(const struct tdp *t)
+{
+    return t->operations + atomic_load_explicit(&t->policing.counters[TDP_POLICY_BLOCKED], memory_order_relaxed);
+}
+
 /* A fault that repeats at one address is counted: apart where nothing was done about it. */
+static __attribute__((noinline)) void judge_another(struct tdp *t, struct tdp_fault_history *h, bool pending,
+                                                    struct tdp_report *r)
+{
+    u64 changes = changes_of(t);
+
+    if (h->changes != changes)
+        h->idle = h->answered = 0;
+    h->changes = changes;
+    if (r->err != ERR_OK)
+        return;
+    h->idle = r->seamcalls ? 0 : h->idle + 1;
+    h->answered++;
+    h->busy++;
+    if (h->idle <= IDLE_FAULTS_MAX && h->answered <= BUSY_FAULTS_MAX)
+        return;
+    r->err = ERR_NO_PROGRESS;
+    r->what =
+        pending ? "access to a page that the TD has not accepted" : "the same fault repeats though the page is mapped";
+    r->at = (gpa_t){h->gpa};
+    h->idle = h->answered = h->busy = 0;
+}
+
 static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit *exit, struct tdp_report *r)
 {
     struct tdp_fault_history *h = &t->faults[vcpu];
     gpa_t gpa = gpa_floor(exit->gpa, LEVEL_4K);
-    u64 operations = t->operations;
 
     atomic_store_explicit(&h->exits, t->td->vcpus[vcpu].exits, memory_order_relaxed);
-    if (h->gpa != gpa.raw || h->operations != operations) {
-        atomic_store_explicit(&h->gpa, gpa.raw, memory_order_relaxed);
-        h->operations = operations;
-        h->idle = 0;
-        h->busy = 0;
-    }
-    if (r->err != ERR_OK)
+    if (h->gpa == gpa.raw) {
+        judge_another(t, h, exit->pending, r);
         return;
-    h->idle = r->seamcalls ? 0 : h->idle + 1;
-    h->busy++;
-    if (h->idle > IDLE_FAULTS_MAX || h->busy > BUSY_FAULTS_MAX) {
-        r->err = ERR_NO_PROGRESS;
-        r->what = exit->pending ? "access to a page that the TD has not accepted"
-                                : "the same fault repeats though the page is mapped";
-        r->at = gpa;
-        h->idle = 0;
-        h->busy = 0;
     }
+    atomic_store_explicit(&h->gpa, gpa.raw, memory_order_relaxed);
+    atomic_store_explicit(&h->busy, r->err == ERR_OK, memory_order_relaxed);
+    h->answered = r->err == ERR_OK;
+    h->idle = h->answered && r->seamcalls == 0;
+    h->changes = changes_of(t);
 }
 
 struct tdp_report tdp_fault(struct tdp *t, const struct vcpu_exit *exit, unsigned vcpu)

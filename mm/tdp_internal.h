@@ -31,8 +31,9 @@ struct tdp_fault_history {
     _Atomic u64 gpa;       /* the last one's page */
     _Atomic u64 exits;     /* vcpu.exits then */
     _Atomic unsigned busy; /* faults in a row there */
-    u64 operations;        /* tdp.operations then: an operation of someone else begins a new count */
-    unsigned idle;         /* faults in a row that found nothing to do */
+    u64 changes;           /* operations of others and BLOCKs of the merge policy then: each may cause a fault anew */
+    unsigned answered;     /* faults in a row without any of these in between */
+    unsigned idle;         /* ... that found nothing to do */
     struct tdp_near near;
 };
 

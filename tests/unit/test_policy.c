@@ -341,6 +341,26 @@ static void test_no_block_where_a_vcpu_stands(void **state)
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 2);
 }
 
+/* A vCPU reads the same page again and again, and each time meets a block of the policy that is gone when it is asked about. */
+static void test_blocks_in_vain_are_no_fault_without_progress(void **state)
+{
+    struct vcpu_exit exit = {.kind = VCPU_EXIT_EPT_VIOLATION, .gpa = at(A)};
+
+    choose(&policy_scan, 1u << 20, 10, 64, 0);
+    have(A);
+    cut(A, false);
+    for (unsigned i = 1; i <= 80; i++) {
+        tick_at(10 * i);
+        assert_int_equal(counter(TDP_POLICY_BLOCKED), i);
+        fine(tdp_fault(tb.tdp, &exit, 0));
+        for (unsigned n = 0; n < 8; n++)
+            tb_enter();
+    }
+    for (unsigned i = 0; i < 2; i++)
+        fine(tdp_fault(tb.tdp, &exit, 0));
+    assert_int_equal(tdp_fault(tb.tdp, &exit, 0).err, ERR_NO_PROGRESS);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, make, unmake)
@@ -356,6 +376,7 @@ int main(void)
         T(test_hot_looks_before_it_blocks),
         T(test_block_does_not_look),
         T(test_scan_walks_in_periods),
+        T(test_blocks_in_vain_are_no_fault_without_progress),
         T(test_fault_is_refused_by_the_page_that_it_has_mapped),
         T(test_fault_merges_what_is_pending_as_a_whole),
         T(test_fault_looks_first_if_told_to),
