@@ -256,7 +256,8 @@ static __attribute__((noinline)) void judge_another(struct tdp *t, struct tdp_fa
     r->what =
         pending ? "access to a page that the TD has not accepted" : "the same fault repeats though the page is mapped";
     r->at = (gpa_t){h->gpa};
-    h->idle = h->answered = h->busy = 0;
+    h->idle = h->answered = 0;
+    h->busy = 0;
 }
 
 static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit *exit, struct tdp_report *r)
