@@ -16,6 +16,7 @@
 struct machine_cpu machine_cpus[MACHINE_CPUS_MAX];
 unsigned machine_cpu_count;
 struct machine_cpu *machine_self;
+u64 machine_jitter;
 
 /* All CPUs but the one that runs, in the order in which they have their turns: at ready[cpu], of several the first. */
 static u8 waiting[MACHINE_CPUS_MAX];
@@ -141,6 +142,22 @@ bool machine_is_interrupted(void)
     return event_at(machine_self) <= machine_self->clock;
 }
 
+/* SplitMix64. */
+static u64 draw(u64 below)
+{
+    u64 z = machine_jitter += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return (z ^ (z >> 31)) % below;
+}
+
+static void set_timer_due(struct machine_cpu *c, u64 due)
+{
+    c->timer_due = due;
+    c->timer_at = due + (machine_jitter ? draw(c->timer_period) : 0);
+}
+
 /* The one that came first; those of the timer that were missed are one. */
 static u8 take_vector(struct machine_cpu *c)
 {
@@ -148,7 +165,7 @@ static u8 take_vector(struct machine_cpu *c)
         c->ipi_at = MACHINE_NEVER;
         return c->ipi_vector;
     }
-    c->timer_at += (c->clock - c->timer_at) / c->timer_period * c->timer_period + c->timer_period;
+    set_timer_due(c, c->clock - (c->clock - c->timer_due) % c->timer_period + c->timer_period);
     return c->timer_vector;
 }
 
@@ -180,7 +197,10 @@ void machine_set_timer(u8 vector, u64 period)
 {
     machine_self->timer_vector = vector;
     machine_self->timer_period = period;
-    machine_self->timer_at = period ? machine_self->clock + period : MACHINE_NEVER;
+    if (period)
+        set_timer_due(machine_self, machine_self->clock + period);
+    else
+        machine_self->timer_at = MACHINE_NEVER;
 }
 
 /* --- calls of the module ------------------------------------------------------------------------------------------ */

@@ -21,7 +21,8 @@ struct machine_cpu {
     bool is_up, is_halted, interrupts_on;
     u64 ipi_at; /* when the first IPI arrives that it has not taken; MACHINE_NEVER: none */
     u8 ipi_vector;
-    u64 timer_at, timer_period; /* in ticks of the TSC; MACHINE_NEVER: stopped */
+    u64 timer_at;                /* when its timer's next interrupt arrives; MACHINE_NEVER: stopped */
+    u64 timer_due, timer_period; /* timer_at without what machine_jitter adds */
     u8 timer_vector;
     u64 call_left, call_step; /* of the SEAMCALL or TDCALL that is under way */
 };
@@ -53,6 +54,9 @@ void machine_take_interrupts(void);
 void machine_send_ipi(unsigned cpu, u8 vector);
 /* The periodic interrupt of this CPU; period 0 stops it. */
 void machine_set_timer(u8 vector, u64 period);
+/* Not 0: each interrupt of the timer comes late by a part of the period, drawn with this seed, so that work falls between them
+ * otherwise for each seed. Constant after start. */
+extern u64 machine_jitter;
 
 /* Around the module's work: its time passes in pieces, so that the calls of several CPUs overlap. */
 void machine_call_begin(u64 ticks);

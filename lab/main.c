@@ -2,9 +2,9 @@
  * Septum, its console and its experiments in a host process: a machine of CPUs that take turns, sparse memory, the module model.
  * tools/lab is the front end, which knows profiles and tells what went wrong; this takes numbers.
  *
- *   lab/septum [--cpus N] [--memory GIB] [--file FILE ...] NAME=N ... <script
+ *   lab/septum [--cpus N] [--memory GIB] [--jitter SEED] [--file FILE ...] NAME=N ... <script
  *
- * NAME=N are all numbers of a profile (cost.h).
+ * --jitter: machine.h. NAME=N are all numbers of a profile (cost.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -73,6 +73,8 @@ static void take_arguments(char **argv, struct firmware_config *config)
             config->cpus = (unsigned)number("--cpus", *++argv, 1, MACHINE_CPUS_MAX);
         else if (strcmp(*argv, "--memory") == 0 && argv[1])
             config->memory_bytes = number("--memory", *++argv, 1, MEMORY_GIB_MAX) * GIB;
+        else if (strcmp(*argv, "--jitter") == 0 && argv[1])
+            machine_jitter = number("--jitter", *++argv, 0, ~0ull);
         else if (strcmp(*argv, "--file") == 0 && argv[1])
             open_file(config, *++argv);
         else if (!cost_set(*argv))

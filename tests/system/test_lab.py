@@ -39,6 +39,13 @@ def test_a_run_repeats_to_the_byte():
     assert run("policies", "workload=back4k", "regions=2", "rounds=2", "seed=7", "--cpus", "4") == first
 
 
+def test_jitter_moves_times_and_repeats():
+    line = ("policies", "workload=back4k", "policy=ready", "regions=2", "rounds=1")
+    plain, one, two = (run(*line, *more) for more in ((), ("--jitter", "1"), ("--jitter", "2")))
+    assert run(*line, "--jitter", "1") == one and len({plain[1], one[1], two[1]}) == 3
+    assert [samples(r[1])[0]["seamcalls_for"] for r in (one, two)] == [samples(plain[1])[0]["seamcalls_for"]] * 2
+
+
 def test_samples_say_what_they_are():
     for s in samples(run("convert", "rounds=1", "--profile", "slow-ipi")[1]):
         assert s["platform"] == "SeptumLabTDX" and s["profile"] == "slow-ipi" and s["seed"] == 1
@@ -122,7 +129,7 @@ def test_sensitivity_says_where_the_order_changes(tmp_path):
         text = re.sub(f"^({key} .*)# source:", r"\1# assumed:", text, flags=re.MULTILINE)
     path = tmp_path / "two.profile"
     path.write_text(text + "\n", encoding="utf-8")
-    status, out, err = run("sensitivity", "workload=back4k", "rounds=1", "settle=400", "--profile", str(path))
+    status, out, err = run("sensitivity", "workload=back4k", "rounds=1", "settle=400", "seeds=2", "--profile", str(path))
     assert status == 0, err
     found = samples(out)
     assert [(s["scaled"], s["factor"]) for s in found] == [("none", 1)] + [
@@ -137,11 +144,13 @@ def test_sensitivity_says_where_the_order_changes(tmp_path):
         swapped = {a + " " + b for a, b in s["swapped"]["seamcall_ticks"]}
         expected = {f"block {p}" for p in ("scan", "ready", "hot") if s["scaled"] in ("all", "tdh_mem_sept_rd") and s["factor"] == 0.25}
         assert swapped == expected, s
+    assert "seamcall_ticks: as good as equal are fault and none" in out
     assert "pauses_total: the order of the policies is the same with every number scaled" in out
 
 
 def test_sensitivity_is_refused():
     assert run("sensitivity", "policy=hot")[::2] == (1, "lab: sensitivity ranks all policies, and takes no policy=\n")
+    assert "from 1 to 100" in run("sensitivity", "seeds=0")[2] and "a number is needed" in run("sensitivity", "seed=x")[2]
     status, _, err = run("sensitivity", "rounds=0")
     assert status == 1 and err == "lab: rounds=0: a number from 1 to 100000 is needed\n"
 

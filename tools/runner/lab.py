@@ -25,11 +25,12 @@ def is_sample(line):
 
 
 class Run:
-    """One process; `members` are added to each sample. Iterating gives its lines; afterwards `status` is 0 or 1, and `error` says why it is 1."""
+    """One process; `members` are added to each sample. `jitter`: a seed with which the timer's interrupts come late, 0: they come
+    on time. Iterating gives its lines; afterwards `status` is 0 or 1, and `error` says why it is 1."""
 
-    def __init__(self, build, numbers, script, cpus=4, memory_gib=16, files=(), members=None):
+    def __init__(self, build, numbers, script, cpus=4, memory_gib=16, files=(), members=None, jitter=0):
         self.program = pathlib.Path(build) / "lab" / "septum"
-        self.words = ["--cpus", str(cpus), "--memory", str(memory_gib)]
+        self.words = ["--cpus", str(cpus), "--memory", str(memory_gib), "--jitter", str(jitter)]
         for file in files:
             self.words += ["--file", str(file)]
         self.words += [f"{name}={value}" for name, value in numbers.items()]

@@ -1,17 +1,22 @@
 """The experiment `sensitivity` of the lab: `policies` again and again, with each assumed number of the profile a quarter, half, twice
 and four times as large, one at a time and all together. Where does the ranking of the policies change, and where not?
 
-A sample is one run: `scaled` (a number of the profile, "all", or "none" for the profile as it is), `factor`, `metrics` by policy,
-and `swapped`: for each metric the pairs of policies whose order is the other way round than with the profile as it is.
+Each run is made with several seeds, which also say how the work falls between the timer's interrupts. One policy stands before another where it is better with every one of them; the others are as good as
+equal. A sample is one run: `scaled` (a number of the profile, "all", or "none" for the profile as it is), `factor`, `metrics` by
+policy, the means over the seeds, and `swapped`: for each metric the pairs of policies that stand the other way round than with
+the profile as it is.
 """
 import concurrent.futures
+import itertools
 import json
 import os
-import re
+import statistics
 
 from runner import lab, profile
 
 FACTORS = (0.25, 0.5, 2, 4)
+SEEDS = 5
+SEEDS_MAX = 100
 NAME = "sensitivity"
 
 
@@ -69,22 +74,39 @@ def measure(samples):
     return found
 
 
-def swapped(before, after):
-    """Pairs [a, b]: a was better than b, and is worse now."""
-    pairs = []
-    for a, value in sorted(before.items()):
-        pairs += [[a, b] for b, other in sorted(before.items()) if value < other and after[a] > after[b]]
-    return pairs
+def stands_before(runs, a, b):
+    """Is policy `a` better than `b` in all of them?"""
+    return all(values[a] < values[b] for values in runs)
+
+
+def pairs(policies):
+    return [(a, b) for a in sorted(policies) for b in sorted(policies) if a != b]
+
+
+def each_order(by_seed):
+    """(metric, [values by policy of each seed]), a workload's name before the metric's where there are several."""
+    for metric, by_workload in by_seed[0].items():
+        for workload in by_workload:
+            name = metric if len(by_workload) == 1 else f"{workload} {metric}"
+            yield name, [metrics[metric][workload] for metrics in by_seed]
 
 
 def swaps(before, after):
-    """{metric: pairs}, a workload's name before the metric's where there are several."""
-    out = {}
-    for metric, by_workload in before.items():
-        for workload, values in by_workload.items():
-            name = metric if len(by_workload) == 1 else f"{workload} {metric}"
-            out[name] = swapped(values, after[metric][workload])
-    return out
+    """{metric: pairs [a, b]}: a stands before b, and behind it now."""
+    now = dict(each_order(after))
+    return {name: [[a, b] for a, b in pairs(runs[0]) if stands_before(runs, a, b) and stands_before(now[name], b, a)]
+            for name, runs in each_order(before)}
+
+
+def equals(by_seed):
+    """{metric: pairs [a, b]} that stand in no order."""
+    return {name: [[a, b] for a, b in pairs(runs[0]) if a < b and not stands_before(runs, a, b) and not stands_before(runs, b, a)]
+            for name, runs in each_order(by_seed)}
+
+
+def means(by_seed):
+    return {metric: {workload: {policy: statistics.fmean(m[metric][workload][policy] for m in by_seed) for policy in values}
+                     for workload, values in by_workload.items()} for metric, by_workload in by_seed[0].items()}
 
 
 def plain(metrics):
@@ -93,12 +115,25 @@ def plain(metrics):
                      for workload, values in by_workload.items()} for metric, by_workload in metrics.items()}
 
 
-def one_run(options, words, numbers):
-    run = lab.Run(options.build, numbers, lab.script_for(["policies", *words]), options.cpus, options.memory, options.file)
+def one_run(options, words, seed, numbers):
+    run = lab.Run(options.build, numbers, lab.script_for(["policies", *words, f"seed={seed}"]), options.cpus, options.memory,
+                  options.file, jitter=seed + 1)
     samples = [json.loads(line[1:]) for line in run if lab.is_sample(line)]
     if run.status:
         raise lab.CannotRun(run.error)
     return samples
+
+
+def take_words(words):
+    """(words for `policies`, seeds). `seeds` says how many from `seed` on."""
+    keys = dict(word.split("=", 1) for word in words if "=" in word)
+    first, count = keys.get("seed", "1"), keys.get("seeds", str(SEEDS))
+    if "policy" in keys:
+        raise lab.CannotRun("sensitivity ranks all policies, and takes no policy=")
+    if not first.isdecimal() or not count.isdecimal() or not 1 <= int(count) <= SEEDS_MAX:
+        raise lab.CannotRun(f"seed={first} seeds={count}: a number is needed, and one from 1 to {SEEDS_MAX}")
+    rest = [word for word in words if word.split("=", 1)[0] not in ("seed", "seeds")]
+    return rest, [int(first) + n for n in range(int(count))]
 
 
 class Report:
@@ -111,26 +146,30 @@ class Report:
         self.samples = 0
         self.changed = {}  # metric: {pair: {number: factors}}
 
-    def add(self, label, factor, samples):
-        metrics = measure(samples)
-        self.base = self.base or metrics
-        found = swaps(self.base, metrics)
-        first = samples[0]
+    def add(self, label, factor, runs):
+        """`runs`: the samples of each seed."""
+        by_seed = [measure(samples) for samples in runs]
+        self.base = self.base or by_seed
+        found = swaps(self.base, by_seed)
+        first = runs[0][0]
         self.show("@" + json.dumps({
             "cmd": "experiment", "ok": True, "experiment": NAME, "platform": first["platform"], "seed": first["seed"],
-            "sample": self.samples, "scaled": label, "factor": factor, "metrics": plain(metrics), "swapped": found,
-            "parameters": first["parameters"], "profile": self.name}, separators=(",", ":")))
+            "sample": self.samples, "seeds": len(runs), "scaled": label, "factor": factor, "metrics": plain(means(by_seed)),
+            "swapped": found, "parameters": first["parameters"], "profile": self.name}, separators=(",", ":")))
         self.samples += 1
-        for metric, pairs in found.items():
+        for metric, swapped in found.items():
             places = self.changed.setdefault(metric, {})
-            for a, b in pairs:
+            for a, b in swapped:
                 places.setdefault(f"{a} before {b}", {}).setdefault(label, []).append(factor)
 
     def finish(self):
-        for metric, pairs in self.changed.items():
-            if not pairs:
+        for metric, tied in equals(self.base).items():
+            if tied:
+                self.show(f"{metric}: as good as equal are {', '.join(f'{a} and {b}' for a, b in tied)}")
+        for metric, changed in self.changed.items():
+            if not changed:
                 self.show(f"{metric}: the order of the policies is the same with every number scaled")
-            for pair, numbers in pairs.items():
+            for pair, numbers in changed.items():
                 where = "; ".join(f"{label} x {', '.join(f'{f:g}' for f in factors)}" for label, factors in numbers.items())
                 self.show(f"{metric}: {pair} is the other way round with {where}")
         self.show("@" + json.dumps({"cmd": "experiment", "ok": True, "experiment": NAME, "samples": self.samples},
@@ -138,16 +177,17 @@ class Report:
 
 
 def run(options, words, show):
-    """`words` are those of `policies`. CannotRun, BadProfile."""
+    """`words` are those of `policies`, and seeds=N. CannotRun, BadProfile."""
     numbers, keys = profile.read(options.profile), profile.read_keys()
-    if any(re.match("policy=", word) for word in words):
-        raise lab.CannotRun("sensitivity ranks all policies, and takes no policy=")
+    rest, seeds = take_words(words)
     report = Report(profile.name_of(options.profile), show)
     runs = list(plan(keys, numbers))
+    tasks = [(rest, seed, values) for _, _, values in runs for seed in seeds]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for (label, factor, _), samples in zip(runs, pool.map(lambda r: one_run(options, words, r[2]), runs)):
-                report.add(label, factor, samples)
+            done = pool.map(lambda task: one_run(options, *task), tasks)
+            for label, factor, _ in runs:
+                report.add(label, factor, list(itertools.islice(done, len(seeds))))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
