@@ -11,12 +11,23 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 
+#define PAGE_RANGES_MAX 4096u
+#define PAGE_NODES_MAX  64u
+#define PAGE_ANY_NODE   (~0u)
+
 /* Forgets everything; for a fresh machine in tests. At boot there is nothing to forget. */
 void page_init(void);
 
-/* Gives a range to the allocator; at boot, from the memory map. Its side table is cut from the range. Ranges that
- * touch stay two: no block spans them. */
-void page_add_range(hpa_t base, u64 bytes);
+/* Gives a range to the allocator, of one NUMA node; at boot, from the memory map. Its side table is cut from the range. Ranges
+ * that touch stay two: no block spans them. Single pages, and what comes when PAGE_RANGES_MAX are there, are left out. */
+void page_add_range_on(unsigned node, hpa_t base, u64 bytes);
+void page_add_range(hpa_t base, u64 bytes); /* of node 0 */
+
+struct page_left_out {
+    unsigned pieces;
+    u64 bytes;
+};
+struct page_left_out page_left_out(void);
 
 /* What is free of [base, base + bytes) is not given out any more and counts no longer: memory that no TD may have. */
 void page_withdraw(hpa_t base, u64 bytes);
@@ -40,6 +51,7 @@ static inline u64 page_lost_bytes(void)
 /* `bytes` physically contiguous, base aligned to `align` (a power of two, >= 4K); freed piecewise or by
  * page_free_range. */
 MUST_CHECK enum err page_alloc_range(u64 bytes, u64 align, hpa_t *base);
+MUST_CHECK enum err page_alloc_range_on(unsigned node, u64 bytes, u64 align, hpa_t *base);
 void page_free_range(hpa_t base, u64 bytes);
 
 /* Memory of the VMM's own, whole pages, zeroed; NULL: there is none. `bytes` as taken. Giving NULL back is nothing.
@@ -47,11 +59,16 @@ void page_free_range(hpa_t base, u64 bytes);
 MUST_CHECK void *page_take(u64 bytes);
 void page_give(void *taken, u64 bytes);
 
+struct page_use {
+    u64 total, free; /* bytes */
+    u64 blocks[3];   /* free blocks of each level that are whole */
+};
+struct page_use page_use(unsigned node); /* or PAGE_ANY_NODE */
+
 u64 page_total_bytes(void);
 u64 page_free_bytes(void);
-/* Free blocks of `level` that are whole: what a `mem` command shows. */
 u64 page_free_blocks(level_t level);
-/* The largest that page_alloc_range() could give with this alignment; looks at every page. */
-u64 page_largest_range(u64 align);
+/* The largest that page_alloc_range_on() could give with this alignment; looks at every page. */
+u64 page_largest_range(unsigned node, u64 align);
 
 #endif

@@ -170,7 +170,7 @@ static enum err set_shared_ept(struct fault_text *fault)
 static enum err say_no_memory(struct fault_text *fault)
 {
     u64 piece = min_u64(vm.memory_bytes, level_bytes(LEVEL_1G));
-    u64 largest = page_largest_range(level_bytes(level_is(vm.level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M));
+    u64 largest = page_largest_range(PAGE_ANY_NODE, level_bytes(level_is(vm.level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M));
     char whole[PRINT_SIZE_BYTES], wanted[PRINT_SIZE_BYTES], found[PRINT_SIZE_BYTES];
 
     print_size(whole, vm.memory_bytes);

@@ -1,4 +1,5 @@
 /* The page allocator on its own, over the sparse memory of the host platform. */
+#define _DEFAULT_SOURCE /* mincore() */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,11 +107,79 @@ static void test_bad_ranges_are_refused(void **state)
     assert_int_equal(base.raw, 77);
 }
 
-static void test_tiny_ranges_are_left_alone(void **state)
+/* A page is needed for the side table, so that two are the least. */
+static void test_tiny_ranges_are_left_out(void **state)
 {
-    add(0x100000, 3 * PAGE);
+    add(0x100000, PAGE);
     add(0x200800, 0x800);
     assert_int_equal(page_total_bytes(), 0);
+    assert_int_equal(page_left_out().bytes, PAGE);
+    assert_int_equal(page_left_out().pieces, 1);
+    add(0x300000, 2 * PAGE);
+    assert_int_equal(page_total_bytes(), PAGE);
+}
+
+/* As many as the table has, in any order, and one more. */
+static void test_thousands_of_ranges(void **state)
+{
+    hpa_t page;
+    for (unsigned i = 0; i <= PAGE_RANGES_MAX; i++)
+        add(0x100000 + (i * 1001 % 4099) * 3 * PAGE + (i * 1001 % 4099) * PAGE, 3 * PAGE);
+    assert_int_equal(page_left_out().pieces, 1);
+    assert_int_equal(page_total_bytes(), PAGE_RANGES_MAX * 2 * PAGE);
+    uint64_t left = page_free_bytes();
+    while (page_alloc(LEVEL_4K, &page) == ERR_OK)
+        left -= PAGE;
+    assert_int_equal(left, 0);
+    page_free(page, LEVEL_4K);
+    assert_int_equal(page_free_bytes(), PAGE);
+}
+
+static uint64_t resident_pages(void)
+{
+    static unsigned char is_in[PLATFORM_HOST_GIB * G1 / PAGE];
+    uint64_t sum = 0;
+    assert_int_equal(mincore(platform_host_memory(), PLATFORM_HOST_GIB * G1, is_in), 0);
+    for (uint64_t i = 0; i < sizeof(is_in); i++)
+        sum += is_in[i] & 1;
+    return sum;
+}
+
+/* What adding a range writes hangs on its ends, not on its size: a GiB's part of the side table is written when it is used. */
+static void test_adding_memory_touches_little_of_it(void **state)
+{
+    hpa_t page;
+    uint64_t before = resident_pages(), small, large;
+    add(0x100000, 2 * G1);
+    small = resident_pages() - before;
+    fresh(state);
+    before = resident_pages();
+    add(0x100000, 14 * G1);
+    large = resident_pages() - before;
+    if (large > small + 2 * 12)
+        fail_msg("%llu pages touched for 14 GiB, %llu for 2", (unsigned long long)large, (unsigned long long)small);
+    assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_OK);
+    assert_in_range(resident_pages() - before - large, 1, 1024);
+}
+
+static void test_nodes(void **state)
+{
+    hpa_t page;
+    page_add_range_on(0, (hpa_t){0x100000}, 64 << 20);
+    page_add_range_on(3, (hpa_t){4 * G1}, 2 * G1 + (32 << 20));
+    assert_int_equal(page_use(1).total, 0);
+    assert_int_equal(page_use(0).total + page_use(3).total, page_total_bytes());
+    assert_int_equal(page_use(3).blocks[2], 2);
+    assert_int_equal(page_alloc_range_on(0, G1, G1, &page), ERR_NO_MEMORY);
+    assert_int_equal(page_alloc_range_on(1, PAGE, PAGE, &page), ERR_NO_MEMORY);
+    assert_int_equal(page_alloc_range_on(3, G1, G1, &page), ERR_OK);
+    assert_true(page.raw >= 4 * G1);
+    assert_int_equal(page_use(3).blocks[2], 1);
+    assert_int_equal(page_use(3).total - page_use(3).free, G1);
+    assert_int_equal(page_alloc_range_on(0, PAGE, PAGE, &page), ERR_OK);
+    assert_true(page.raw < G1);
+    assert_true(page_largest_range(0, PAGE) < 64 << 20);
+    assert_true(page_largest_range(3, PAGE) >= G1);
 }
 
 static void test_taken_memory_is_zero(void **state)
@@ -208,15 +278,15 @@ static void test_reset_is_for_pages_that_left_the_vmm(void **state)
 static void test_largest_range(void **state)
 {
     hpa_t page, base;
-    assert_int_equal(page_largest_range(PAGE), 0);
+    assert_int_equal(page_largest_range(PAGE_ANY_NODE, PAGE), 0);
     add(0x100000, 16 << 20);
-    assert_int_equal(page_largest_range(PAGE), page_free_bytes());
+    assert_int_equal(page_largest_range(PAGE_ANY_NODE, PAGE), page_free_bytes());
     assert_int_equal(page_alloc_range(4 * M2, M2, &base), ERR_OK);
     page_free_range(base, 4 * M2);
     page_withdraw((hpa_t){base.raw + 2 * M2 + 7 * PAGE}, PAGE); /* cuts it in two */
     add(0x2000000, 4 << 20);
     for (uint64_t align = PAGE; align <= M2; align *= 8) {
-        uint64_t largest = page_largest_range(align);
+        uint64_t largest = page_largest_range(PAGE_ANY_NODE, align);
         assert_int_equal(page_alloc_range(largest, align, &page), ERR_OK);
         page_free_range(page, largest);
         assert_int_equal(page_alloc_range(largest + PAGE, align, &page), ERR_NO_MEMORY);
@@ -224,9 +294,9 @@ static void test_largest_range(void **state)
     page = (hpa_t){0};
     while (page_alloc(LEVEL_4K, &page) == ERR_OK)
         ;
-    assert_int_equal(page_largest_range(PAGE), 0);
+    assert_int_equal(page_largest_range(PAGE_ANY_NODE, PAGE), 0);
     page_free(page, LEVEL_4K);
-    assert_int_equal(page_largest_range(PAGE), PAGE);
+    assert_int_equal(page_largest_range(PAGE_ANY_NODE, PAGE), PAGE);
 }
 
 /* Does freeing it end the process by abort()? Tried in a child. */
@@ -294,7 +364,10 @@ int main(void)
         cmocka_unit_test_setup(test_small_pages_leave_large_blocks, fresh),
         cmocka_unit_test_setup(test_range_is_contiguous_and_freed_piecewise, fresh),
         cmocka_unit_test_setup(test_bad_ranges_are_refused, fresh),
-        cmocka_unit_test_setup(test_tiny_ranges_are_left_alone, fresh),
+        cmocka_unit_test_setup(test_tiny_ranges_are_left_out, fresh),
+        cmocka_unit_test_setup(test_thousands_of_ranges, fresh),
+        cmocka_unit_test_setup(test_adding_memory_touches_little_of_it, fresh),
+        cmocka_unit_test_setup(test_nodes, fresh),
         cmocka_unit_test_setup(test_taken_memory_is_zero, fresh),
         cmocka_unit_test_setup(test_withdrawn_memory_is_not_given_out, fresh),
         cmocka_unit_test_setup(test_reset_is_for_pages_that_left_the_vmm, fresh),
