@@ -35,9 +35,11 @@ bool boot_read_small(struct boot_env *env, const CHAR16 *path, char *to, size_t 
 void boot_read_scripts(struct boot_env *env, struct boot_info *info);
 
 /* How many pages the page tables may take; 0: the memory map cannot be read. */
-u64 boot_pool_pages(struct boot_env *env);
-bool boot_memory_map_reserve(struct boot_env *env);
-/* Reads the map and fills info->memory, info->described and info->memory_top. Allocates nothing. */
+u64 boot_pool_pages(struct boot_env *env, struct boot_info *info);
+/* Takes room for the firmware's memory map and for the lists of info->map, and gives back what was taken for it before. False:
+ * there is none. The firmware allows it also after a failed ExitBootServices(). */
+bool boot_memory_map_reserve(struct boot_env *env, struct boot_info *info);
+/* Reads the map and fills info->map; allocates nothing. EFI_BUFFER_TOO_SMALL: it has grown, reserve again. */
 EFI_STATUS boot_memory_map(struct boot_env *env, struct boot_info *info, UINTN *key);
 
 #endif

@@ -16,6 +16,7 @@
 #define OPTIONS_BYTES_MAX 4096
 #define STACK_PAGES       32
 #define MAP_TRIES         8
+#define RESET_TICKS       (10ull << 30) /* of the TSC: time to read a message */
 
 static struct boot_info info; /* lives on as part of the image */
 
@@ -81,7 +82,7 @@ static void *take_pages(struct boot_env *env)
     if (!take_below(env, LOW_MEMORY_END, 1, &at))
         return NULL;
     info.trampoline = (hpa_t){at};
-    info.pool_pages = boot_pool_pages(env);
+    info.pool_pages = boot_pool_pages(env, &info);
     u64 pages = 1 + STACK_PAGES + info.pool_pages;
     if (info.pool_pages == 0 || !take_below(env, TABLES_END, pages, &at))
         return NULL;
@@ -90,21 +91,34 @@ static void *take_pages(struct boot_env *env)
     return (void *)(at + (1 + STACK_PAGES) * PAGE_BYTES);
 }
 
-/* The map's key is stale when anything allocates in between; the specification allows to ask again. */
+/* The map's key is stale, and the map may have grown, when anything allocates in between; the specification allows to ask
+ * again, and for more memory. */
 static EFI_STATUS leave_firmware(struct boot_env *env)
 {
-    EFI_STATUS s = EFI_SUCCESS;
+    EFI_STATUS s = EFI_INVALID_PARAMETER;
 
-    for (unsigned i = 0; i < MAP_TRIES; i++) {
+    for (unsigned i = 0; i < MAP_TRIES && s == EFI_INVALID_PARAMETER; i++) {
         UINTN key;
         s = boot_memory_map(env, &info, &key);
-        if (s != EFI_SUCCESS)
-            return s;
-        s = env->boot->ExitBootServices(env->image, key);
-        if (s != EFI_INVALID_PARAMETER)
-            return s;
+        if (s == EFI_BUFFER_TOO_SMALL)
+            s = boot_memory_map_reserve(env, &info) ? EFI_INVALID_PARAMETER : EFI_OUT_OF_RESOURCES;
+        else if (s == EFI_SUCCESS)
+            s = env->boot->ExitBootServices(env->image, key);
     }
     return s;
+}
+
+/* Firmware that has been told to end its boot services may have ended some of them: no shell to go back to. */
+static _Noreturn void give_up(struct boot_env *env, EFI_STATUS why)
+{
+    boot_say(env, why == EFI_UNSUPPORTED ? "the firmware's memory map has descriptors that are too short to be read"
+                  : why == EFI_OUT_OF_RESOURCES ? "the firmware has no memory left for its own memory map"
+                                                : "the firmware does not end its boot services");
+    boot_say(env, "the machine is reset in some seconds");
+    for (u64 start = cpu_tsc(); cpu_tsc() - start < RESET_TICKS;)
+        cpu_relax();
+    env->system->RuntimeServices->ResetSystem(EfiResetCold, why, 0, NULL);
+    cpu_halt();
 }
 
 EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
@@ -122,13 +136,13 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     find_rsdp(&env);
     boot_read_scripts(&env, &info);
     void *stack = take_pages(&env);
-    if (stack == NULL || !boot_memory_map_reserve(&env)) {
+    if (stack == NULL || !boot_memory_map_reserve(&env, &info)) {
         boot_say(&env, "not enough memory to start");
         return EFI_OUT_OF_RESOURCES;
     }
     EFI_STATUS s = leave_firmware(&env);
     if (s != EFI_SUCCESS)
-        return s;
+        give_up(&env, s);
     irq_disable();
     stack_switch(stack, kernel_start, &info);
 }

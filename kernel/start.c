@@ -39,11 +39,38 @@ static unsigned list_registers(hpa_t pages[1 + ACPI_IOAPICS_MAX])
     return n;
 }
 
+static void say_of_map(const struct memory_map *m)
+{
+    char bytes[PRINT_SIZE_BYTES];
+
+    if (m->bad != 0)
+        log_msg(LOG_WARN, "memory map: %u descriptors make no sense, not used", m->bad);
+    if (m->overlap_bytes != 0)
+        log_msg(LOG_WARN, "memory map: descriptors overlap: %s counted once, or left alone where one says used",
+                print_size(bytes, m->overlap_bytes));
+    if (m->set_aside_bytes != 0)
+        log_msg(LOG_INFO, "memory map: %s set aside by the firmware (persistent, or for a special purpose), left alone",
+                print_size(bytes, m->set_aside_bytes));
+    if (m->beyond_bytes != 0)
+        log_msg(LOG_WARN, "memory map: %s above 128 TiB, where Septum maps nothing, not used",
+                print_size(bytes, m->beyond_bytes));
+}
+
+static void say_what_is_left_out(const struct phys_ranges *memory)
+{
+    struct page_left_out out = page_left_out();
+    char bytes[PRINT_SIZE_BYTES];
+
+    if (memory->given_up + out.pieces != 0)
+        log_msg(LOG_WARN, "memory: the smallest %u of %u pieces are given up, %s", memory->given_up + out.pieces,
+                memory->given_up + memory->count, print_size(bytes, memory->given_up_bytes + out.bytes));
+}
+
 static void start_memory(void)
 {
     hpa_t registers[1 + ACPI_IOAPICS_MAX];
     struct paging_config config = {
-        .top = boot->memory_top,
+        .memory = &boot->map.described,
         .pool = boot->pool,
         .pool_pages = boot->pool_pages,
         .uncached = registers,
@@ -54,10 +81,12 @@ static void start_memory(void)
     enum err e = paging_init(&config);
 
     if (e != ERR_OK)
-        panic("page tables for 0x%llx bytes of memory: %s", (unsigned long long)boot->memory_top, err_text(e));
+        panic("page tables for %u pieces of memory: %s", boot->map.described.count, err_text(e));
     /* Only now: until here the firmware's page tables lay in memory that is free from here on. */
-    for (unsigned i = 0; i < boot->memory_count; i++)
-        page_add_range(boot->memory[i].base, boot->memory[i].bytes);
+    for (unsigned i = 0; i < boot->map.free.count; i++)
+        page_add_range(boot->map.free.r[i].base, boot->map.free.r[i].bytes);
+    say_of_map(&boot->map);
+    say_what_is_left_out(&boot->map.free);
 }
 
 static void start_interrupts(void)

@@ -27,6 +27,7 @@
 #define TRAMPOLINE    0x8000ull
 
 static struct boot_info info;
+static struct phys_range memory[1], described[1];
 
 /* --- tables ------------------------------------------------------------------------------------------------------- */
 
@@ -106,9 +107,10 @@ static void describe(struct firmware_config *config)
 {
     options_default(&info.options);
     info.rsdp = (hpa_t){RSDP_AT};
-    boot_info_add_memory(&info, (hpa_t){MEMORY_BASE}, config->memory_bytes);
-    boot_info_add_described(&info, (hpa_t){0}, memory_top());
-    info.memory_top = memory_top();
+    memory[0] = (struct phys_range){{MEMORY_BASE}, config->memory_bytes};
+    described[0] = (struct phys_range){{0}, memory_top()};
+    info.map.free = (struct phys_ranges){.r = memory, .count = 1, .max = 1};
+    info.map.described = (struct phys_ranges){.r = described, .count = 1, .max = 1};
     info.trampoline = (hpa_t){TRAMPOLINE};
     memcpy(info.options.script, config->files[0].name, sizeof(info.options.script));
     info.files = config->files;

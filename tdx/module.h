@@ -7,15 +7,11 @@
 
 #include "lib/addr.h"
 #include "lib/err.h"
+#include "lib/ranges.h"
 #include "tdx/leaf.h"
 
 #define TDX_CMRS_MAX  32
 #define TDX_TDMRS_MAX 64
-
-struct phys_range {
-    hpa_t base;
-    u64 bytes;
-};
 
 /* What the module says of itself, by TDH.SYS.RD; valid after tdx_module_init(). */
 struct tdx_module {

@@ -112,26 +112,35 @@ static enum err map_uncached(struct builder *b, const struct paging_config *c)
     return e;
 }
 
+/* By GiBs: what the firmware lists in a thousand pieces makes no more tables than what it lists in one. */
+static enum err map_memory(struct builder *b, const struct phys_ranges *memory)
+{
+    u64 done = 4 * GIB;
+    enum err e = map_range(b, 0, done, FLAGS_DATA);
+
+    for (unsigned i = 0; i < memory->count && e == ERR_OK; i++) {
+        u64 from = max_u64(align_down(memory->r[i].base.raw, GIB), done), to = align_up(range_end(&memory->r[i]), GIB);
+        e = map_range(b, from, to, FLAGS_DATA);
+        done = max_u64(done, to);
+    }
+    return e;
+}
+
 static enum err build(struct builder *b, const struct paging_config *c)
 {
     const struct {
         u64 from, bytes, flags;
     } parts[] = {
-        {0, max_u64(align_up(c->top, GIB), 4 * GIB), FLAGS_DATA},
         {0, PAGE_BYTES, FLAGS_NONE},
         {(u64)_text, align_up((u64)_etext - (u64)_text, PAGE_BYTES), FLAGS_TEXT},
         {c->guard.raw, PAGE_BYTES, FLAGS_NONE},
         {c->trampoline.raw, PAGE_BYTES, FLAGS_TRAMPOLINE},
     };
 
-    for (unsigned i = 0; i < ARRAY_COUNT(parts); i++) {
-        if (parts[i].bytes == 0)
-            continue;
-        enum err e = map_range(b, parts[i].from, parts[i].from + parts[i].bytes, parts[i].flags);
-        if (e != ERR_OK)
-            return e;
-    }
-    return map_uncached(b, c);
+    enum err e = map_memory(b, c->memory);
+    for (unsigned i = 0; i < ARRAY_COUNT(parts) && e == ERR_OK; i++)
+        e = map_range(b, parts[i].from, parts[i].from + parts[i].bytes, parts[i].flags);
+    return e == ERR_OK ? map_uncached(b, c) : e;
 }
 
 enum err paging_init(const struct paging_config *c)

@@ -8,10 +8,11 @@
 
 #include "lib/addr.h"
 #include "lib/err.h"
+#include "lib/ranges.h"
 
 struct paging_config {
-    u64 top;    /* everything below is mapped, at least 4 GiB */
-    hpa_t pool; /* pages for tables: the VMM's for ever */
+    const struct phys_ranges *memory; /* each GiB that holds some of it is mapped, and the first four */
+    hpa_t pool;                       /* pages for tables: the VMM's for ever */
     u64 pool_pages;
     const hpa_t *uncached; /* pages of registers: APICs */
     unsigned uncached_count;

@@ -244,7 +244,8 @@ static void run_payload(struct seam_lp *lp)
 
 /* --- the machine and its console ---------------------------------------------------------------------------------- */
 
-static struct boot_info boot = {.memory = {{{4 * GIB_1}, 10 * GIB_1}}, .memory_count = 1};
+static struct phys_range memory[] = {{{4 * GIB_1}, 10 * GIB_1}};
+static struct boot_info boot = {.map.free = {.r = memory, .count = 1, .max = 1}};
 static u64 free_before;
 
 static enum err call_each(void (*what)(void *arg), void *arg)
@@ -274,7 +275,7 @@ static int machine(void **state)
     seamcall_host_reset();
     set_clock(true);
     page_init();
-    page_add_range(boot.memory[0].base, boot.memory[0].bytes);
+    page_add_range(memory[0].base, memory[0].bytes);
     options_default(&boot.options);
     boot_info_set(&boot);
     io_host_reset();

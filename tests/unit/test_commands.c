@@ -27,7 +27,8 @@
 #define ROUNDS     1500
 #define ANSWER_MAX 65536
 
-static struct boot_info boot = {.memory = {{{4 * GIB_1}, 10 * GIB_1}}, .memory_count = 1};
+static struct phys_range memory[] = {{{4 * GIB_1}, 10 * GIB_1}};
+static struct boot_info boot = {.map.free = {.r = memory, .count = 1, .max = 1}};
 static char answer[ANSWER_MAX];
 static uint64_t seed = 42;
 
@@ -229,7 +230,7 @@ static int machine(void **state)
     cpu_host_reset();
     seamcall_host_reset();
     page_init();
-    page_add_range(boot.memory[0].base, boot.memory[0].bytes);
+    page_add_range(memory[0].base, memory[0].bytes);
     options_default(&boot.options);
     boot_info_set(&boot);
     io_host_reset();

@@ -24,7 +24,8 @@
 #define G 0x40000000ull
 
 /* Memory in two ranges; the CMRs leave out the end of the first, a hole in the second, and its end. */
-static struct boot_info boot = {.memory = {{{1 * G + 5 * M}, 1 * G}, {{4 * G}, 4 * G}}, .memory_count = 2};
+static struct phys_range memory[] = {{{1 * G + 5 * M}, 1 * G}, {{4 * G}, 4 * G}};
+static struct boot_info boot = {.map.free = {.r = memory, .count = 2, .max = 2}};
 static const struct plat_range cmrs[] = {{0x100000, 2 * G}, {4 * G, 1 * G + 3 * M}, {5 * G + 7 * M, 2 * G}};
 
 static bool is_tdx_memory(u64 at)
@@ -47,8 +48,8 @@ static void start(u64 tdmem)
     seamcall_host_reset();
     tdx_module_forget();
     page_init();
-    for (unsigned i = 0; i < boot.memory_count; i++)
-        page_add_range(boot.memory[i].base, boot.memory[i].bytes);
+    for (unsigned i = 0; i < boot.map.free.count; i++)
+        page_add_range(memory[i].base, memory[i].bytes);
     options_default(&boot.options);
     boot.options.tdmem_bytes = tdmem;
     boot_info_set(&boot);
