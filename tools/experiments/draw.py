@@ -18,7 +18,7 @@ from pictures.svg import COLOURS  # noqa: E402
 INK, MUTED, GRID, PAPER = "#20262e", "#66707c", "#dfe4ea", "#fffffe"
 WIDE, NARROW = 10.0, 4.5  # inches; the page shows an inch of either as about 90 pixels
 PNG_DPI = 150
-LEGEND_ROW_INCHES = 0.24
+LEGEND_ROW_INCHES, MACHINE_INCHES = 0.24, 0.18
 LOOK = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
@@ -112,8 +112,8 @@ def legend_below(figure, axes, narrow, columns=None):
     handles, labels = axes.get_legend_handles_labels()
     columns = columns or (3 if narrow else 6)
     inches = LEGEND_ROW_INCHES * -(-len(labels) // columns)
-    figure.legend(handles, labels, loc="lower left", ncol=columns, fontsize=9)
-    below = inches / figure.get_figheight()
+    strip, below = MACHINE_INCHES / figure.get_figheight(), (MACHINE_INCHES + inches) / figure.get_figheight()
+    figure.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, strip), ncol=columns, fontsize=9)
     figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
 
 
@@ -125,13 +125,17 @@ def legend(figure, axes, narrow, columns=None):
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
-def picture(path, draw, height=3.9, narrow_height=3.9):
-    """Draws into PATH.svg, PATH.png and PATH-narrow.svg; draw(figure, narrow) makes the axes."""
+def picture(path, draw, machine, height=3.9, narrow_height=3.9):
+    """Draws into PATH.svg, PATH.png and PATH-narrow.svg; draw(figure, narrow) makes the axes. Whose figures they are is said in
+    the picture itself, wherever it goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for narrow in (False, True):
         with plt.rc_context({**LOOK, "svg.hashsalt": path.name}):
             figure = plt.figure(figsize=(NARROW, narrow_height) if narrow else (WIDE, height))
+            strip = MACHINE_INCHES / figure.get_figheight()
+            figure.get_layout_engine().set(rect=(0, strip, 1, 1 - strip))
             draw(figure, narrow)
+            figure.text(0.995, 0.04 / figure.get_figheight(), machine, ha="right", va="bottom", fontsize=8, color=MUTED)
             figure.savefig(f"{path}{'-narrow' if narrow else ''}.svg", metadata={"Date": None, "Creator": None})
             if not narrow:
                 figure.savefig(f"{path}.png", dpi=PNG_DPI, metadata={"Software": None})

@@ -27,7 +27,7 @@ class Part:
     def picture(self, name, make, caption, **sizes):
         """make(figure, narrow) draws; see draw.picture()."""
         file = f"{self.experiment}/{slug(self.machine)}-{name}"
-        draw.picture(self.folder / file, make, **sizes)
+        draw.picture(self.folder / file, make, self.machine, **sizes)
         self.pictures.append({"name": name, "file": file, "caption": caption})
 
     def as_json(self):
