@@ -187,16 +187,16 @@ def test_findings_take_their_figures_from_the_report(reported, tmp_path):
                                str(text)], capture_output=True, text=True, timeout=LIMIT_S, check=False)
         return done.returncode, done.stderr.splitlines()
 
-    text.write_text("Eight: <!--=convert.calls.2m/8.to shared: SEAMCALLs-->?<!--/-->.\n<!--=table convert.calls: pages, merge: TRACKs; pages=64-->"
+    text.write_text("Eight: <!--=convert.calls.2m/8.to shared: SEAMCALLs-->?<!--/-->.\n<!--=table convert.calls@SeptumSimTDX: pages, merge: TRACKs; pages=64-->"
                     "<!--/-->\n<!--=picture convert.calls--><!--/-->\n<!--machine none-->\n<!--=toy.samples.1.cost.calls-->0<!--/-->\n")
     assert findings("--check") == (1, ["findings: findings.md:1: not what the samples say; `make findings` writes it anew",
-                                       f"findings: {tmp_path}/shown/convert-calls.svg: not the picture that the samples make; "
+                                       f"findings: {tmp_path}/shown/convert-septumsimtdx-calls.svg: not the picture that the samples make; "
                                        "`make findings` copies it"])
     assert findings() == (0, [])
     assert findings("--check") == (0, [])
     new = text.read_text(encoding="utf-8")
     assert "seamcalls" not in new and "SEAMCALLs-->20<!--/-->." in new and "| 64 | 1 |\n<!--/-->" in new
-    assert "](shown/convert-calls.svg)\n" in new and (tmp_path / "shown" / "convert-calls.svg").exists()
+    assert "](shown/convert-septumsimtdx-calls.svg)\n" in new and (tmp_path / "shown" / "convert-septumsimtdx-calls.svg").exists()
     text.write_text("<!--=toy.samples.1.cost.calls-->7<!--/-->\n<!--=convert.calls.2m/9.conversions-->7<!--/-->\n<!--=latency.a.b.c-->7<!--/-->\n"
                     "<!--=convert.calls.2m/8.x-->\n")
     status, messages = findings()
