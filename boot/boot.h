@@ -34,6 +34,11 @@ bool boot_read_small(struct boot_env *env, const CHAR16 *path, char *to, size_t 
 /* Every *.txt and *.sep file of the volume's root and of \scripts, and the one that the options name. */
 void boot_read_scripts(struct boot_env *env, struct boot_info *info);
 
+/* Finds the line and says where it is; info->rsdp is known. False: there is none, and nobody has said that none is wanted. */
+bool boot_find_line(struct boot_env *env, struct boot_info *info);
+/* From here on nothing goes to the firmware's console. */
+void boot_line_ends(void);
+
 /* How many pages the page tables may take; 0: the memory map cannot be read. */
 u64 boot_pool_pages(struct boot_env *env, struct boot_info *info);
 /* Takes room for the firmware's memory map and for the lists of info->map, and gives back what was taken for it before. False:

@@ -127,13 +127,18 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 
     if (!boot_open(&env) || !read_options(&env))
         return EFI_INVALID_PARAMETER;
-    if (detect(&info.tdx_missing) != ERR_OK && !info.options.force) {
+    find_rsdp(&env);
+    /* Whoever has to change something learns all of it. */
+    bool has_tdx = detect(&info.tdx_missing) == ERR_OK;
+    if (!has_tdx && !info.options.force) {
         boot_say(&env, "this machine is not ready for TDX:");
         boot_say(&env, info.tdx_missing);
-        boot_say(&env, "back to the firmware; the option `force` starts the console without TDX");
+    }
+    bool has_line = boot_find_line(&env, &info);
+    if (!info.options.force && (!has_tdx || !has_line)) {
+        boot_say(&env, "back to the firmware; the option `force` starts all the same, serial=PORT names a serial line");
         return EFI_UNSUPPORTED;
     }
-    find_rsdp(&env);
     boot_read_scripts(&env, &info);
     void *stack = take_pages(&env);
     if (stack == NULL || !boot_memory_map_reserve(&env, &info)) {
@@ -143,6 +148,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     EFI_STATUS s = leave_firmware(&env);
     if (s != EFI_SUCCESS)
         give_up(&env, s);
+    boot_line_ends();
     irq_disable();
     stack_switch(stack, kernel_start, &info);
 }

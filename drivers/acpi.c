@@ -2,6 +2,7 @@
  * be aligned. */
 #include "drivers/acpi.h"
 
+#include "drivers/spcr.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -19,6 +20,10 @@
 #define FADT_X_DSDT         140
 #define FADT_FLAG_RESET_REG (1u << 10)
 #define FADT_FLAG_TMR_32    (1u << 8)
+
+#define HPET_SPACE   40
+#define HPET_ADDRESS 44
+#define HPET_BYTES   56
 
 #define MADT_LAPIC_ADDRESS 36
 #define MADT_ENTRIES       44
@@ -227,6 +232,13 @@ static void read_fadt(const u8 *t, u32 bytes)
         find_s5(d, dsdt_bytes);
 }
 
+/* Only one whose registers are in memory. */
+static void read_hpet(const u8 *t, u32 bytes)
+{
+    if (bytes >= HPET_BYTES && t[HPET_SPACE] == 0 && acpi.hpet.raw == 0)
+        acpi.hpet = (hpa_t){read64(t + HPET_ADDRESS)};
+}
+
 static void read_table(u64 at)
 {
     u32 bytes;
@@ -238,6 +250,10 @@ static void read_table(u64 at)
         read_madt(t, bytes);
     else if (memcmp(t, "FACP", 4) == 0)
         read_fadt(t, bytes);
+    else if (memcmp(t, "SPCR", 4) == 0)
+        (void)spcr_read(t, bytes, &acpi.spcr);
+    else if (memcmp(t, "HPET", 4) == 0)
+        read_hpet(t, bytes);
 }
 
 /* The RSDP when it is one, else NULL. */

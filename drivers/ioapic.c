@@ -28,13 +28,11 @@ static void write(const struct acpi_ioapic *io, u32 index, u32 value)
     mmio_write32(hpa_add(io->base, REG_WINDOW), value);
 }
 
-enum err ioapic_route_isa(unsigned irq, u8 vector, u32 apic_id)
+static enum err route(const struct acpi_irq *line, u8 vector, u32 apic_id)
 {
-    if (irq >= ACPI_ISA_IRQS || apic_id > PIN_DEST_ID_MAX)
-        return ERR_NOT_FOUND;
-    const struct acpi_irq *line = &acpi.isa_irqs[irq];
     const struct acpi_ioapic *io = acpi_ioapic_of(line->gsi);
-    if (!io || line->gsi - io->gsi_base > VERSION_LAST(read(io, INDEX_VERSION)))
+
+    if (apic_id > PIN_DEST_ID_MAX || !io || line->gsi - io->gsi_base > VERSION_LAST(read(io, INDEX_VERSION)))
         return ERR_NOT_FOUND;
     u32 pin = INDEX_PIN(line->gsi - io->gsi_base);
     u32 low = vector | (line->active_low ? PIN_ACTIVE_LOW : 0) | (line->level ? PIN_LEVEL : 0);
@@ -42,4 +40,19 @@ enum err ioapic_route_isa(unsigned irq, u8 vector, u32 apic_id)
     write(io, pin + 1, apic_id << PIN_DEST_SHIFT);
     write(io, pin, low);
     return ERR_OK;
+}
+
+enum err ioapic_route_isa(unsigned irq, u8 vector, u32 apic_id)
+{
+    return irq < ACPI_ISA_IRQS ? route(&acpi.isa_irqs[irq], vector, apic_id) : ERR_NOT_FOUND;
+}
+
+enum err ioapic_route_gsi(u32 gsi, u8 vector, u32 apic_id)
+{
+    struct acpi_irq line = {.gsi = gsi, .active_low = true, .level = true};
+
+    for (unsigned i = 0; i < ACPI_ISA_IRQS; i++)
+        if (acpi.isa_irqs[i].gsi == gsi)
+            line = acpi.isa_irqs[i];
+    return route(&line, vector, apic_id);
 }

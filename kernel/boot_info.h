@@ -9,8 +9,10 @@
 
 struct boot_info {
     struct options options;
-    hpa_t rsdp;              /* HPA_NONE: the firmware has none */
-    const char *tdx_missing; /* what the platform lacks, NULL: nothing */
+    hpa_t rsdp;                /* HPA_NONE: the firmware has none */
+    struct serial_port serial; /* the console's line; base 0: there is none */
+    const char *serial_by;     /* who named it */
+    const char *tdx_missing;   /* what the platform lacks, NULL: nothing */
     struct memory_map map;
     hpa_t trampoline; /* a page below 1 MiB, where other CPUs start */
     hpa_t guard;      /* the page below the stack */

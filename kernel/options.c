@@ -2,6 +2,7 @@
 #include "kernel/options.h"
 
 #include "kernel/console/parser.h"
+#include "kernel/line.h"
 #include "lib/addr.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -9,6 +10,8 @@
 /* The smallest TD with its tables and control pages. What is no TDX memory goes to nobody, so that less would leave none to
  * work with. */
 #define TDMEM_MIN (16 * MIB)
+
+#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT force"
 
 void options_default(struct options *o)
 {
@@ -41,8 +44,13 @@ static bool set_key(struct options *o, const char *key, const char *value, char 
         allowed = "a size such as 512M or 4G, at least 16M";
         if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes >= TDMEM_MIN)
             return true;
+    } else if (strcmp(key, "serial") == 0) {
+        allowed = LINE_ALLOWED;
+        o->has_serial = line_parse(value, &o->serial);
+        if (o->has_serial)
+            return true;
     } else {
-        format_to(error, bytes, "unknown option '%s='; there are script=NAME log=LEVEL tdmem=SIZE force", key);
+        format_to(error, bytes, "unknown option '%s='; there are " OPTION_NAMES, key);
         return false;
     }
     format_to(error, bytes, "option %s=%s: the value must be %s", key, value, allowed);
@@ -56,7 +64,7 @@ static bool apply_line(const struct parsed_line *l, struct options *o, char *err
             o->force = true;
             continue;
         }
-        format_to(error, bytes, "unknown option '%s'; there are script=NAME log=LEVEL tdmem=SIZE force", l->words[i]);
+        format_to(error, bytes, "unknown option '%s'; there are " OPTION_NAMES, l->words[i]);
         return false;
     }
     for (unsigned i = 0; i < l->key_count; i++)

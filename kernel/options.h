@@ -4,11 +4,13 @@
  *   script=NAME   run this script from the boot volume before the console starts; a failing command powers off
  *   log=LEVEL     error, warn, info or debug
  *   tdmem=SIZE    at most this much memory becomes TDX memory: whole 4K pages, at least 16M
- *   force         leave boot services also where the platform lacks what TDX needs
+ *   serial=PORT   the console's serial line: com1 to com4, io,PORT, mmio,ADDRESS, mmio32,ADDRESS, each with ,BAUD behind; none
+ *   force         leave boot services also where the platform lacks what TDX needs, or a serial line
  */
 #ifndef KERNEL_OPTIONS_H
 #define KERNEL_OPTIONS_H
 
+#include "drivers/serial.h"
 #include "kernel/log_level.h"
 
 #define OPTION_NAME_BYTES 64
@@ -16,7 +18,9 @@
 struct options {
     char script[OPTION_NAME_BYTES]; /* empty: none */
     enum log_level log;
-    u64 tdmem_bytes; /* 0: no limit */
+    u64 tdmem_bytes;           /* 0: no limit */
+    struct serial_port serial; /* base 0: none */
+    bool has_serial;           /* it was said */
     bool force;
 };
 

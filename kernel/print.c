@@ -17,6 +17,12 @@
 static struct spin lock;
 static _Atomic unsigned owner;
 static unsigned depth;
+static void (*sink)(const char *text, size_t bytes) = serial_write;
+
+void print_redirect(void (*write)(const char *text, size_t bytes))
+{
+    sink = write != NULL ? write : serial_write;
+}
 
 void print_begin(void)
 {
@@ -52,11 +58,11 @@ void print_bytes(const char *text, size_t bytes)
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] != '\n')
             continue;
-        serial_write(text + from, i - from);
-        serial_write("\r\n", 2);
+        sink(text + from, i - from);
+        sink("\r\n", 2);
         from = i + 1;
     }
-    serial_write(text + from, bytes - from);
+    sink(text + from, bytes - from);
     print_end();
 }
 

@@ -16,6 +16,9 @@ void print_end(void);
 /* In a panic: whoever printed will not go on. */
 void print_break_lock(void);
 
+/* Where the text goes: until boot services end, the firmware's console. NULL: the serial line. */
+void print_redirect(void (*write)(const char *text, size_t bytes));
+
 /* "1200 MiB", "4 KiB", "12 B": the largest unit that divides `bytes`. Returns `to`. */
 #define PRINT_SIZE_BYTES 24
 const char *print_size(char to[PRINT_SIZE_BYTES], u64 bytes);

@@ -13,6 +13,7 @@
 #include "kernel/hw/paging.h"
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
+#include "kernel/line.h"
 #include "kernel/print.h"
 #include "kernel/time.h"
 #include "kernel/timer.h"
@@ -27,10 +28,17 @@
 static const struct boot_info *boot;
 static struct traps_tables first_tables; /* of CPU 0 */
 
+#define REGISTER_PAGES_MAX (3 + ACPI_IOAPICS_MAX)
+
 /* Pages of registers. */
-static unsigned list_registers(hpa_t pages[1 + ACPI_IOAPICS_MAX])
+static unsigned list_registers(hpa_t pages[REGISTER_PAGES_MAX])
 {
     unsigned n = 0;
+
+    if (boot->serial.is_mmio)
+        pages[n++] = (hpa_t){align_down(boot->serial.base, PAGE_BYTES)};
+    if (acpi.hpet.raw != 0)
+        pages[n++] = (hpa_t){align_down(acpi.hpet.raw, PAGE_BYTES)};
 
     if (acpi.lapic.raw != 0)
         pages[n++] = acpi.lapic;
@@ -68,7 +76,7 @@ static void say_what_is_left_out(const struct phys_ranges *memory)
 
 static void start_memory(void)
 {
-    hpa_t registers[1 + ACPI_IOAPICS_MAX];
+    hpa_t registers[REGISTER_PAGES_MAX];
     struct paging_config config = {
         .memory = &boot->map.described,
         .pool = boot->pool,
@@ -89,19 +97,40 @@ static void start_memory(void)
     say_what_is_left_out(&boot->map.free);
 }
 
+/* False: it has no interrupt that can be used. */
+static bool route_serial(void)
+{
+    const struct serial_port *p = &boot->serial;
+    enum err e = ERR_NOT_FOUND;
+
+    if (p->base != 0 && p->irq_kind == SERIAL_ISA)
+        e = ioapic_route_isa(p->irq, APIC_VECTOR_SERIAL, apic_id());
+    else if (p->base != 0 && p->irq_kind == SERIAL_GSI)
+        e = ioapic_route_gsi(p->irq, APIC_VECTOR_SERIAL, apic_id());
+    return e == ERR_OK;
+}
+
 static void start_interrupts(void)
 {
     enum err e = apic_init();
+    bool has_interrupt = e == ERR_OK && route_serial();
 
     if (e == ERR_OK)
-        e = timer_init();
+        e = timer_init(has_interrupt ? TIMER_HZ : TIMER_POLL_HZ);
     if (e != ERR_OK)
         panic("no usable local APIC or timer: %s", err_text(e));
-    if (ioapic_route_isa(SERIAL_COM1_IRQ, APIC_VECTOR_SERIAL, apic_id()) == ERR_OK)
+    if (has_interrupt)
         serial_interrupts_on();
-    else
-        log_msg(LOG_WARN, "the serial line has no interrupt: it is polled by the timer");
+    else if (boot->serial.base != 0)
+        log_msg(LOG_INFO, "the serial line has no interrupt: the timer polls it %u times a second", TIMER_POLL_HZ);
     irq_enable();
+}
+
+/* A port that is not below 4 GiB begins with our own page tables; what was said before is lost. */
+static void start_line(bool now)
+{
+    if (now && boot->serial.base != 0)
+        (void)serial_init(&boot->serial); /* where it does not answer any more there is nobody to tell */
 }
 
 static enum err call_each(void (*work)(void *arg), void *arg)
@@ -124,11 +153,13 @@ static void start_cpus(void)
 
 static void banner(void)
 {
-    char signature[HYPERVISOR_BYTES], size[PRINT_SIZE_BYTES];
+    char signature[HYPERVISOR_BYTES], size[PRINT_SIZE_BYTES], line[SERIAL_NAME_BYTES];
 
     print("\nSeptum " SEPTUM_VERSION ", a VMM for Intel TDX: %s free, %u of %u CPU%s, TSC %llu kHz\n",
           print_size(size, page_free_bytes()), cpus_online(), cpus_count(), cpus_count() == 1 ? "" : "s",
           (unsigned long long)time_tsc_khz());
+    if (boot->serial.base != 0)
+        print("console: %s (by %s)\n", serial_name(&boot->serial, line), boot->serial_by);
     print("hypervisor signature (CPUID 0x40000000): %s\n", hypervisor_signature(signature));
     if (boot->tdx_missing != NULL)
         log_msg(LOG_WARN, "no TDX here: %s", boot->tdx_missing);
@@ -158,13 +189,14 @@ void kernel_start(void *boot_info)
     boot = boot_info;
     boot_info_set(boot);
     traps_init(&first_tables);
-    serial_init(SERIAL_COM1);
+    start_line(line_is_low(&boot->serial));
     log_set_level(boot->options.log);
     enum err e = acpi_init(boot->rsdp, boot_info_is_described);
     time_init();
     if (e != ERR_OK)
         log_msg(LOG_WARN, "acpi: no usable tables (%s): no power-off, no list of CPUs", err_text(e));
     start_memory();
+    start_line(!line_is_low(&boot->serial));
     start_interrupts();
     start_cpus();
     if (trace_init() != ERR_OK)

@@ -6,10 +6,10 @@
 
 #define MEASURE_US 10000
 
-enum err timer_init(void)
+enum err timer_init(unsigned hz)
 {
     u64 ticks = apic_timer_measure(time_wait_us, MEASURE_US);
-    u64 period = ticks * (1000000 / TIMER_HZ) / MEASURE_US;
+    u64 period = ticks * (1000000 / hz) / MEASURE_US;
 
     if (period == 0 || period > ~0u)
         return ERR_PLATFORM;

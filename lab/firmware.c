@@ -111,6 +111,8 @@ static void describe(struct firmware_config *config)
     described[0] = (struct phys_range){{0}, memory_top()};
     info.map.free = (struct phys_ranges){.r = memory, .count = 1, .max = 1};
     info.map.described = (struct phys_ranges){.r = described, .count = 1, .max = 1};
+    info.serial = *SERIAL_COM1;
+    info.serial_by = "the lab";
     info.trampoline = (hpa_t){TRAMPOLINE};
     memcpy(info.options.script, config->files[0].name, sizeof(info.options.script));
     info.files = config->files;

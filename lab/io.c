@@ -16,10 +16,12 @@
 
 #define COM1           0x3f8u
 #define UART_DATA      0u
+#define UART_IIR       2u
 #define UART_LCR       3u
 #define UART_LSR       5u
 #define UART_SCRATCH   7u
 #define LCR_DLAB       0x80u
+#define IIR_FIFO_ON    0xc1u
 #define LSR_EMPTY      0x60u
 #define LSR_DATA_READY 0x01u
 #define BYTE_ETX       0x03u
@@ -58,6 +60,8 @@ u8 io_in8(u16 port)
     switch (port) {
     case COM1 + UART_DATA:
         return read_byte();
+    case COM1 + UART_IIR:
+        return IIR_FIFO_ON;
     case COM1 + UART_LSR:
         return (u8)(LSR_EMPTY | (interrupted ? LSR_DATA_READY : 0));
     case COM1 + UART_SCRATCH:
@@ -112,6 +116,18 @@ void io_out16(u16 port, u16 value)
 {
     if (port == FIRMWARE_PM1A_CONTROL && (value & SLP_EN))
         exit(0);
+}
+
+void io_out32(u16 port, u32 value)
+{
+    (void)port;
+    (void)value;
+}
+
+u8 mmio_read8(hpa_t at)
+{
+    (void)at;
+    return 0xff;
 }
 
 u32 mmio_read32(hpa_t at)

@@ -34,7 +34,19 @@ void io_out16(u16 port, u16 value)
     __asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port) : "memory");
 }
 
+void io_out32(u16 port, u32 value)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port) : "memory");
+}
+
 /* One plain MOV each, of a form that an emulator of MMIO decodes without trouble. */
+u8 mmio_read8(hpa_t at)
+{
+    u8 value;
+    __asm__ volatile("movb (%1), %0" : "=q"(value) : "r"(phys_ptr(at)) : "memory");
+    return value;
+}
+
 u32 mmio_read32(hpa_t at)
 {
     u32 value;

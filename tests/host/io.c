@@ -9,11 +9,17 @@
 #include "lib/hw/cpu.h"
 #include "tests/host/cpu.h"
 
-#define COM1         0x3f8
+#define PCI_ADDRESS  0xcf8
+#define PCI_DATA     0xcfc
 #define OUTPUT_BYTES (1u << 20)
 #define INPUT_BYTES  (1u << 18)
 
 struct io_host_write io_host_last_write;
+struct io_host_uart io_host_uart = {.base = 0x3f8, .stride = 1};
+struct io_host_pci io_host_pci;
+unsigned io_host_divisor;
+
+static u32 pci_address;
 
 static u8 input[INPUT_BYTES];
 static size_t input_in, input_out;
@@ -34,6 +40,9 @@ void io_host_reset(void)
     overrun = false;
     io_host_slow_down(0, 0);
     io_host_last_write = (struct io_host_write){0};
+    io_host_uart = (struct io_host_uart){.base = 0x3f8, .stride = 1};
+    io_host_pci = (struct io_host_pci){0};
+    io_host_divisor = 1;
 }
 
 void io_host_type(const void *bytes, size_t count)
@@ -98,29 +107,13 @@ static u8 line_status(void)
     return status;
 }
 
-u8 io_in8(u16 port)
-{
-    switch (port) {
-    case COM1:
-        return input_out < input_in ? input[input_out++] : 0;
-    case COM1 + 5:
-        return line_status();
-    case COM1 + 7:
-        return scratch;
-    default:
-        return 0xff;
-    }
-}
-
 static void print_byte(u8 value)
 {
-    if (line_control & 0x80) /* the divisor latch */
-        return;
     if (output_bytes == OUTPUT_BYTES) {
         fputs("host io: more is printed than the test can hold\n", stderr);
         abort();
     }
-    if (slow.reads && slow.in_fifo++ == 16) {
+    if (slow.reads && slow.in_fifo++ == (io_host_uart.has_no_fifo ? 1 : 16)) {
         fputs("host io: a byte is written to a full FIFO\n", stderr);
         abort();
     }
@@ -129,26 +122,69 @@ static void print_byte(u8 value)
     output[output_bytes] = '\0';
 }
 
+/* Which register of the UART is there? False: none. */
+static bool is_uart(bool is_mmio, u64 at, unsigned *reg)
+{
+    const struct io_host_uart *u = &io_host_uart;
+
+    if (u->is_mmio != is_mmio || u->base == 0 || at < u->base || at >= u->base + 8 * u->stride)
+        return false;
+    *reg = (unsigned)((at - u->base) / u->stride);
+    return (at - u->base) % u->stride == 0;
+}
+
+static u8 read_uart(unsigned reg)
+{
+    bool is_latch = line_control & 0x80;
+
+    switch (reg) {
+    case 0:
+        if (is_latch)
+            return (u8)io_host_divisor;
+        return input_out < input_in ? input[input_out++] : 0;
+    case 1:
+        return is_latch ? (u8)(io_host_divisor >> 8) : 0;
+    case 2:
+        return io_host_uart.has_no_fifo ? 0x01 : 0xc1;
+    case 5:
+        return line_status();
+    case 7:
+        return scratch;
+    default:
+        return 0;
+    }
+}
+
+static void write_uart(unsigned reg, u8 value)
+{
+    bool is_latch = line_control & 0x80;
+
+    if (reg == 0 && is_latch)
+        io_host_divisor = (io_host_divisor & 0xff00) | value;
+    else if (reg == 0)
+        print_byte(value);
+    else if (reg == 1 && is_latch)
+        io_host_divisor = (io_host_divisor & 0xff) | (unsigned)value << 8;
+    else if (reg == 3)
+        line_control = value;
+    else if (reg == 7)
+        scratch = value;
+}
+
+u8 io_in8(u16 port)
+{
+    unsigned reg;
+    return is_uart(false, port, &reg) ? read_uart(reg) : 0xff;
+}
+
 void io_out8(u16 port, u8 value)
 {
-    switch (port) {
-    case COM1:
-        print_byte(value);
-        break;
-    case COM1 + 3:
-        line_control = value;
-        break;
-    case COM1 + 7:
-        scratch = value;
-        break;
-    case COM1 + 1:
-    case COM1 + 2:
-    case COM1 + 4:
-        break;
-    default:
+    unsigned reg;
+
+    if (is_uart(false, port, &reg))
+        write_uart(reg, value);
+    else
         io_host_last_write = (struct io_host_write){port, value};
-        break;
-    }
 }
 
 u16 io_in16(u16 port)
@@ -156,9 +192,17 @@ u16 io_in16(u16 port)
     return 0xffff;
 }
 
+static u32 *pci_register(void)
+{
+    bool is_there = io_host_pci.at && (pci_address & ~0xffu) == (0x80000000u | (u32)io_host_pci.at << 8);
+    return is_there && (pci_address & 0xff) < sizeof(io_host_pci.registers)
+               ? &io_host_pci.registers[(pci_address & 0xff) / 4]
+               : NULL;
+}
+
 u32 io_in32(u16 port)
 {
-    return 0xffffffff;
+    return port == PCI_DATA && pci_register() ? *pci_register() : 0xffffffff;
 }
 
 void io_out16(u16 port, u16 value)
@@ -166,19 +210,47 @@ void io_out16(u16 port, u16 value)
     io_host_last_write = (struct io_host_write){port, value};
 }
 
+void io_out32(u16 port, u32 value)
+{
+    if (port == PCI_ADDRESS)
+        pci_address = value;
+    else if (port == PCI_DATA && pci_register())
+        *pci_register() = value;
+}
+
+u8 mmio_read8(hpa_t at)
+{
+    unsigned reg;
+    return is_uart(true, at.raw, &reg) ? read_uart(reg) : *(u8 *)phys_ptr(at);
+}
+
 u32 mmio_read32(hpa_t at)
 {
+    unsigned reg;
     u32 value;
+
+    if (is_uart(true, at.raw, &reg))
+        return io_host_uart.stride == 4 ? 0xabcdef00 | read_uart(reg) : 0xffffffff;
     memcpy(&value, phys_ptr(at), sizeof(value));
     return value;
 }
 
 void mmio_write32(hpa_t at, u32 value)
 {
-    memcpy(phys_ptr(at), &value, sizeof(value));
+    unsigned reg;
+
+    if (!is_uart(true, at.raw, &reg))
+        memcpy(phys_ptr(at), &value, sizeof(value));
+    else if (io_host_uart.stride == 4)
+        write_uart(reg, (u8)value);
 }
 
 void mmio_write8(hpa_t at, u8 value)
 {
-    memcpy(phys_ptr(at), &value, sizeof(value));
+    unsigned reg;
+
+    if (is_uart(true, at.raw, &reg))
+        write_uart(reg, value);
+    else
+        memcpy(phys_ptr(at), &value, sizeof(value));
 }

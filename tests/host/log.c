@@ -13,6 +13,18 @@
 
 _Atomic unsigned log_host_count[4];
 
+static _Thread_local char last[400];
+
+const char *log_host_last(void)
+{
+    return last;
+}
+
+void log_host_forget(void)
+{
+    last[0] = '\0';
+}
+
 static const char *const names[] = {"error", "warn", "info", "debug"};
 
 static enum log_level level_wanted(void)
@@ -26,15 +38,14 @@ static enum log_level level_wanted(void)
 
 void log_msg(enum log_level level, const char *fmt, ...)
 {
-    log_host_count[level]++;
-    if (level > level_wanted())
-        return;
     va_list args;
+
+    log_host_count[level]++;
     va_start(args, fmt);
-    fprintf(stderr, "%s: ", names[level]);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
+    vsnprintf(last, sizeof(last), fmt, args);
     va_end(args);
+    if (level <= level_wanted())
+        fprintf(stderr, "%s: %s\n", names[level], last);
 }
 
 void panic(const char *fmt, ...)

@@ -1,0 +1,82 @@
+"""Where the console is on a machine that is no PC with COM1: on COM2, on a PCI adapter that SPCR names, nowhere."""
+import struct
+import subprocess
+import sys
+
+import pexpect
+import pytest
+
+from conftest import BUILD, PROMPT, ROOT
+
+sys.path.insert(0, str(ROOT / "tools"))
+from runner.machine import find_firmware, find_qemu, in_large_flash  # noqa: E402
+
+BOOT_S = 300
+MACHINE = "q35,pic=off"
+
+
+def spcr(space, address, pci=(0xFFFF, 0xFFFF, 0, 0)):
+    """The table without its header, which QEMU writes: revision 2, a full 16550 that nobody interrupts for."""
+    device, vendor, slot, function = pci
+    gas = struct.pack("<BBBBQ", space, 8, 0, 1, address)
+    end = struct.pack("<HHBBBIBI", device, vendor, 0, slot, function, 0, 0, 0)
+    return struct.pack("<B3x", 0) + gas + struct.pack("<BBIBBBBBB", 0, 0, 0, 7, 0, 1, 0, 0, 0) + end
+
+
+def machine(folder, options, devices, table=None, startup=None):
+    """QEMU's command line for septum.efi without a simulated platform."""
+    image = folder / "boot.img"
+    make = [str(ROOT / "tools" / "mkimage"), "--bare", "--build", str(BUILD), "--options", options]
+    if startup:
+        (folder / "startup.nsh").write_bytes(startup)
+        make += ["--startup", str(folder / "startup.nsh")]
+    subprocess.run(make + [str(image)], check=True)
+    line = [find_qemu(), "-accel", "tcg", "-machine", MACHINE, "-cpu", "max", "-m", "512M", "-nodefaults", "-net", "none"]
+    line += ["-display", "none", "-no-reboot", "-bios", in_large_flash(find_firmware(), folder)]
+    line += ["-drive", f"format=raw,file={image},if=virtio", *devices]
+    if table:
+        (folder / "spcr").write_bytes(table)
+        line += ["-acpitable", f"sig=SPCR,rev=2,data={folder / 'spcr'}"]
+    return line
+
+
+def session(line):
+    child = pexpect.spawn(line[0], line[1:], timeout=BOOT_S, encoding="latin-1", echo=False, dimensions=(50, 200))
+    child.delaybeforesend = None
+    return child
+
+
+CONSOLE = ["-chardev", "stdio,id=console,signal=off"]
+# SPCR names a COM1 that is not there; and an adapter on the PCI bus, beside which there is a COM1.
+PLACES = {
+    "com2": (["-device", "isa-serial,index=1,chardev=console"], spcr(1, 0x3F8), r"I/O port 0x2f8, 115200 baud \(by COM2\)"),
+    "pci": (["-device", "pci-serial,addr=5.0,chardev=console", "-serial", "null"], spcr(1, 0, (0x0002, 0x1B36, 5, 0)),
+            r"I/O port 0x[0-9a-f]{4}, the firmware's baud rate \(by the firmware's table SPCR\)"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_console_is_where_the_machine_has_it(tmp_path, place):
+    devices, table, told = PLACES[place]
+    child = session(machine(tmp_path, "force", CONSOLE + devices, table))
+    try:
+        child.expect("console: " + told)
+        child.expect_exact(PROMPT)
+        # More than the UART's FIFO holds, in one piece.
+        child.send("mem " + "x" * 200 + "\r")
+        child.expect_exact('"error":"too many words')
+        child.expect_exact(PROMPT)
+        child.send("poweroff\r")
+        child.expect(pexpect.EOF)
+    finally:
+        child.close(force=True)
+
+
+def test_no_serial_line_is_said_on_the_firmwares_screen(tmp_path):
+    startup = b"fs0:\r\nseptum.efi log=warn > out.txt\r\nreset -s\r\n"
+    line = machine(tmp_path, "log=warn", ["-serial", "none"], startup=startup)
+    subprocess.run(line, stdin=subprocess.DEVNULL, timeout=BOOT_S, check=True)
+    said = subprocess.run(["mtype", "-i", str(tmp_path / "boot.img"), "::/out.txt"], stdout=subprocess.PIPE, check=True).stdout
+    text = said.decode("utf-16").replace("\r", "")
+    assert "there is no serial line for the console: neither SPCR nor COM1 to COM4 nor the PCI bus has a 16550\n" in text
+    assert text.endswith("back to the firmware; the option `force` starts all the same, serial=PORT names a serial line\n")
