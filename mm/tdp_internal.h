@@ -34,6 +34,8 @@ struct tdp_fault_history {
     u64 changes;           /* operations of others and BLOCKs of the merge policy then: each may cause a fault anew */
     unsigned answered;     /* faults in a row without any of these in between */
     unsigned idle;         /* ... that found nothing to do */
+    u64 seen_inside;       /* vcpu.exits when the policy's tick saw it inside; ~0: it was not */
+    u64 seen_at;           /* ... in ms: the policy's, like the one before */
     struct tdp_near near;
 };
 

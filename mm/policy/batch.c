@@ -11,6 +11,7 @@
 
 #define FAULTS_IN_A_ROW 2u /* of a vCPU at one address; the module's zero-step filter counts to six */
 #define EXITS_BETWEEN   8u /* ... after that many others it has got on */
+#define RUNS_ON_MS      2u /* ... and where it has not left for so long: it would have, by the same fault */
 
 struct batch batch_begin(struct tdp *t, u64 most)
 {
@@ -198,10 +199,22 @@ void batch_look(struct batch *b)
 
 /* --- block -------------------------------------------------------------------------------------------------------- */
 
-/* Would a BLOCK meet this vCPU at the instruction that has faulted in the region, before it has got on? */
-static bool stands_on(const struct tdp *t, unsigned vcpu, struct region r)
+/* Has it been inside, without an exit, since an earlier tick saw it there? */
+static bool runs_on(struct tdp_fault_history *h, const struct vcpu *v, u64 now)
 {
-    const struct tdp_fault_history *h = &t->faults[vcpu];
+    u64 exits = v->exits;
+
+    if (v->inside && h->seen_inside == exits)
+        return now - h->seen_at >= RUNS_ON_MS;
+    h->seen_inside = v->inside ? exits : ~0ull;
+    h->seen_at = now;
+    return false;
+}
+
+/* Would a BLOCK meet this vCPU at the instruction that has faulted in the region, before it has got on? */
+static bool stands_on(struct tdp *t, unsigned vcpu, struct region r)
+{
+    struct tdp_fault_history *h = &t->faults[vcpu];
     const struct vcpu *v = &t->td->vcpus[vcpu];
     gpa_t at = {atomic_load_explicit(&h->gpa, memory_order_relaxed)};
     u64 since = v->exits - atomic_load_explicit(&h->exits, memory_order_relaxed);
@@ -209,7 +222,7 @@ static bool stands_on(const struct tdp *t, unsigned vcpu, struct region r)
     if (!gpa_is(gpa_floor(at, r.level), r.gpa))
         return false;
     if (atomic_load_explicit(&h->busy, memory_order_relaxed) >= FAULTS_IN_A_ROW)
-        return since < EXITS_BETWEEN;
+        return since < EXITS_BETWEEN && !runs_on(h, v, t->policing.now);
     return since == 0 && !v->inside;
 }
 

@@ -341,6 +341,34 @@ static void test_no_block_where_a_vcpu_stands(void **state)
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 2);
 }
 
+/* It reads in a loop, and nothing takes it out: that it does not fault shows that it has got on. */
+static void test_a_vcpu_that_runs_on_stands_nowhere(void **state)
+{
+    struct vcpu_exit exit = {.kind = VCPU_EXIT_EPT_VIOLATION, .gpa = at(A + HOLE)};
+
+    choose(&policy_block, 1000, 1, 500, 0);
+    have(A);
+    cut(A, true);
+    for (unsigned i = 0; i < 2; i++)
+        fine(tdp_fault(tb.tdp, &exit, 0));
+    for (unsigned ms = 10; ms < 20; ms += 2) { /* in and out between the ticks */
+        tb_enter();
+        tb.td.vcpus[0].inside = ms % 4 != 0;
+        tick_at(ms);
+    }
+    assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
+    tb_enter();
+    tb.td.vcpus[0].inside = 1;
+    tick_at(30);
+    tick_at(31);
+    assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
+    hold_host.forget_kick = true; /* nobody is inside indeed */
+    tick_at(32);
+    hold_host.forget_kick = false;
+    tb.td.vcpus[0].inside = 0;
+    assert_int_equal(counter(TDP_POLICY_BLOCKED), 1);
+}
+
 /* A vCPU reads the same page again and again, and each time meets a block of the policy that is gone when it is asked about. */
 static void test_blocks_in_vain_are_no_fault_without_progress(void **state)
 {
@@ -376,6 +404,7 @@ int main(void)
         T(test_hot_looks_before_it_blocks),
         T(test_block_does_not_look),
         T(test_scan_walks_in_periods),
+        T(test_a_vcpu_that_runs_on_stands_nowhere),
         T(test_blocks_in_vain_are_no_fault_without_progress),
         T(test_fault_is_refused_by_the_page_that_it_has_mapped),
         T(test_fault_merges_what_is_pending_as_a_whole),
