@@ -1,5 +1,6 @@
 """The workflow of tools/experiments over recorded logs: what the report says, and what damaged input gets. Without QEMU."""
 import csv
+import fcntl
 import json
 import os
 import pathlib
@@ -263,6 +264,13 @@ def test_refused_command_lines(tools_present, tmp_path):
                              (("--set", "foo"), "no set 'foo': a path is needed, or one of default, quick, small")]:
         status, stderr = workflow("--out", tmp_path / "out", *arguments)
         assert (status, told(stderr), stderr.count("\n")) == (2, [words], 1)
+
+
+def test_one_workflow_at_a_time_in_a_folder(tools_present, tmp_path):
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, stderr = workflow("--out", tmp_path, "--logs", RECORDED)
+    assert (status, told(stderr)) == (2, [f"another workflow is at work in {tmp_path}"])
 
 
 def test_sets_of_the_project_are_good(tools_present):
