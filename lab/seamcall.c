@@ -57,6 +57,8 @@ enum seamcall_fault seamcall(struct seamcall_regs *regs)
 
     if (!vmx_on[machine_index()])
         return SEAMCALL_UD;
+    if (regs->rax >> 63) /* for P-SEAMLDR, which is not there */
+        return SEAMCALL_VMFAILED;
     if ((regs->rax & LEAF_MASK) == TDH_MNG_CREATE)
         guest_forget_all();
     machine_pass(cost_of(COST_VMM));

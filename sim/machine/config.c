@@ -10,6 +10,7 @@ static struct sim_config config = {
     .packages = 1,
     .hkids = 32,
     .module_present = true,
+    .seamldr_present = true,
     .tlb_4k = 1 << 14,
     .tlb_2m = 1 << 14,
     .tlb_1g = 1 << 14,
@@ -32,9 +33,12 @@ struct key {
 
 /* clang-format off */
 static const struct key keys[] = {
-    {"packages",       NUMBER, &config.packages,       1, 2, {0}},
+    {"packages",       NUMBER, &config.packages,       1, 4, {0}},
     {"hkids",          NUMBER, &config.hkids,          2, 63, {0}},
     {"module",         FLAG,   &config.module_present, 0, 1, {"absent", "present"}},
+    {"seamldr",        FLAG,   &config.seamldr_present, 0, 1, {"absent", "present"}},
+    {"seamldr_busy_every", NUMBER, &config.seamldr_busy_every, 0, 1 << 30, {0}},
+    {"seamldr_refuses", WIDE,  &config.seamldr_refusal, 0, ~0ull, {0}},
     {"strict",         FLAG,   &config.strict,         0, 1, {"0", "1"}},
     {"tlb_4k",         NUMBER, &config.tlb_4k,         32, 1 << 14, {0}},
     {"tlb_2m",         NUMBER, &config.tlb_2m,         16, 1 << 14, {0}},

@@ -12,10 +12,13 @@ struct config_list {
 };
 
 struct sim_config {
-    u32 packages; /* that the CPUs are shown in */
-    u32 hkids;    /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
-    bool module_present;
-    bool strict; /* stop at the first access to memory that is not the VMM's */
+    u32 packages;        /* that the CPUs are shown in */
+    u32 hkids;           /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
+    bool module_present; /* when the VMM starts */
+    bool seamldr_present;
+    u32 seamldr_busy_every; /* each n-th call of P-SEAMLDR meets another CPU there; 0: only where one is */
+    u64 seamldr_refusal;    /* what SEAMLDR.INSTALL answers on the last logical processor; 0: what it finds */
+    bool strict;            /* stop at the first access to memory that is not the VMM's */
     /* Entries of a TD vCPU's software TLB per page size; at least what one instruction needs. */
     u32 tlb_4k, tlb_2m, tlb_1g;
     u32 tlb_policy;  /* which entry gives way: enum stlb_policy */

@@ -9,7 +9,7 @@
 #include "sim/module/seam.h"
 
 #define MACHINE_CPUS_MAX     64
-#define MACHINE_PACKAGES_MAX 2
+#define MACHINE_PACKAGES_MAX 4
 
 struct td_cpu; /* what the TD side keeps for a CPU: td/ */
 

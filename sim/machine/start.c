@@ -22,6 +22,7 @@
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/tables.h"
+#include "sim/seamldr/seamldr.h"
 
 #define PAGE        4096ull
 #define GIB         (1ull << 30)
@@ -287,6 +288,13 @@ static void describe(void)
             (unsigned long)pool_base(), (unsigned long)(pool_bytes() >> 20), (unsigned long)(info->tsc_hz / 1000000));
 }
 
+static void load_firmware(void)
+{
+    const struct sim_config *config = sim_config();
+    seamldr_reset(&(struct seamldr_setup){config->seamldr_present, config->module_present, config->seamldr_busy_every,
+                                          config->seamldr_refusal});
+}
+
 /* Everything that can still be refused. */
 static const char *prepare(const EFI_LOADED_IMAGE *loaded)
 {
@@ -304,6 +312,7 @@ static const char *prepare(const EFI_LOADED_IMAGE *loaded)
         init_cpu(cpu_at(i));
     exits_set_image((u64)loaded->ImageBase, loaded->ImageSize);
     module_reset();
+    load_firmware();
     core_root = make_page_tables();
     return NULL;
 }

@@ -3,12 +3,12 @@
  * VMPTRLD and its kin fail with VMfailInvalid. SDM vol. 3, chapter "VMX instruction reference".
  */
 #include "sim/machine/vmx.h"
-#include "sim/machine/config.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
 #include "sim/machine/msr.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/td/td.h"
+#include "sim/seamldr/seamldr.h"
 
 #define CR4_VMXE      (1ull << 13)
 #define CR4_SMXE      (1ull << 14)
@@ -97,6 +97,17 @@ static void no_vmcs(struct cpu *cpu, const struct insn *insn)
     fail_invalid(cpu, insn);
 }
 
+static void seamldr(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->lp.vmm[RAX] = cpu->vmm->rax;
+    if (!seamldr_call(&cpu->lp)) {
+        fail_invalid(cpu, insn);
+        return;
+    }
+    cpu->vmm->rax = cpu->lp.vmm[RAX];
+    succeed(cpu, insn);
+}
+
 /* What SEAMCALL's own checks say; SDM and the TDX CPU architectural extensions, SEAMCALL, operation section. */
 static void seamcall(struct cpu *cpu, const struct insn *insn)
 {
@@ -104,10 +115,12 @@ static void seamcall(struct cpu *cpu, const struct insn *insn)
         guest_inject(cpu, VECTOR_UD);
         return;
     }
-    if (!sim_config()->module_present || cpu->vmm->rax >> 63) /* the second: no P-SEAMLDR either */
-        fail_invalid(cpu, insn);
-    else
+    if (cpu->vmm->rax >> 63)
+        seamldr(cpu, insn);
+    else if (seamldr_module_is_ready())
         seam_call(cpu, insn);
+    else
+        fail_invalid(cpu, insn);
 }
 
 static void rdpid(struct cpu *cpu, const struct insn *insn)

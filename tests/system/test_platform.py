@@ -112,7 +112,7 @@ FAULTS = {
     "second VMXON, carry": 1,
     "clear VMXE in VMX": GP,
     "SEAMCALL, status": 0xC000010000000000,
-    "SEAMCALL of P-SEAMLDR, carry": 1,
+    "SEAMCALL of P-SEAMLDR, status": 0x8000000000000000,
     "INVEPT of type 3, carry": 1,
     "VMPTRLD, carry": 1,
     "SEAMCALL after VMXOFF": UD,

@@ -49,6 +49,12 @@ static void accepts_the_documented_forms(void **state)
     assert_int_equal(sim_config()->busy_every, 70);
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
+    assert_true(sim_config()->seamldr_present);
+    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\npackages = 4"));
+    assert_false(sim_config()->seamldr_present);
+    assert_int_equal(sim_config()->seamldr_busy_every, 3);
+    assert_true(sim_config()->seamldr_refusal == 0x8000000000020000ull);
+    assert_int_equal(sim_config()->packages, 4);
     assert_string_equal(said, "");
 }
 
@@ -75,6 +81,8 @@ static void refuses_with_file_line_and_reason(void **state)
     refuses("hkids = -3", "a number is needed");
     refuses("features0 = 0x10000000000000000", "a number is needed");
     refuses("features0 = 18446744073709551616", "a number is needed");
+    refuses("packages = 5", "f.cfg:1: packages = 5: allowed is 1 to 4");
+    refuses("seamldr = here", "f.cfg:1: seamldr = here: allowed are absent and present");
     refuses("module = perhaps", "f.cfg:1: module = perhaps: allowed are absent and present");
     refuses("strict = yes", "allowed are 0 and 1");
     refuses("\xff\xfe = 1", "f.cfg:1: this line: a word is too long or holds a byte that is no text");

@@ -133,8 +133,8 @@ static void inside_vmx(void)
     say("clear VMXE in VMX", cr4_faults(0, VMXE));
     say("SEAMCALL", TRY(SEAMCALL, BAD_LEAF, 0, 0, 0));
     say("SEAMCALL, status", out_rax);
-    say("SEAMCALL of P-SEAMLDR", TRY(SEAMCALL, 1ull << 63, 0, 0, 0));
-    say("SEAMCALL of P-SEAMLDR, carry", carry);
+    say("SEAMCALL of P-SEAMLDR", TRY(SEAMCALL, 1ull << 63, 1, 0, 0)); /* its operand is not aligned */
+    say("SEAMCALL of P-SEAMLDR, status", out_rax);
     say("INVEPT one", TRY("invept (%%rdi), %%rcx", 0, 1, 0, (UINT64)eptp));
     say("INVEPT all", TRY("invept (%%rdi), %%rcx", 0, 2, 0, (UINT64)eptp));
     say("INVEPT all, carry", carry);
