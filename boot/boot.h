@@ -38,6 +38,8 @@ void boot_read_scripts(struct boot_env *env, struct boot_info *info);
 bool boot_find_line(struct boot_env *env, struct boot_info *info);
 /* From here on nothing goes to the firmware's console. */
 void boot_line_ends(void);
+/* Reads the TDX module that the options name, and its sigstruct, and offers them to P-SEAMLDR. False: what is wrong was said. */
+bool boot_read_module(struct boot_env *env, struct boot_info *info);
 
 /* How many pages the page tables may take; 0: the memory map cannot be read. */
 u64 boot_pool_pages(struct boot_env *env, struct boot_info *info);

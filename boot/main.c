@@ -128,6 +128,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     if (!boot_open(&env) || !read_options(&env))
         return EFI_INVALID_PARAMETER;
     find_rsdp(&env);
+    bool has_module = boot_read_module(&env, &info);
     /* Whoever has to change something learns all of it. */
     bool has_tdx = detect(&info.tdx_missing) == ERR_OK;
     if (!has_tdx && !info.options.force) {
@@ -135,7 +136,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
         boot_say(&env, info.tdx_missing);
     }
     bool has_line = boot_find_line(&env, &info);
-    if (!info.options.force && (!has_tdx || !has_line)) {
+    if (!info.options.force && (!has_tdx || !has_line || !has_module)) {
         boot_say(&env, "back to the firmware; the option `force` starts all the same, serial=PORT names a serial line");
         return EFI_UNSUPPORTED;
     }

@@ -6,6 +6,7 @@
 #include "kernel/options.h"
 #include "kernel/console/script.h"
 #include "tdx/module.h"
+#include "tdx/seamldr.h"
 
 struct boot_info {
     struct options options;
@@ -18,6 +19,7 @@ struct boot_info {
     hpa_t guard;      /* the page below the stack */
     hpa_t pool;       /* pages for the page tables */
     u64 pool_pages;
+    struct seamldr_files module; /* what the options name; no bytes: nothing */
     struct script_file *files;
     unsigned file_count;
 };

@@ -11,20 +11,20 @@
  * work with. */
 #define TDMEM_MIN (16 * MIB)
 
-#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT force"
+#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT module=PATH force"
 
 void options_default(struct options *o)
 {
     *o = (struct options){.log = LOG_INFO};
 }
 
-static bool set_script(struct options *o, const char *value)
+static bool set_name(char name[OPTION_NAME_BYTES], const char *value)
 {
     size_t n = strlen(value);
 
-    if (n >= sizeof(o->script))
+    if (n >= OPTION_NAME_BYTES)
         return false;
-    memcpy(o->script, value, n + 1);
+    memcpy(name, value, n + 1);
     return true;
 }
 
@@ -34,7 +34,11 @@ static bool set_key(struct options *o, const char *key, const char *value, char 
 
     if (strcmp(key, "script") == 0) {
         allowed = "a file name of at most 63 bytes";
-        if (set_script(o, value))
+        if (set_name(o->script, value))
+            return true;
+    } else if (strcmp(key, "module") == 0) {
+        allowed = "the path of a file, at most 63 bytes";
+        if (set_name(o->module, value))
             return true;
     } else if (strcmp(key, "log") == 0) {
         allowed = "error, warn, info or debug";

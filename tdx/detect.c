@@ -10,6 +10,7 @@
 #include "tdx/abi_leaf.h"
 #include "tdx/hw/seamcall.h"
 #include "tdx/module_internal.h"
+#include "tdx/seamldr.h"
 
 #define MSR_FEATURE_CONTROL     0x3au
 #define MSR_KEYID_PARTITIONING  0x87u
@@ -97,9 +98,11 @@ static const char *ask_module(void)
     case SEAMCALL_RAN:
         return NULL;
     case SEAMCALL_VMFAILED:
+        if (tdx_seamldr_is_ready())
+            return NULL;
         return "no TDX module is loaded: the firmware did not find one (see its setup for the TDX loader and SEAM "
                "options, or "
-               "put the module on the EFI system partition)";
+               "put the module on the EFI system partition; where there is a P-SEAMLDR the option `module=` loads it)";
     case SEAMCALL_GP:
         return "SEAMCALL raises #GP: the firmware left SEAM off, although the CPU has it (enable TDX in its setup)";
     case SEAMCALL_UD:

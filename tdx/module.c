@@ -17,6 +17,7 @@
 #include "tdx/hw/seamcall.h"
 #include "tdx/module_internal.h"
 #include "tdx/retry.h"
+#include "tdx/seamldr.h"
 #include "tdx/td.h"
 
 #define TDMR_INIT_CALLS_PER_GIB 4096u /* module 1.5 takes 256; a bound, not a promise */
@@ -175,6 +176,11 @@ static struct tdx_init_fault step_detect(const struct setup *s)
     scratch = s->take(TDX_SCRATCH_BYTES, PAGE_BYTES);
     return hpa_is(scratch, HPA_NONE) ? failed(ERR_NO_MEMORY, "no memory for the structures that the module reads")
                                      : fine;
+}
+
+static struct tdx_init_fault step_load(const struct setup *s)
+{
+    return tdx_seamldr_load();
 }
 
 void *tdx_module_scratch(void)
@@ -454,8 +460,8 @@ static struct tdx_init_fault step_tdmr_init(const struct setup *s)
 }
 
 static struct tdx_init_fault (*const steps[])(const struct setup *s) = {
-    step_detect,    step_vmxon,      step_sys_init, step_lp_init,    step_read_fields,
-    step_read_cmrs, step_plan_tdmrs, step_config,   step_key_config, step_tdmr_init,
+    step_detect,    step_vmxon,      step_load,   step_sys_init,   step_lp_init,   step_read_fields,
+    step_read_cmrs, step_plan_tdmrs, step_config, step_key_config, step_tdmr_init,
 };
 static unsigned steps_done;
 
@@ -483,4 +489,5 @@ void tdx_module_forget(void)
     memset(regions, 0, sizeof(regions));
     memset(vmx_is_on, 0, sizeof(vmx_is_on));
     tdx_hkids_forget();
+    tdx_seamldr_forget();
 }

@@ -109,7 +109,7 @@ static void fail_init(struct command_call *c, const struct tdx_init_fault *f)
     struct fault_text text;
 
     (void)fault_td(&text, f->what != NULL ? f->what : "initialising the TDX module", &fault);
-    if (f->leaf != NULL)
+    if (f->leaf != NULL || f->err == ERR_PLATFORM)
         name_failed_cpus(&text);
     reply_fail(c, "%s", text.text);
 }

@@ -38,6 +38,7 @@ void (*seamcall_host_watch)(const struct seamcall_regs *regs);
 void (*guest_program)(struct seam_lp *lp);
 bool seamcall_host_forget_invept;
 bool (*seamcall_host_answer)(struct seamcall_regs *regs);
+bool (*seamcall_host_loader)(struct seam_lp *lp, struct seamcall_regs *regs, enum seamcall_fault *fault);
 
 static struct {
     bool armed;
@@ -71,6 +72,7 @@ void seamcall_host_reset(void)
     seamcall_host_fault = SEAMCALL_RAN;
     seamcall_host_watch = NULL;
     seamcall_host_answer = NULL;
+    seamcall_host_loader = NULL;
     seamcall_host_forget_invept = false;
     guest_program = NULL;
 }
@@ -253,6 +255,9 @@ enum seamcall_fault seamcall(struct seamcall_regs *regs)
         return seamcall_host_fault;
     if (injected(regs) || (seamcall_host_answer && seamcall_host_answer(regs)))
         return SEAMCALL_RAN;
+    enum seamcall_fault fault = SEAMCALL_VMFAILED; /* of a machine without P-SEAMLDR */
+    if (seamcall_host_loader ? seamcall_host_loader(lp, regs, &fault) : regs->rax >> 63)
+        return fault;
     if (seamcall_host_watch)
         seamcall_host_watch(regs);
     if ((regs->rax & 0xffff) == LEAF_VP_ENTER)

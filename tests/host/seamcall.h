@@ -29,6 +29,10 @@ extern void (*seamcall_host_watch)(const struct seamcall_regs *regs);
 /* Answers a SEAMCALL in the place of the module where it returns true; on any thread. NULL: none. */
 extern bool (*seamcall_host_answer)(struct seamcall_regs *regs);
 
+/* Stands between SEAMCALL and the module, as P-SEAMLDR's part of the CPU does: true where the call has not reached the module, and
+ * *fault says how it ended. NULL: a module that is loaded, and no P-SEAMLDR. */
+extern bool (*seamcall_host_loader)(struct seam_lp *lp, struct seamcall_regs *regs, enum seamcall_fault *fault);
+
 /* A rule that a test breaks: the VMM's INVEPT does nothing. */
 extern bool seamcall_host_forget_invept;
 
