@@ -129,6 +129,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
         return EFI_INVALID_PARAMETER;
     find_rsdp(&env);
     bool has_module = boot_read_module(&env, &info);
+    info.reset_system = (u64)system->RuntimeServices->ResetSystem;
     /* Whoever has to change something learns all of it. */
     bool has_tdx = detect(&info.tdx_missing) == ERR_OK;
     if (!has_tdx && !info.options.force) {

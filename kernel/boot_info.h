@@ -14,6 +14,7 @@ struct boot_info {
     struct serial_port serial; /* the console's line; base 0: there is none */
     const char *serial_by;     /* who named it */
     const char *tdx_missing;   /* what the platform lacks, NULL: nothing */
+    u64 reset_system;          /* the firmware's ResetSystem; 0: there is none */
     struct memory_map map;
     hpa_t trampoline; /* a page below 1 MiB, where other CPUs start */
     hpa_t guard;      /* the page below the stack */

@@ -5,6 +5,8 @@
 #include "drivers/serial.h"
 #include "kernel/console/console.h"
 #include "kernel/cpus.h"
+#include "kernel/hw/firmware.h"
+#include "kernel/leave.h"
 #include "kernel/panic.h"
 #include "lib/format.h"
 #include "lib/hw/fixup.h"
@@ -52,6 +54,8 @@ static void interrupt(struct trap_frame *frame)
     case APIC_VECTOR_TIMER:
         serial_poll();
         apic_eoi();
+        if (leave_is_late())
+            (void)firmware_give_up(frame);
         return;
     case APIC_VECTOR_SERIAL:
         serial_poll();
@@ -86,6 +90,8 @@ void trap_handle(struct trap_frame *frame)
         trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
         return;
     }
+    if (firmware_give_up(frame))
+        return;
     format_to(what, sizeof(what), "exception %llu %s", (unsigned long long)frame->vector,
               exception_name(frame->vector));
     panic_trap(frame, what);

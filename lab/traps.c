@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "kernel/hw/ap.h"
+#include "kernel/hw/firmware.h"
 #include "kernel/hw/paging.h"
 #include "lab/firmware.h"
 #include "lab/machine.h"
@@ -89,6 +90,22 @@ enum err paging_unmap(hpa_t page)
 {
     (void)page;
     return ERR_OK;
+}
+
+/* The lab's firmware has no runtime services. */
+void paging_let_firmware_run(void) {}
+
+bool firmware_call(u64 service, u64 a)
+{
+    (void)service;
+    (void)a;
+    return false;
+}
+
+bool firmware_give_up(struct trap_frame *frame)
+{
+    (void)frame;
+    return false;
 }
 
 /* --- other CPUs --------------------------------------------------------------------------------------------------- */

@@ -83,4 +83,8 @@ void tdx_each_left_out(const struct phys_range *memory, unsigned memory_count, v
 MUST_CHECK enum err tdx_hkid_take(hkid_t *hkid);
 void tdx_hkid_give(hkid_t hkid);
 
+/* Before the machine is reset: every CPU writes its caches back and leaves VMX operation; no SEAMCALL after it. No TD is left.
+ * ERR_TIMEOUT: some did not answer; *cpus is how many did. It may be repeated. */
+MUST_CHECK enum err tdx_module_stop(unsigned *cpus);
+
 #endif

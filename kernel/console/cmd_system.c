@@ -1,14 +1,15 @@
 /* Commands about the machine and the console itself: help version mem cpus log script reboot poweroff. */
-#include "drivers/power.h"
 #include "drivers/serial.h"
 #include "kernel/console/cmd.h"
 #include "kernel/cpus.h"
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
+#include "kernel/leave.h"
 #include "kernel/log_level.h"
 #include "kernel/print.h"
 #include "kernel/console/script.h"
 #include "kernel/version.h"
+#include "lib/log.h"
 #include "lib/string.h"
 #include "mm/page.h"
 
@@ -168,40 +169,87 @@ void cmd_script(struct command_call *c)
     }
 }
 
-/* Both run when the answer's line is out. */
-static void leave(void (*how)(void), const char *failed)
+/* All run when the answer's line is out. */
+static void leave(enum leave_how how, const char *failed)
 {
     serial_drain();
-    how();
+    leave_now(how);
     print("%s\n", failed);
 }
 
 static void reboot_now(void)
 {
-    leave(power_reset, "the platform did not reset");
+    leave(LEAVE_COLD, "the platform did not reset");
+}
+
+static void reboot_warm_now(void)
+{
+    leave(LEAVE_WARM, "the platform did not reset");
 }
 
 static void power_off_now(void)
 {
-    leave(power_off, "the platform did not power off");
+    leave(LEAVE_OFF, "the platform did not power off");
     cpu_halt();
+}
+
+static void say_done(const struct leave_done *done)
+{
+    if (done->td_is_gone)
+        print("the TD is torn down, its key is free\n");
+    else if (done->had_td)
+        print("the TD is still there\n");
+    print("caches written back on %u CPU%s\n", done->cpus, done->cpus == 1 ? "" : "s");
+}
+
+static void add_done(struct json *j, const struct leave_done *done)
+{
+    if (done->had_td)
+        json_bool(j, "td_destroyed", done->td_is_gone);
+    json_number(j, "cpus_flushed", done->cpus);
 }
 
 void cmd_reboot(struct command_call *c)
 {
-    c->afterwards = reboot_now;
-    reply_ok(c);
+    bool is_warm = false, is_forced = false;
+    struct leave_done done;
+    struct fault_text why;
+
+    for (unsigned i = 0; i < arg_count(c); i++) {
+        is_warm |= strcmp(arg_word(c, i), "warm") == 0;
+        is_forced |= strcmp(arg_word(c, i), "force") == 0;
+    }
+    if (is_warm + is_forced != (int)arg_count(c)) {
+        reply_fail(c, "reboot takes `warm` and `force`, nothing else");
+        return;
+    }
+    enum err e = leave_prepare(is_warm ? LEAVE_WARM : LEAVE_COLD, &done, &why);
+    if (e != ERR_OK && !is_forced) {
+        reply_fail(c, "no reset: %s; `reboot force` does it all the same", why.text);
+        return;
+    }
+    say_done(&done);
+    c->afterwards = is_warm ? reboot_warm_now : reboot_now;
+    add_done(reply_ok(c), &done);
 }
 
+/* Power takes with it whatever could not be left in order. */
 void cmd_poweroff(struct command_call *c)
 {
     const char *word = arg_word(c, 0);
     u64 status = script_has_failed() ? 1 : 0;
+    struct leave_done done;
+    struct fault_text why;
 
     if (word != NULL && (!parse_decimal(word, &status) || status > POWEROFF_STATUS_MAX)) {
         reply_fail(c, "'%s' is no status: 0 to %u are", word, POWEROFF_STATUS_MAX);
         return;
     }
+    if (leave_prepare(LEAVE_OFF, &done, &why) != ERR_OK)
+        log_msg(LOG_WARN, "poweroff all the same: %s", why.text);
+    say_done(&done);
     c->afterwards = power_off_now;
-    json_number(reply_ok(c), "status", status);
+    struct json *j = reply_ok(c);
+    json_number(j, "status", status);
+    add_done(j, &done);
 }

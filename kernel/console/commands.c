@@ -66,8 +66,8 @@ const struct command commands[] = {
     {"script", "[NAME]", "runs a script of the boot volume, or lists them", 0, 1, "", cmd_script},
     {"log", "[LEVEL]", "shows or sets how much is logged: error, warn, info, debug", 0, 1, "", cmd_log},
     {"version", "", "the version, and the hypervisor's CPUID signature", 0, 0, "", cmd_version},
-    {"reboot", "", "resets the machine", 0, 0, "", cmd_reboot},
-    {"poweroff", "[STATUS]", "powers off by ACPI; STATUS (0 to 255) is for the tool that started the machine", 0, 1, "",
+    {"reboot", "[warm] [force]", "tears the TD down, writes caches back, resets; force: also where that fails", 0, 2, "", cmd_reboot},
+    {"poweroff", "[STATUS]", "tears the TD down, writes caches back, powers off; STATUS (0 to 255) is for the tool that started the machine", 0, 1, "",
      cmd_poweroff},
 };
 /* clang-format on */

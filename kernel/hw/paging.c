@@ -182,3 +182,25 @@ enum err paging_unmap(hpa_t page)
         __asm__ volatile("invlpg (%0)" ::"r"(page.raw) : "memory");
     return e;
 }
+
+/* Recursion ends at 4K. */
+static void allow_execution(u64 *table, level_t level)
+{
+    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
+        if (!(table[i] & PTE_PRESENT))
+            continue;
+        if (level.raw > 0 && !(table[i] & PTE_LEAF))
+            allow_execution(phys_ptr((hpa_t){table[i] & PTE_ADDRESS_MASK}), level_below(level));
+        else
+            table[i] &= ~PTE_NX;
+    }
+}
+
+void paging_let_firmware_run(void)
+{
+    u64 cr3;
+
+    allow_execution(built.root, PML4_LEVEL);
+    __asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
+    __asm__ volatile("mov %0, %%cr3" ::"r"(cr3) : "memory");
+}

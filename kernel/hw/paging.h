@@ -27,4 +27,7 @@ MUST_CHECK enum err paging_init(const struct paging_config *config);
  * touched the page. ERR_NO_MEMORY: no page for a table. */
 MUST_CHECK enum err paging_unmap(hpa_t page);
 
+/* What was data may be executed from here on, so that the firmware's runtime code can: at the machine's end. */
+void paging_let_firmware_run(void);
+
 #endif

@@ -15,6 +15,8 @@
 #define INPUT_BYTES  (1u << 18)
 
 struct io_host_write io_host_last_write;
+struct io_host_write io_host_writes[IO_HOST_WRITES];
+unsigned io_host_write_count;
 struct io_host_uart io_host_uart = {.base = 0x3f8, .stride = 1};
 struct io_host_pci io_host_pci;
 unsigned io_host_divisor;
@@ -40,9 +42,17 @@ void io_host_reset(void)
     overrun = false;
     io_host_slow_down(0, 0);
     io_host_last_write = (struct io_host_write){0};
+    io_host_write_count = 0;
     io_host_uart = (struct io_host_uart){.base = 0x3f8, .stride = 1};
     io_host_pci = (struct io_host_pci){0};
     io_host_divisor = 1;
+}
+
+void io_host_note_write(u16 port, u32 value)
+{
+    io_host_last_write = (struct io_host_write){port, value};
+    if (io_host_write_count < IO_HOST_WRITES)
+        io_host_writes[io_host_write_count++] = io_host_last_write;
 }
 
 void io_host_type(const void *bytes, size_t count)
@@ -184,7 +194,7 @@ void io_out8(u16 port, u8 value)
     if (is_uart(false, port, &reg))
         write_uart(reg, value);
     else
-        io_host_last_write = (struct io_host_write){port, value};
+        io_host_note_write(port, value);
 }
 
 u16 io_in16(u16 port)
@@ -207,7 +217,7 @@ u32 io_in32(u16 port)
 
 void io_out16(u16 port, u16 value)
 {
-    io_host_last_write = (struct io_host_write){port, value};
+    io_host_note_write(port, value);
 }
 
 void io_out32(u16 port, u32 value)

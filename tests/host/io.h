@@ -41,7 +41,11 @@ struct io_host_write {
     u16 port;
     u32 value;
 };
-/* The newest write to a port that is not the UART's; port 0: none. */
+/* The newest write to a port that is not the UART's; port 0: none. All of them in order, as far as there is room. */
 extern struct io_host_write io_host_last_write;
+#define IO_HOST_WRITES 16u
+extern struct io_host_write io_host_writes[IO_HOST_WRITES];
+extern unsigned io_host_write_count;
+void io_host_note_write(u16 port, u32 value);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "drivers/apic.h"
 #include "kernel/console/console.h"
+#include "kernel/hw/firmware.h"
+#include "kernel/leave.h"
 #include "kernel/panic.h"
 #include "kernel/trap.h"
 #include "lib/hw/fixup.h"
@@ -26,6 +28,18 @@ static unsigned strangers;
 void console_note_stranger(void)
 {
     strangers++;
+}
+static bool is_late;
+static unsigned given_up;
+
+bool leave_is_late(void)
+{
+    return is_late;
+}
+bool firmware_give_up(struct trap_frame *frame)
+{
+    given_up++;
+    return true;
 }
 void panic_join(const struct trap_frame *frame) {}
 _Noreturn void panic_trap(const struct trap_frame *frame, const char *what)
@@ -50,7 +64,8 @@ static int start(void **state)
         cpu_host_set_msr(MSR_ISR + i, 0);
     for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
         cpu_host_set_msr(registers[i], 0);
-    strangers = 0;
+    strangers = given_up = 0;
+    is_late = false;
     return apic_init() == ERR_OK ? 0 : -1;
 }
 
@@ -99,12 +114,25 @@ static void one_sent_as_spurious_gets_its_eoi(void **state)
     assert_int_equal(strangers, 1);
 }
 
+/* A call into the firmware ends by what it raises, and by the timer once it is late; its EOI comes first. */
+static void firmware_that_fails_is_left(void **state)
+{
+    assert_true(take(APIC_VECTOR_TIMER));
+    assert_int_equal(given_up, 0);
+    is_late = true;
+    assert_true(take(APIC_VECTOR_TIMER));
+    assert_int_equal(given_up, 1);
+    assert_false(take(14));
+    assert_int_equal(given_up, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(in_service_is_one_bit, start),
         cmocka_unit_test_setup(each_interrupt_gets_its_eoi, start),
         cmocka_unit_test_setup(spurious_one_gets_none, start),
+        cmocka_unit_test_setup(firmware_that_fails_is_left, start),
         cmocka_unit_test_setup(one_sent_as_spurious_gets_its_eoi, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
