@@ -20,8 +20,7 @@ bool boot_memory_map_reserve(struct boot_env *env, struct boot_info *info)
     env->map = NULL;
     env->map_bytes = 0;
     env->boot->GetMemoryMap(&env->map_bytes, NULL, &key, &step, &version);
-    if (step == 0)
-        return false;
+    step = max_u64(step, sizeof(EFI_MEMORY_DESCRIPTOR)); /* some firmware says it only with a map */
     env->map_bytes = align_up(env->map_bytes + MAP_SLACK_BYTES, sizeof(struct phys_range));
     unsigned room = memory_map_room(env->map_bytes, step);
     UINTN bytes = env->map_bytes + 2 * room * sizeof(struct phys_range);

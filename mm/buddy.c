@@ -42,6 +42,12 @@ static void make_ready(struct buddy *b, u64 pfn)
 
 /* --- free blocks --------------------------------------------------------------------------------------------------- */
 
+static void count_block(struct buddy *b, unsigned order, s64 more)
+{
+    b->blocks_free[order] += (u64)more;
+    *b->free_orders = (*b->free_orders & ~(1u << order)) | (b->blocks_free[order] ? 1u << order : 0);
+}
+
 static void push(struct buddy *b, u32 index, unsigned order)
 {
     struct block *new = &b->blocks[index];
@@ -50,8 +56,7 @@ static void push(struct buddy *b, u32 index, unsigned order)
     if (new->next != BUDDY_NIL)
         b->blocks[new->next].prev = index;
     b->head[order] = index;
-    b->blocks_free[order]++;
-    *b->free_orders |= 1u << order;
+    count_block(b, order, 1);
 }
 
 static void unlink(struct buddy *b, u32 index)
@@ -64,12 +69,11 @@ static void unlink(struct buddy *b, u32 index)
         b->blocks[old->prev].next = old->next;
     else
         b->head[old->order] = old->next;
-    if (--b->blocks_free[old->order] == 0)
-        *b->free_orders &= ~(1u << old->order);
+    count_block(b, old->order, -1);
     old->free_head = false;
 }
 
-/* A GiB that is not ready is one free block. */
+/* A GiB that is not ready is one free block, in no list. */
 static bool is_free_block(const struct buddy *b, u64 pfn, unsigned order)
 {
     if (pfn < b->first || pfn + (1ull << order) > buddy_end(b))
@@ -112,6 +116,15 @@ static void join_run(struct buddy *b, u64 pfn, u64 count)
     }
 }
 
+u64 buddy_first(const struct buddy *b, unsigned order)
+{
+    if (b->head[order] != BUDDY_NIL)
+        return b->first + b->head[order];
+    ASSERT(order == BUDDY_ORDER_MAX);
+    u64 i = bitmap_find(b->ready, 0, gib_index(b, buddy_end(b) - 1) + 1, false);
+    return ((b->first >> BUDDY_ORDER_MAX) + i) << BUDDY_ORDER_MAX;
+}
+
 /* The free block that holds `pfn`, which is free: its first page frame, and its order. */
 static u64 block_of(const struct buddy *b, u64 pfn, unsigned *order)
 {
@@ -130,9 +143,12 @@ void buddy_take(struct buddy *b, u64 pfn, u64 count)
     while (at < end) {
         unsigned order;
         u64 first = block_of(b, at, &order), past = first + (1ull << order);
-        unlink(b, (u32)(first - b->first));
-        if (!is_ready(b, first))
+        if (is_ready(b, first)) {
+            unlink(b, (u32)(first - b->first));
+        } else {
             make_ready(b, first);
+            count_block(b, order, -1);
+        }
         if (first < pfn)
             join_run(b, first, pfn - first);
         if (past > end)
@@ -205,8 +221,11 @@ static void free_all(struct buddy *b)
 {
     for (u64 at = b->first, end; at < buddy_end(b); at = end) {
         end = min_u64(gib_end(at), buddy_end(b));
-        if (end - at < 1ull << BUDDY_ORDER_MAX)
-            make_ready(b, at);
+        if (end - at == 1ull << BUDDY_ORDER_MAX) {
+            count_block(b, BUDDY_ORDER_MAX, 1);
+            continue;
+        }
+        make_ready(b, at);
         join_run(b, at, end - at);
     }
 }

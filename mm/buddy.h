@@ -9,7 +9,7 @@
  *
  *     range   |side table| GiB untouched | GiB in use | GiB untouched | ...
  *     ready                0               1            0              one bit a GiB: its bits and links may be read
- *     head[18] ------------^----------------------------^              a free block's links are in its first page's entry
+ *     lists                -          free blocks       -              links in the entry of a block's first page
  *
  * The lock is the caller's (mm/page.c); what is read without it says so.
  */
@@ -43,7 +43,7 @@ struct block {
  */
 struct buddy {
     u64 first, count; /* pages */
-    u32 *free_orders; /* the caller's: bit n is set while there is a free block of order n */
+    u32 *free_orders; /* the caller's: bit n is set while blocks_free[n] is not 0 */
     u64 *ready;       /* one bit a GiB that the range touches */
     u64 *bits[BUDDY_BITS];
     struct block *blocks;
@@ -54,6 +54,9 @@ struct buddy {
 /* Makes [first, end) a range of free pages, less what its side table takes, with the structure in front; at least two pages, at
  * most BUDDY_PAGES_MAX. */
 struct buddy *buddy_create(u64 first, u64 end, u32 *free_orders);
+
+/* Where a free block of this order begins; there is one. */
+u64 buddy_first(const struct buddy *b, unsigned order);
 
 /* Takes [pfn, pfn + count), all free, out of the free blocks; what they hold beyond goes back. */
 void buddy_take(struct buddy *b, u64 pfn, u64 count);

@@ -90,7 +90,7 @@ static bool take_block(unsigned node, unsigned order, u64 count, u64 *pfn)
 
     if (i == NOBODY)
         return false;
-    *pfn = ranges[i].b->first + ranges[i].b->head[found];
+    *pfn = buddy_first(ranges[i].b, found);
     take_run(i, *pfn, count);
     return true;
 }
