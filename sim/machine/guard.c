@@ -34,17 +34,21 @@
  *
  *     HIDDEN: from guard_hide() on for good; each touch of the VMM is a violation, as one of an OWNED page in use is
  *
- * One byte a page. Changed under `lock`, which is also held while the nested page table follows; read without it, for a page in
+ * One byte a page, in a table for each GiB of which some page was ever not PLAIN. Changed under `lock`, which is also held while the nested page table follows; read without it, for a page in
  * use by a TD or the module does not change its state meanwhile.
  */
 enum page_state { PLAIN, OWNED, SPOILT, HIDDEN };
 
-static struct lock lock; /* of all below that changes after guard_init() */
-static u8 *states;       /* constant after start; the bytes that it points to are atomic */
-static u64 page_count;   /* constant after start */
-static bool any_spoilt;  /* atomic */
-static u64 noise_key;    /* under `lock` */
-static unsigned logged;  /* under `lock` */
+#define GIB_SHIFT 30
+#define GIB_PAGES (1u << (GIB_SHIFT - 12))
+#define GIBS_MAX  (1u << (PLATFORM_KEYID_SHIFT - GIB_SHIFT))
+
+static struct lock lock;     /* of all below that changes after guard_init() */
+static u8 *states[GIBS_MAX]; /* atomic, as the bytes that they point to; NULL: all of that GiB is PLAIN */
+static u64 page_count;       /* constant after start */
+static bool any_spoilt;      /* atomic */
+static u64 noise_key;        /* under `lock` */
+static unsigned logged;      /* under `lock` */
 /* Under `lock`: a page is mapped under this shared KeyID. */
 static bool alias_used[1u << PLATFORM_KEYID_BITS];
 
@@ -64,7 +68,6 @@ static struct stand_ins
 void guard_init(u64 top)
 {
     page_count = top / PAGE;
-    states = pool_take((page_count + PAGE - 1) / PAGE);
     for (unsigned cpu = 0; cpu < cpu_count(); cpu++)
         for (unsigned i = 0; i < STAND_INS; i++)
             stand_ins[cpu].of[i].page = pool_take(1);
@@ -74,13 +77,23 @@ void guard_init(u64 top)
 
 static enum page_state state_of(u64 hpa)
 {
-    return hpa / PAGE < page_count ? __atomic_load_n(&states[hpa / PAGE], __ATOMIC_RELAXED) : PLAIN;
+    const u8 *of_gib = hpa / PAGE < page_count ? __atomic_load_n(&states[hpa >> GIB_SHIFT], __ATOMIC_ACQUIRE) : NULL;
+    return of_gib ? __atomic_load_n(&of_gib[hpa / PAGE % GIB_PAGES], __ATOMIC_RELAXED) : PLAIN;
+}
+
+/* The table of a GiB grows out of the reserve when its first page is taken. */
+static u8 *states_of(u64 hpa)
+{
+    u8 **of_gib = &states[hpa >> GIB_SHIFT];
+    if (!*of_gib)
+        __atomic_store_n(of_gib, pool_take(GIB_PAGES / PAGE), __ATOMIC_RELEASE);
+    return *of_gib;
 }
 
 static void set_states(u64 base, u64 bytes, enum page_state state)
 {
-    for (u64 page = base / PAGE; page < (base + bytes) / PAGE && page < page_count; page++)
-        __atomic_store_n(&states[page], (u8)state, __ATOMIC_RELAXED);
+    for (u64 at = base; at < base + bytes && at / PAGE < page_count; at += PAGE)
+        __atomic_store_n(&states_of(at)[at / PAGE % GIB_PAGES], (u8)state, __ATOMIC_RELAXED);
 }
 
 /* Under KeyID 0 and under each shared one that the VMM has used. */

@@ -1,71 +1,113 @@
 /* RAM ranges and what of them is convertible. UEFI specification 2.9, section 7.2, GetMemoryMap(). */
 #include "sim/machine/memory.h"
 
-#define PIECES_MAX  256
 #define CMR_MINIMUM (2ull << 20)
 
 struct piece {
     u64 base, end;
     bool convertible;
 };
-/* Constant after start. */
-static struct piece pieces[PIECES_MAX];
+/* Constant after start: sorted by base, neighbours of one kind joined; apart once memory_seal() was called. */
+static struct piece pieces[MEMORY_PIECES_MAX];
 static unsigned piece_count;
 static bool overflow;
 
-void memory_add(u64 base, u64 bytes, bool convertible)
+static void remove_at(unsigned at)
 {
-    if (!bytes)
-        return;
-    if (piece_count == PIECES_MAX) {
+    for (piece_count--; at < piece_count; at++)
+        pieces[at] = pieces[at + 1];
+}
+
+/* Behind those that begin no later. */
+static unsigned place_of(u64 base)
+{
+    unsigned low = 0, high = piece_count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (pieces[middle].base <= base)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void insert(struct piece new)
+{
+    unsigned at = place_of(new.base);
+    if (piece_count == MEMORY_PIECES_MAX) {
         overflow = true;
         return;
     }
-    pieces[piece_count++] = (struct piece){base, base + bytes, convertible};
+    for (unsigned i = piece_count++; i > at; i--)
+        pieces[i] = pieces[i - 1];
+    pieces[at] = new;
 }
 
-static void sort_pieces(void)
+/* What touches a piece of its kind becomes part of it, and needs no place of its own. */
+void memory_add(u64 base, u64 bytes, bool convertible)
 {
-    for (unsigned i = 1; i < piece_count; i++) {
-        struct piece moving = pieces[i];
-        unsigned at = i;
-        for (; at && pieces[at - 1].base > moving.base; at--)
-            pieces[at] = pieces[at - 1];
-        pieces[at] = moving;
+    unsigned at = place_of(base);
+    struct piece *left = at ? &pieces[at - 1] : NULL, *right = at < piece_count ? &pieces[at] : NULL;
+    bool joins_left = left && left->end == base && left->convertible == convertible;
+    bool joins_right = right && right->base == base + bytes && right->convertible == convertible;
+    if (!bytes)
+        return;
+    if (joins_left) {
+        left->end = joins_right ? right->end : base + bytes;
+        if (joins_right)
+            remove_at(at);
+    } else if (joins_right) {
+        right->base = base;
+    } else {
+        insert((struct piece){base, base + bytes, convertible});
+    }
+}
+
+/* Two that begin in this order and overlap, or touch and are of one kind. What the firmware keeps is kept, though another
+ * descriptor calls it free. */
+static void part(unsigned at)
+{
+    struct piece first = pieces[at], second = pieces[at + 1];
+    if (first.convertible == second.convertible) {
+        if (second.end > first.end)
+            pieces[at].end = second.end;
+        remove_at(at + 1);
+    } else if (first.convertible) {
+        pieces[at].end = second.base;
+        if (first.base == second.base)
+            remove_at(at);
+        if (first.end > second.end)
+            insert((struct piece){second.end, first.end, true});
+    } else {
+        remove_at(at + 1);
+        if (second.end > first.end)
+            insert((struct piece){first.end, second.end, true});
     }
 }
 
 bool memory_seal(void)
 {
-    unsigned kept = 0;
-    sort_pieces();
-    for (unsigned i = 0; i < piece_count; i++) {
-        struct piece *last = kept ? &pieces[kept - 1] : NULL;
-        if (last && last->end == pieces[i].base && last->convertible == pieces[i].convertible)
-            last->end = pieces[i].end;
+    for (unsigned i = 0; i + 1 < piece_count;) {
+        const struct piece *p = &pieces[i];
+        if (p->end < p[1].base || (p->end == p[1].base && p->convertible != p[1].convertible))
+            i++;
         else
-            pieces[kept++] = pieces[i];
+            part(i);
     }
-    piece_count = kept;
-    return !overflow && kept;
+    return !overflow && piece_count;
 }
 
+/* As if the firmware kept what is convertible there. */
 bool memory_cut(u64 base, u64 bytes)
 {
     u64 end = base + bytes < base ? ~0ull : base + bytes;
-    unsigned before = piece_count;
-    for (unsigned i = 0; i < before; i++) {
-        struct piece *p = &pieces[i];
-        u64 from = base > p->base ? base : p->base, to = end < p->end ? end : p->end, piece_end = p->end;
-        if (!p->convertible || from >= to)
-            continue;
-        p->end = from;
-        memory_add(from, to - from, false);
-        memory_add(to, piece_end - to, true);
+    for (unsigned i = 0; i < piece_count; i++) {
+        struct piece p = pieces[i];
+        u64 from = base > p.base ? base : p.base, to = end < p.end ? end : p.end;
+        if (p.convertible && from < to)
+            insert((struct piece){from, to, false});
     }
-    for (unsigned i = 0; i < piece_count; i++)
-        if (pieces[i].base == pieces[i].end)
-            pieces[i--] = pieces[--piece_count];
     return memory_seal();
 }
 

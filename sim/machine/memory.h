@@ -4,10 +4,13 @@
 
 #include "sim/module/platform.h"
 
-/* `convertible`: the firmware does not keep it, so TDX may use it. Ranges come in any order and do not overlap. */
+#define MEMORY_PIECES_MAX 4096
+
+/* `convertible`: the firmware does not keep it, so TDX may use it. Ranges come in any order; where they overlap the firmware keeps
+ * what one of them says it keeps. */
 void memory_add(u64 base, u64 bytes, bool convertible);
 
-/* After the last memory_add(): sorts and joins; false when there are more pieces than the tables hold. */
+/* After the last memory_add(); false when there are more pieces than MEMORY_PIECES_MAX, neighbours of one kind being one. */
 bool memory_seal(void);
 
 bool memory_is_ram(u64 hpa);

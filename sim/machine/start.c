@@ -26,8 +26,10 @@
 
 #define PAGE        4096ull
 #define GIB         (1ull << 30)
+#define FOUR_GIB    (4 * GIB)
 #define SEAMRR_UNIT (32ull << 20) /* granularity of IA32_SEAMRR_PHYS_BASE and _MASK */
 #define STACK_PAGES 16
+#define RAM_IN_USE  (64 * GIB)
 #define MSR_EFER    0xc0000080
 #define MAP_SLACK   8 /* descriptors that the allocation of the map itself may add */
 
@@ -88,28 +90,63 @@ static u64 end_of_ram(const struct memory_map *map)
     return end;
 }
 
-/* Tables for all of RAM in 4K pages, owners, and as much again for TD translations; a power of two, as SEAMRR's mask wants. */
+/*
+ * Tables for the RAM that is in use in 4K pages, owners, and as much again for TD translations; a power of two, as SEAMRR's mask
+ * wants. All of these grow with what is touched, and a machine that has more RAM than RAM_IN_USE is not expected to touch it all.
+ */
 static u64 reserve_bytes(u64 ram)
 {
-    u64 need = (16ull << 20) + ram / 512 * 2, bytes = SEAMRR_UNIT;
+    u64 used = ram < RAM_IN_USE ? ram : RAM_IN_USE;
+    u64 need = (16ull << 20) + used / 512 * 2, bytes = SEAMRR_UNIT;
     while (bytes < need)
         bytes *= 2;
     return bytes;
 }
 
-/* Aligned to its size: allocate twice as much, give back what sticks out. Below 4 GiB, where the self-test's guest can go. */
-static EFI_STATUS take_reserve(EFI_BOOT_SERVICES *boot, u64 bytes)
+/* Aligned to its size, as high as can be below 4 GiB, where the self-test's guest can go. */
+static EFI_STATUS take_reserve(EFI_BOOT_SERVICES *boot, const struct memory_map *map, u64 bytes)
 {
-    EFI_PHYSICAL_ADDRESS at = 0xffffffff;
-    EFI_STATUS status = boot->AllocatePages(AllocateMaxAddress, EfiReservedMemoryType, 2 * bytes / PAGE, &at);
-    if (EFI_ERROR(status))
-        return status;
-    u64 base = (at + bytes - 1) & ~(bytes - 1), end = at + 2 * bytes;
-    if (base > at)
-        boot->FreePages(at, (base - at) / PAGE);
-    if (end > base + bytes)
-        boot->FreePages(base + bytes, (end - base - bytes) / PAGE);
-    pool_init(base, bytes);
+    EFI_PHYSICAL_ADDRESS best = 0;
+    for (UINTN at = 0; at < map->bytes; at += map->each) {
+        const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map->descriptors + at);
+        u64 end = d->PhysicalStart + d->NumberOfPages * PAGE,
+            base = ((end < FOUR_GIB ? end : FOUR_GIB) - bytes) & ~(bytes - 1);
+        if (d->Type == EfiConventionalMemory && end > bytes && base >= d->PhysicalStart && base < end && base > best)
+            best = base;
+    }
+    EFI_STATUS status =
+        best ? boot->AllocatePages(AllocateAddress, EfiReservedMemoryType, bytes / PAGE, &best) : EFI_OUT_OF_RESOURCES;
+    if (!EFI_ERROR(status))
+        pool_init(best, bytes);
+    return status;
+}
+
+static void list_memory(const struct memory_map *map)
+{
+    u64 end = end_of_ram(map);
+    for (UINTN at = 0; at < map->bytes; at += map->each) {
+        const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map->descriptors + at);
+        if (is_convertible(d->Type) || (is_kept_ram(d->Type) && d->PhysicalStart < end))
+            memory_add(d->PhysicalStart, d->NumberOfPages * PAGE, is_convertible(d->Type));
+    }
+}
+
+static EFI_STATUS seal_memory(void)
+{
+    const struct config_list *holes = &sim_config()->cmr_holes;
+    bool ok = memory_seal();
+    for (unsigned i = 0; ok && i < holes->count; i++)
+        ok = memory_cut(holes->lines[i][0], holes->lines[i][1]);
+    if (!ok) {
+        sim_log("the memory map has more than %u pieces, neighbours joined, which is all that the platform can hold",
+                MEMORY_PIECES_MAX);
+        return EFI_OUT_OF_RESOURCES;
+    }
+    if (memory_top() >> PLATFORM_KEYID_SHIFT) {
+        sim_log("memory up to %lx: with KeyIDs in address bits 47:42 the platform can have 4 TiB at most",
+                (unsigned long)memory_top());
+        return EFI_UNSUPPORTED;
+    }
     return EFI_SUCCESS;
 }
 
@@ -120,30 +157,19 @@ static EFI_STATUS learn_memory(EFI_BOOT_SERVICES *boot)
     if (EFI_ERROR(status))
         return status;
     u64 reserve = reserve_bytes(total_ram(&map));
+    status = take_reserve(boot, &map, reserve);
     boot->FreePool(map.descriptors);
-    status = take_reserve(boot, reserve);
     if (EFI_ERROR(status)) {
-        sim_log("the firmware has no %lu MiB of contiguous memory below 4 GiB for the platform's reserve",
-                (unsigned long)(2 * reserve >> 20));
+        sim_log("the firmware has no %lu MiB of memory below 4 GiB, aligned to as much, for the platform's reserve",
+                (unsigned long)(reserve >> 20));
         return status;
     }
     status = get_map(boot, &map);
     if (EFI_ERROR(status))
         return status;
-    u64 end = end_of_ram(&map);
-    for (UINTN at = 0; at < map.bytes; at += map.each) {
-        const EFI_MEMORY_DESCRIPTOR *d = (const void *)(map.descriptors + at);
-        if (is_convertible(d->Type) || (is_kept_ram(d->Type) && d->PhysicalStart < end))
-            memory_add(d->PhysicalStart, d->NumberOfPages * PAGE, is_convertible(d->Type));
-    }
+    list_memory(&map);
     boot->FreePool(map.descriptors);
-    bool ok = memory_seal();
-    const struct config_list *holes = &sim_config()->cmr_holes;
-    for (unsigned i = 0; ok && i < holes->count; i++)
-        ok = memory_cut(holes->lines[i][0], holes->lines[i][1]);
-    if (!ok)
-        sim_log("the memory map has more pieces than the platform can hold");
-    return ok ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+    return seal_memory();
 }
 
 /* --- CPUs ------------------------------------------------------------------------------------------------------------- */

@@ -107,9 +107,43 @@ static void at_most_32_cmrs_the_largest(void **state)
     assert_int_equal(large, 30);
 }
 
+/* Free for one descriptor, kept by the firmware for another, and the same twice. */
+static void overlaps_are_cut(void **state)
+{
+    static const struct {
+        unsigned first, count;
+        bool convertible;
+    } more[] = {
+        {61000, 100, false}, /* inside */ {60900, 3000, true},
+        {63000, 200, true},  {20100, 10, true},
+        {20105, 20, false},  {22990, 100, false},
+        {40000, 600, false}, {39000, 3000, true},
+        {39000, 3000, true}, {41900, 700, true},
+    };
+    for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+        memory_add(more[i].first * PAGE, more[i].count * PAGE, more[i].convertible);
+        for (unsigned p = more[i].first; p < more[i].first + more[i].count; p++)
+            owner[p] = !more[i].convertible || owner[p] == 1 ? 1 : 2;
+    }
+    assert_true(memory_seal());
+    check();
+}
+
+/* Backwards, in thousands of pieces that touch: one in the end. */
+static void neighbours_join_before_they_are_counted(void **state)
+{
+    struct plat_range cmrs[PLAT_CMRS_MAX];
+    for (unsigned i = 3 * MEMORY_PIECES_MAX; i-- > 0;)
+        memory_add((1ull << 45) + i * PAGE, PAGE, true);
+    assert_true(memory_seal());
+    assert_true(memory_top() == (1ull << 45) + 3 * MEMORY_PIECES_MAX * PAGE);
+    unsigned count = memory_cmrs(cmrs);
+    assert_int_equal(cmrs[count - 1].bytes, 3 * MEMORY_PIECES_MAX * PAGE);
+}
+
 static void too_many_pieces_are_refused(void **state)
 {
-    for (unsigned i = 0; i < 300; i++)
+    for (unsigned i = 0; i <= MEMORY_PIECES_MAX; i++)
         memory_add((1ull << 42) + i * 2 * PAGE, PAGE, true);
     assert_false(memory_seal());
 }
@@ -119,7 +153,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_in_any_order_are_joined),
         cmocka_unit_test(holes_are_ram_and_not_convertible),
+        cmocka_unit_test(overlaps_are_cut),
         cmocka_unit_test(at_most_32_cmrs_the_largest),
+        cmocka_unit_test(neighbours_join_before_they_are_counted),
         cmocka_unit_test(too_many_pieces_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
