@@ -195,6 +195,7 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
     "options, status, words",
     [
         (["--smp", "9"], 2, "1 to 8 CPUs"),
+        (["--nodes", "5"], 2, "1 to 4 NUMA nodes"),
         (["--mem", "lots"], 2, "4096M or 5G"),
         (["--timeout", "-1"], 2, "more than 0"),
         (["--nonsense"], 2, "unrecognized"),
