@@ -25,6 +25,10 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system);
 bool boot_open(struct boot_env *env);
 /* A line on the firmware's console; ASCII. */
 void boot_say(struct boot_env *env, const char *text);
+/* The UEFI variable SecureBoot. */
+enum tdx_secure_boot boot_secure_boot(struct boot_env *env);
+/* What `septum.efi check` prints: every condition of a TDX host, as far as it can be seen from here. */
+void boot_check(struct boot_env *env, struct boot_info *info);
 /* The load options as ASCII, without the image's own name in front. 0: none, or no text (some boot managers put binary
  * data there). */
 size_t boot_load_options(struct boot_env *env, char *to, size_t bytes);

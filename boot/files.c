@@ -24,7 +24,7 @@ bool boot_open(struct boot_env *env)
 
 void boot_say(struct boot_env *env, const char *text)
 {
-    CHAR16 wide[256];
+    CHAR16 wide[640];
     size_t n = 0;
 
     for (; text[n] != '\0' && n + 3 < ARRAY_COUNT(wide); n++)

@@ -128,8 +128,16 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     if (!boot_open(&env) || !read_options(&env))
         return EFI_INVALID_PARAMETER;
     find_rsdp(&env);
+    info.secure_boot = boot_secure_boot(&env);
+    if (info.secure_boot == TDX_SECURE_BOOT_ON)
+        boot_say(&env,
+                 "Secure Boot is on: the firmware may refuse what is not signed; disable Secure Boot in its setup");
     bool has_module = boot_read_module(&env, &info);
     info.reset_system = (u64)system->RuntimeServices->ResetSystem;
+    if (info.options.check) {
+        boot_check(&env, &info);
+        return EFI_SUCCESS;
+    }
     /* Whoever has to change something learns all of it. */
     bool has_tdx = detect(&info.tdx_missing) == ERR_OK;
     if (!has_tdx && !info.options.force) {
@@ -138,7 +146,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     }
     bool has_line = boot_find_line(&env, &info);
     if (!info.options.force && (!has_tdx || !has_line || !has_module)) {
-        boot_say(&env, "back to the firmware; the option `force` starts all the same, serial=PORT names a serial line");
+        boot_say(&env,
+                 "back to the firmware; the option `check` says more, `force` starts all the same, serial=PORT names a "
+                 "serial line");
         return EFI_UNSUPPORTED;
     }
     boot_read_scripts(&env, &info);

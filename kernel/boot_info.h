@@ -5,7 +5,7 @@
 #include "kernel/memory_map.h"
 #include "kernel/options.h"
 #include "kernel/console/script.h"
-#include "tdx/module.h"
+#include "tdx/check.h"
 #include "tdx/seamldr.h"
 
 struct boot_info {
@@ -15,6 +15,7 @@ struct boot_info {
     const char *serial_by;     /* who named it */
     const char *tdx_missing;   /* what the platform lacks, NULL: nothing */
     u64 reset_system;          /* the firmware's ResetSystem; 0: there is none */
+    enum tdx_secure_boot secure_boot;
     struct memory_map map;
     hpa_t trampoline; /* a page below 1 MiB, where other CPUs start */
     hpa_t guard;      /* the page below the stack */

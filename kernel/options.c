@@ -11,7 +11,7 @@
  * work with. */
 #define TDMEM_MIN (16 * MIB)
 
-#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT module=PATH force"
+#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT module=PATH force check"
 
 void options_default(struct options *o)
 {
@@ -64,8 +64,11 @@ static bool set_key(struct options *o, const char *key, const char *value, char 
 static bool apply_line(const struct parsed_line *l, struct options *o, char *error, size_t bytes)
 {
     for (unsigned i = 0; i < l->word_count; i++) {
-        if (strcmp(l->words[i], "force") == 0) {
-            o->force = true;
+        bool *flag = strcmp(l->words[i], "force") == 0   ? &o->force
+                     : strcmp(l->words[i], "check") == 0 ? &o->check
+                                                         : NULL;
+        if (flag != NULL) {
+            *flag = true;
             continue;
         }
         format_to(error, bytes, "unknown option '%s'; there are " OPTION_NAMES, l->words[i]);

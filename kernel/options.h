@@ -8,6 +8,7 @@
  *   module=PATH   a TDX module on the boot volume, which P-SEAMLDR installs where the firmware loaded none; its sigstruct lies beside
  *                 it, under the same name and `.sigstruct`
  *   force         leave boot services also where the platform lacks what TDX needs, or a serial line
+ *   check         say what a TDX host needs and what of it is missing, and go back to the firmware
  */
 #ifndef KERNEL_OPTIONS_H
 #define KERNEL_OPTIONS_H
@@ -24,7 +25,7 @@ struct options {
     u64 tdmem_bytes;           /* 0: no limit */
     struct serial_port serial; /* base 0: none */
     bool has_serial;           /* it was said */
-    bool force;
+    bool force, check;
 };
 
 void options_default(struct options *o);

@@ -14,8 +14,10 @@ enum tdx_details {
     TDX_DETAILS_OPERAND,     /* an operand id: enum tdx_operand */
     TDX_DETAILS_LEVEL,       /* the level of the Secure EPT entry that was found */
     TDX_DETAILS_EXIT_REASON, /* a VMX exit reason */
-    TDX_DETAILS_TDMR,  /* byte 0 TDMR index, byte 1 PAMT level or reserved-area index, byte 2 the other TDMR's index */
-    TDX_DETAILS_OTHER, /* an MSR address, a VMCS encoding, an L2 VM and its level */
+    TDX_DETAILS_TDMR, /* byte 0 TDMR index, byte 1 PAMT level or reserved-area index, byte 2 the other TDMR's index */
+    TDX_DETAILS_MSR,
+    TDX_DETAILS_CPUID_LEAF,
+    TDX_DETAILS_OTHER, /* a VMCS encoding, an L2 VM and its level */
 };
 
 /* clang-format off */
@@ -89,14 +91,14 @@ enum tdx_details {
     X(0xc0000905, TDX_INVALID_WBINVD_SCOPE,                   REFUSED,          NONE)        \
     X(0xc0000906, TDX_INVALID_PKG_ID,                         REFUSED,          NONE)        \
     X(0xc0000907, TDX_ENABLE_MONITOR_FSM_NOT_SET,             REFUSED,          NONE)        \
-    X(0xc0000908, TDX_CPUID_LEAF_NOT_SUPPORTED,               REFUSED,          NONE)        \
+    X(0xc0000908, TDX_CPUID_LEAF_NOT_SUPPORTED,               REFUSED,          CPUID_LEAF)  \
     X(0xc0000910, TDX_SMRR_NOT_LOCKED,                        REFUSED,          NONE)        \
     X(0xc0000911, TDX_INVALID_SMRR_CONFIGURATION,             REFUSED,          NONE)        \
     X(0xc0000912, TDX_SMRR_OVERLAPS_CMR,                      REFUSED,          NONE)        \
     X(0xc0000913, TDX_SMRR_LOCK_NOT_SUPPORTED,                REFUSED,          NONE)        \
     X(0xc0000914, TDX_SMRR_NOT_SUPPORTED,                     REFUSED,          NONE)        \
-    X(0xc0000920, TDX_INCONSISTENT_MSR,                       REFUSED,          OTHER)       \
-    X(0xc0000921, TDX_INCORRECT_MSR_VALUE,                    REFUSED,          OTHER)       \
+    X(0xc0000920, TDX_INCONSISTENT_MSR,                       REFUSED,          MSR)         \
+    X(0xc0000921, TDX_INCORRECT_MSR_VALUE,                    REFUSED,          MSR)         \
     X(0xc0000930, TDX_SEAMREPORT_NOT_AVAILABLE,               REFUSED,          NONE)        \
     X(0xc0000931, TDX_SEAMDB_GETREF_NOT_AVAILABLE,            REFUSED,          NONE)        \
     X(0xc0000932, TDX_SEAMDB_REPORT_NOT_AVAILABLE,            REFUSED,          NONE)        \

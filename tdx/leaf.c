@@ -112,14 +112,22 @@ static struct tdx_page_answer page_call(enum tdx_leaf leaf, u64 rcx, hpa_t tdr, 
 /* --- System --------------------------------------------------------------------------------------------------------
  */
 
-struct tdx_answer tdh_sys_init(void)
+/* RCX, RDX, R8 to R10 say what of CPUID the module refuses. */
+static struct tdx_start_answer start_call(enum tdx_leaf leaf)
 {
-    return plain(TDH_SYS_INIT, 0, 0);
+    struct seamcall_regs r = {.rcx = 0};
+    tdx_status_t status = call(leaf, &r);
+    return (struct tdx_start_answer){status, {r.rcx, r.rdx, r.r8, r.r9, r.r10}};
 }
 
-struct tdx_answer tdh_sys_lp_init(void)
+struct tdx_start_answer tdh_sys_init(void)
 {
-    return plain(TDH_SYS_LP_INIT, 0, 0);
+    return start_call(TDH_SYS_INIT);
+}
+
+struct tdx_start_answer tdh_sys_lp_init(void)
+{
+    return start_call(TDH_SYS_LP_INIT);
 }
 
 struct tdx_field_answer tdh_sys_rd(u64 field)

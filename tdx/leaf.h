@@ -28,11 +28,14 @@ struct tdx_page_answer { tdx_status_t status; hpa_t page; struct tdx_entry entry
 struct tdx_field_answer { tdx_status_t status; u64 next_field; u64 value; };
 struct tdx_pamt_answer { tdx_status_t status; u64 type; hpa_t owner; level_t size; u64 bepoch; };
 struct tdx_tdmr_init_answer { tdx_status_t status; hpa_t next; };
+/* Sub-leaf (bits 63:32, all ones: none) and leaf; EBX and EAX, EDX and ECX: bits that were looked at, and what they should be. */
+struct tdx_cpuid_refusal { u64 leaf, mask_low, mask_high, want_low, want_high; };
+struct tdx_start_answer { tdx_status_t status; struct tdx_cpuid_refusal cpuid; };    /* cpuid: on CPUID statuses */
 /* clang-format on */
 
 /* System */
-MUST_CHECK struct tdx_answer tdh_sys_init(void);
-MUST_CHECK struct tdx_answer tdh_sys_lp_init(void);
+MUST_CHECK struct tdx_start_answer tdh_sys_init(void);
+MUST_CHECK struct tdx_start_answer tdh_sys_lp_init(void);
 MUST_CHECK struct tdx_field_answer tdh_sys_rd(u64 field);
 MUST_CHECK struct tdx_answer tdh_sys_config(hpa_t tdmr_pointers, u64 tdmr_count, hkid_t global);
 MUST_CHECK struct tdx_answer tdh_sys_key_config(void);

@@ -7,6 +7,7 @@
  */
 #include "tdx/module.h"
 
+#include "lib/format.h"
 #include "lib/hw/cpu.h"
 #include "lib/lock.h"
 #include "lib/log.h"
@@ -45,7 +46,15 @@ static struct tdx_init_fault failed(enum err err, const char *what)
 static struct tdx_init_fault refused(enum tdx_leaf leaf, tdx_status_t status, const char *what)
 {
     enum err err = tdx_verdict(status) == TDX_REPEAT ? ERR_BUSY : ERR_TDX;
-    return (struct tdx_init_fault){.err = err, .what = what, .leaf = tdx_leaf_name(leaf), .status = status};
+    return (struct tdx_init_fault){
+        .err = err, .what = what, .leaf = tdx_leaf_name(leaf), .status = status, .cpu = cpu_index()};
+}
+
+static struct tdx_init_fault refused_start(enum tdx_leaf leaf, struct tdx_start_answer a, const char *what)
+{
+    struct tdx_init_fault f = refused(leaf, a.status, what);
+    f.cpuid = a.cpuid;
+    return f;
 }
 
 /* --- every CPU --------------------------------------------------------------------------------------------------- */
@@ -191,24 +200,24 @@ void *tdx_module_scratch(void)
 static struct tdx_init_fault step_sys_init(const struct setup *s)
 {
     struct tdx_retry again = tdx_retry(TDH_SYS_INIT, 0);
-    struct tdx_answer a;
+    struct tdx_start_answer a;
     do
         a = tdh_sys_init();
     while (tdx_again(&again, a.status));
     if (tdx_is(a.status, TDX_SYS_INIT_NOT_PENDING))
         return refused(TDH_SYS_INIT, a.status, "the module was initialised before this start: reset the machine");
-    return tdx_ok(a.status) ? fine : refused(TDH_SYS_INIT, a.status, "the module refuses to start on this platform");
+    return tdx_ok(a.status) ? fine : refused_start(TDH_SYS_INIT, a, "the module refuses to start on this platform");
 }
 
 static void lp_init_here(void *arg)
 {
     struct tdx_retry again = tdx_retry(TDH_SYS_LP_INIT, cpu_index());
-    struct tdx_answer a;
+    struct tdx_start_answer a;
     do
         a = tdh_sys_lp_init();
     while (tdx_again(&again, a.status));
     if (!tdx_ok(a.status) && !tdx_is(a.status, TDX_SYS_LP_INIT_DONE))
-        keep_fault(arg, refused(TDH_SYS_LP_INIT, a.status, "a logical processor is not taken"));
+        keep_fault(arg, refused_start(TDH_SYS_LP_INIT, a, "a logical processor is not taken"));
 }
 
 static struct tdx_init_fault step_lp_init(const struct setup *s)
@@ -217,13 +226,19 @@ static struct tdx_init_fault step_lp_init(const struct setup *s)
     return on_each_cpu(lp_init_here, &w);
 }
 
-static struct tdx_init_fault read_field(u64 field, u64 *value)
+static struct tdx_field_answer ask_field(u64 field)
 {
     struct tdx_retry again = tdx_retry(TDH_SYS_RD, field);
     struct tdx_field_answer a;
     do
         a = tdh_sys_rd(field);
     while (tdx_again(&again, a.status));
+    return a;
+}
+
+static struct tdx_init_fault read_field(u64 field, u64 *value)
+{
+    struct tdx_field_answer a = ask_field(field);
     *value = a.value;
     return tdx_ok(a.status) ? fine : refused(TDH_SYS_RD, a.status, "the module lacks a metadata field");
 }
@@ -249,33 +264,78 @@ static void take_over(const u64 *v)
     m->tdmrs_max = (unsigned)v[16];
 }
 
-/* In the order of take_over(). */
-static const u64 field_ids[] = {
-    FIELD_SYS_MAJOR_VERSION,       FIELD_SYS_MINOR_VERSION,
-    FIELD_SYS_UPDATE_VERSION,      FIELD_SYS_BUILD_NUM,
-    FIELD_SYS_BUILD_DATE,          FIELD_SYS_TDX_FEATURES0,
-    FIELD_SYS_ATTRIBUTES_FIXED0,   FIELD_SYS_ATTRIBUTES_FIXED1,
-    FIELD_SYS_XFAM_FIXED0,         FIELD_SYS_XFAM_FIXED1,
-    FIELD_SYS_TDCS_BASE_BYTES,     FIELD_SYS_TDVPS_BASE_BYTES,
-    FIELD_SYS_PAMT_ENTRY_BYTES(0), FIELD_SYS_PAMT_ENTRY_BYTES(1),
-    FIELD_SYS_PAMT_ENTRY_BYTES(2), FIELD_SYS_MAX_RESERVED_PER_TDMR,
-    FIELD_SYS_MAX_TDMRS,
+/* In the order of take_over(). Modules of other generations have more fields, and may lack some: those that only tell of an offer
+ * count as 0 then. */
+#define NEEDS(field, name)                                                                                             \
+    {                                                                                                                  \
+        field, "the module lacks the metadata field " name ", which Septum cannot do without"                          \
+    }
+#define TAKES(field)                                                                                                   \
+    {                                                                                                                  \
+        field, NULL                                                                                                    \
+    }
+static const struct {
+    u64 id;
+    const char *lack; /* NULL: it may be missing */
+} fields[] = {
+    NEEDS(FIELD_SYS_MAJOR_VERSION, "MAJOR_VERSION"),
+    NEEDS(FIELD_SYS_MINOR_VERSION, "MINOR_VERSION"),
+    TAKES(FIELD_SYS_UPDATE_VERSION),
+    TAKES(FIELD_SYS_BUILD_NUM),
+    TAKES(FIELD_SYS_BUILD_DATE),
+    TAKES(FIELD_SYS_TDX_FEATURES0),
+    NEEDS(FIELD_SYS_ATTRIBUTES_FIXED0, "ATTRIBUTES_FIXED0"),
+    NEEDS(FIELD_SYS_ATTRIBUTES_FIXED1, "ATTRIBUTES_FIXED1"),
+    NEEDS(FIELD_SYS_XFAM_FIXED0, "XFAM_FIXED0"),
+    NEEDS(FIELD_SYS_XFAM_FIXED1, "XFAM_FIXED1"),
+    NEEDS(FIELD_SYS_TDCS_BASE_BYTES, "TDCS_BASE_SIZE"),
+    NEEDS(FIELD_SYS_TDVPS_BASE_BYTES, "TDVPS_BASE_SIZE"),
+    NEEDS(FIELD_SYS_PAMT_ENTRY_BYTES(0), "PAMT_4K_ENTRY_SIZE"),
+    NEEDS(FIELD_SYS_PAMT_ENTRY_BYTES(1), "PAMT_2M_ENTRY_SIZE"),
+    NEEDS(FIELD_SYS_PAMT_ENTRY_BYTES(2), "PAMT_1G_ENTRY_SIZE"),
+    NEEDS(FIELD_SYS_MAX_RESERVED_PER_TDMR, "MAX_RESERVED_PER_TDMR"),
+    NEEDS(FIELD_SYS_MAX_TDMRS, "MAX_TDMRS"),
 };
+#undef NEEDS
+#undef TAKES
+
+static struct tdx_init_fault take_field(unsigned i, u64 *value)
+{
+    struct tdx_field_answer a = ask_field(fields[i].id);
+    *value = a.value;
+    if (tdx_ok(a.status))
+        return fine;
+    if (tdx_module_is_too_old(a.status))
+        return refused(TDH_SYS_RD, a.status, TDX_MODULE_TOO_OLD);
+    if (!tdx_is(a.status, TDX_METADATA_FIELD_ID_INCORRECT))
+        return refused(TDH_SYS_RD, a.status, "the module does not tell what it offers");
+    *value = 0;
+    return fields[i].lack ? refused(TDH_SYS_RD, a.status, fields[i].lack) : fine;
+}
+
+static struct tdx_init_fault check_control_pages(void)
+{
+    static char what[128];
+    if (tdx_module.tdcs_pages <= TD_TDCX_PAGES_MAX && tdx_module.tdvps_pages <= VCPU_TDCX_PAGES_MAX + 1)
+        return fine;
+    format_to(what, sizeof(what),
+              "this module wants %u control pages for a TD and %u for a vCPU; at most %u and %u are provided for",
+              tdx_module.tdcs_pages, tdx_module.tdvps_pages, TD_TDCX_PAGES_MAX, VCPU_TDCX_PAGES_MAX + 1);
+    return failed(ERR_UNSUPPORTED, what);
+}
 
 static struct tdx_init_fault step_read_fields(const struct setup *s)
 {
-    u64 values[ARRAY_COUNT(field_ids)];
-    for (unsigned i = 0; i < ARRAY_COUNT(field_ids); i++) {
-        struct tdx_init_fault f = read_field(field_ids[i], &values[i]);
+    u64 values[ARRAY_COUNT(fields)];
+    for (unsigned i = 0; i < ARRAY_COUNT(fields); i++) {
+        struct tdx_init_fault f = take_field(i, &values[i]);
         if (f.err != ERR_OK)
             return f;
     }
     take_over(values);
-    if (tdx_module.tdcs_pages > TD_TDCX_PAGES_MAX || tdx_module.tdvps_pages > VCPU_TDCX_PAGES_MAX + 1)
-        return failed(ERR_UNSUPPORTED, "this module wants more control pages for a TD or vCPU than are provided for");
     log_msg(LOG_INFO, "TDX module %u.%u.%02u, build %u of %u", tdx_module.major, tdx_module.minor, tdx_module.update,
             tdx_module.build_num, tdx_module.build_date);
-    return fine;
+    return check_control_pages();
 }
 
 /* Slots that a module does not use read as zero. */

@@ -63,7 +63,8 @@ struct tdx_init_fault {
     const char *what;
     const char *leaf;
     tdx_status_t status;
-    unsigned cpu; /* where a leaf that each CPU runs failed */
+    struct tdx_cpuid_refusal cpuid; /* of TDH.SYS.INIT and LP.INIT: see tdx/leaf.h */
+    unsigned cpu;                   /* where a leaf that each CPU runs failed */
 };
 
 /*

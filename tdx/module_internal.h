@@ -10,6 +10,15 @@ bool tdx_module_vmx_is_on(void);
 MUST_CHECK bool tdx_module_vmx_on(void);
 void tdx_module_vmx_off(void);
 
+/* What a module of generation 1.0, which has no TDH.SYS.RD, says to it: not ready, or an unknown leaf (RAX). */
+static inline bool tdx_module_is_too_old(tdx_status_t sys_rd)
+{
+    return tdx_is(sys_rd, TDX_SYS_NOT_READY) || sys_rd.raw == (u64)TDX_OPERAND_INVALID << 32;
+}
+#define TDX_MODULE_TOO_OLD                                                                                             \
+    "the TDX module is of generation 1.0: it has no TDH.SYS.RD, so it does not say what it offers; update it to 1.5 "  \
+    "or later"
+
 /* 64 KiB that the module reads and writes during one call: TDMR lists, TDSYSINFO, TD_PARAMS. NULL before
  * tdx_module_init(). */
 void *tdx_module_scratch(void);

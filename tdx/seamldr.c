@@ -112,11 +112,16 @@ void tdx_seamldr_fill(struct seamldr_params *p, const struct seamldr_files *file
         p->image_pages[i] = files->image.raw + i * PAGE_BYTES;
 }
 
+enum seamcall_fault tdx_seamldr_info(hpa_t page, struct seamldr_info *to, u64 *status)
+{
+    enum seamcall_fault fault = call(SEAMLDR_INFO, page, status);
+    memcpy(to, phys_ptr(page), sizeof(*to));
+    return fault;
+}
+
 static enum seamcall_fault read_info(u64 *status)
 {
-    enum seamcall_fault fault = call(SEAMLDR_INFO, info_page(), status);
-    memcpy(&info, phys_ptr(info_page()), sizeof(info));
-    return fault;
+    return tdx_seamldr_info(info_page(), &info, status);
 }
 
 bool tdx_seamldr_is_ready(void)

@@ -6,6 +6,7 @@
 #define TDX_SEAMLDR_H
 
 #include "tdx/abi_seamldr.h"
+#include "tdx/hw/seamcall.h"
 #include "tdx/module.h"
 
 #define SEAMLDR_EXCHANGE_BYTES (2 * PAGE_BYTES)
@@ -19,6 +20,10 @@ struct seamldr_files {
 
 /* Where it is NULL the files are fit to be installed; else what is wrong with them. They are remembered where they are fit. */
 MUST_CHECK const char *tdx_seamldr_offer(const struct seamldr_files *files);
+
+/* What P-SEAMLDR says of itself, by way of a page of the caller's. In VMX operation. SEAMCALL_VMFAILED: there is none, or another CPU
+ * stays in it. */
+MUST_CHECK enum seamcall_fault tdx_seamldr_info(hpa_t page, struct seamldr_info *info, u64 *status);
 
 /* A module was offered, and P-SEAMLDR is there to install it. In VMX operation. */
 bool tdx_seamldr_is_ready(void);

@@ -54,3 +54,17 @@ const char *tdx_operand_name(tdx_status_t s)
             return operands[i].name;
     return "";
 }
+
+enum tdx_details tdx_details(tdx_status_t s)
+{
+    const struct status_row *row = find(s);
+    return row ? row->details : TDX_DETAILS_NONE;
+}
+
+const char *tdx_status_at(unsigned n, tdx_status_t *s)
+{
+    if (n >= ARRAY_COUNT(rows))
+        return NULL;
+    *s = (tdx_status_t){(u64)rows[n].code << 32};
+    return rows[n].name;
+}

@@ -45,4 +45,10 @@ const char *tdx_status_name(tdx_status_t s);
 /* "RCX", "SEPT_TREE", ...: the operand that the status names, or "" where this status carries none. */
 const char *tdx_operand_name(tdx_status_t s);
 
+/* What bits 31:0 of this status hold; a status that is not in the table has nothing there. */
+enum tdx_details tdx_details(tdx_status_t s);
+
+/* The n-th status of the table, without details, and its name; NULL behind the last. */
+const char *tdx_status_at(unsigned n, tdx_status_t *s);
+
 #endif

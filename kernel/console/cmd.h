@@ -13,9 +13,9 @@
     X(log)                                                                                                             \
     X(script)                                                                                                          \
     X(reboot)                                                                                                          \
-    X(poweroff) X(trace_on) X(trace_off) X(trace_dump) X(trace_clear) X(tdx_init) X(tdx_info) X(td_create) X(td_run)   \
-        X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(relocate) X(walk) X(sept)    \
-            X(plan) X(stats) X(probe_fill) X(probe_verify) X(probe_accept) X(probe_convert) X(probe_touch)             \
+    X(poweroff) X(trace_on) X(trace_off) X(trace_dump) X(trace_clear) X(tdx_init) X(tdx_info) X(tdx_check) X(td_create)   \
+        X(td_run) X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(relocate) X(walk) \
+            X(sept) X(plan) X(stats) X(probe_fill) X(probe_verify) X(probe_accept) X(probe_convert) X(probe_touch)             \
                 X(probe_spin) X(jobs) X(wait) X(vcpu_list) X(vcpu_kick) X(policy) X(dirty) X(experiment) X(top)
 /* clang-format on */
 
@@ -27,5 +27,8 @@ CMD_LIST(X)
 void policy_help(void);
 /* What `help experiment` does: each experiment with its parameters. */
 void experiment_help(void);
+
+/* What `help status NAME|0xNUMBER` does; NULL: neither was given. */
+void status_help(struct command_call *c, const char *status);
 
 #endif

@@ -42,6 +42,10 @@ void cmd_help(struct command_call *c)
         help_all(c);
         return;
     }
+    if (strcmp(first, "status") == 0) {
+        status_help(c, second);
+        return;
+    }
     for (unsigned i = 0; i < command_count; i++) {
         if (!name_matches(commands[i].name, first, second))
             continue;

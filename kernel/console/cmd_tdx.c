@@ -9,7 +9,10 @@
 #include "mm/page.h"
 #include "tdx/abi_field.h"
 #include "tdx/count.h"
+#include "tdx/explain.h"
 #include "tdx/module.h"
+
+#define EXPLANATION_BYTES 400
 
 static hpa_t take_memory(u64 bytes, u64 align)
 {
@@ -107,11 +110,13 @@ static void fail_init(struct command_call *c, const struct tdx_init_fault *f)
 {
     struct td_fault fault = {.err = f->err, .leaf = f->leaf, .status = f->status};
     struct fault_text text;
+    char why[EXPLANATION_BYTES];
 
     (void)fault_td(&text, f->what != NULL ? f->what : "initialising the TDX module", &fault);
     if (f->leaf != NULL || f->err == ERR_PLATFORM)
         name_failed_cpus(&text);
-    reply_fail(c, "%s", text.text);
+    tdx_explain_init(f, why, sizeof(why));
+    reply_fail(c, "%s%s%s", text.text, why[0] != '\0' ? ": " : "", why);
 }
 
 void cmd_tdx_init(struct command_call *c)

@@ -8,7 +8,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
-#define ERROR_BYTES 400
+#define ERROR_BYTES 800
 
 /* --- answers --- */
 
@@ -27,7 +27,9 @@ static struct json *reply_begin(struct command_call *c, const char *name, bool o
 
 static struct json *reply_error(struct command_call *c, const char *name, const char *text)
 {
-    print("error: %s\n", text);
+    print("error: ");
+    print_bytes(text, strlen(text)); /* longer than what print() takes */
+    print("\n");
     struct json *j = reply_begin(c, name, false);
     json_text(j, "error", text);
     return j;

@@ -3,9 +3,12 @@
 
 /* clang-format off */
 const struct command commands[] = {
-    {"help", "[CMD]", "lists the commands, or says more of one", 0, 2, "", cmd_help},
+    {"help", "[CMD] | status NAME|0xNUMBER", "lists the commands, says more of one, or explains a completion status",
+     0, 2, "", cmd_help},
     {"tdx init", "", "initialises the TDX module: CMRs, TDMRs, PAMT, keys", 0, 0, "", cmd_tdx_init},
     {"tdx info", "", "version, features, KeyIDs and memory of the TDX module", 0, 0, "", cmd_tdx_info},
+    {"tdx check", "", "what this machine must have to be a TDX host, what of it is missing, and what to change where", 0, 0, "",
+     cmd_tdx_check},
     {"td create", "[mem=SIZE] [vcpus=N] [payload=probe] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]"
      " [perfmon=0|1] [plan=calls|time] [back=4k|2m] [pause=CALLS]",
      "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload level backing debug perfmon plan back pause", cmd_td_create},

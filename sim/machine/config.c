@@ -11,6 +11,12 @@ static struct sim_config config = {
     .hkids = 32,
     .module_present = true,
     .seamldr_present = true,
+    .seamrr = SEAMRR_ON,
+    .tme = TME_ON,
+    .vmx = true,
+    .sgx = true,
+    .smrr_locked = true,
+    .microcode = 0x2b000590,
     .tlb_4k = 1 << 14,
     .tlb_2m = 1 << 14,
     .tlb_1g = 1 << 14,
@@ -19,6 +25,7 @@ static struct sim_config config = {
     .module_major = 1,
     .module_minor = 5,
     .module_update = 1,
+    .tdcs_pages = 6,
 };
 
 enum kind { NUMBER, WIDE, FLAG, CHOICE, LIST };
@@ -28,17 +35,24 @@ struct key {
     enum kind kind;
     void *target;
     u64 min, max;         /* LIST: what each number is a multiple of; numbers in a line, the words say which */
-    const char *words[3]; /* FLAG: what stands for false and for true; CHOICE: what stands for 0, 1, 2 */
+    const char *words[4]; /* FLAG: what stands for false and for true; CHOICE: what stands for 0, 1, 2, 3 */
 };
 
 /* clang-format off */
 static const struct key keys[] = {
     {"packages",       NUMBER, &config.packages,       1, 4, {0}},
-    {"hkids",          NUMBER, &config.hkids,          2, 63, {0}},
+    {"hkids",          NUMBER, &config.hkids,          1, 63, {0}},
     {"module",         FLAG,   &config.module_present, 0, 1, {"absent", "present"}},
     {"seamldr",        FLAG,   &config.seamldr_present, 0, 1, {"absent", "present"}},
     {"seamldr_busy_every", NUMBER, &config.seamldr_busy_every, 0, 1 << 30, {0}},
     {"seamldr_refuses", WIDE,  &config.seamldr_refusal, 0, ~0ull, {0}},
+    {"seamrr",         CHOICE, &config.seamrr,         0, 3, {"absent", "off", "unlocked", "locked"}},
+    {"tme",            CHOICE, &config.tme,            0, 2, {"absent", "off", "on"}},
+    {"vmx",            FLAG,   &config.vmx,            0, 1, {"off", "on"}},
+    {"sgx",            FLAG,   &config.sgx,            0, 1, {"off", "on"}},
+    {"smrr",           FLAG,   &config.smrr_locked,    0, 1, {"unlocked", "locked"}},
+    {"microcode",      NUMBER, &config.microcode,      0, 0xffffffff, {0}},
+    {"msr_differs",    NUMBER, &config.msr_differs,    1, 63, {0}},
     {"strict",         FLAG,   &config.strict,         0, 1, {"0", "1"}},
     {"tlb_4k",         NUMBER, &config.tlb_4k,         32, 1 << 14, {0}},
     {"tlb_2m",         NUMBER, &config.tlb_2m,         16, 1 << 14, {0}},
@@ -47,9 +61,12 @@ static const struct key keys[] = {
     {"tlb_report",     FLAG,   &config.tlb_report,     0, 1, {"0", "1"}},
     {"ept_levels",     NUMBER, &config.ept_levels,     4, 4, {0}},
     {"features0",      WIDE,   &config.features0,      0, ~0ull, {0}},
-    {"module_major",   NUMBER, &config.module_major,   1, 1, {0}},
-    {"module_minor",   NUMBER, &config.module_minor,   5, 5, {0}},
+    {"module_major",   NUMBER, &config.module_major,   1, 2, {0}},
+    {"module_minor",   NUMBER, &config.module_minor,   0, 99, {0}},
     {"module_update",  NUMBER, &config.module_update,  0, 999, {0}},
+    {"tdcs_pages",     NUMBER, &config.tdcs_pages,     6, 9, {0}},
+    {"cpuid_refused",  NUMBER, &config.cpuid_refused,  1, 0xffffffff, {0}},
+    {"field_absent",   LIST,   &config.absent_fields,  1, 1, {"field"}},
     {"interrupt_every", NUMBER, &config.interrupt_every, 0, 1 << 30, {0}},
     {"busy_every",     NUMBER, &config.busy_every,     0, 1 << 30, {0}},
     {"cpu_dead",       NUMBER, &config.cpu_dead,       1, 63, {0}},
@@ -120,8 +137,9 @@ static bool set_word(const struct key *key, const char *name, unsigned line, con
     while (chosen <= key->max && !equal(value, key->words[chosen]))
         chosen++;
     if (chosen > key->max) {
-        sim_log("%s:%u: %s = %s: allowed are %s%s%s and %s", name, line, key->name, value, key->words[0],
-                key->max > 1 ? ", " : "", key->max > 1 ? key->words[1] : "", key->words[key->max]);
+        sim_log("%s:%u: %s = %s: allowed are %s%s%s%s%s and %s", name, line, key->name, value, key->words[0],
+                key->max > 1 ? ", " : "", key->max > 1 ? key->words[1] : "", key->max > 2 ? ", " : "",
+                key->max > 2 ? key->words[2] : "", key->words[key->max]);
         return false;
     }
     if (key->kind == FLAG)
@@ -139,8 +157,9 @@ static bool add_line(const struct key *key, const char *name, unsigned line, con
     for (unsigned i = 0; i < key->max; i++)
         p = p ? parse_number(p, &numbers[i]) : NULL;
     if (!p || *p) {
-        sim_log("%s:%u: %s = %s: %lu numbers are needed: %s %s %s", name, line, key->name, value,
-                (unsigned long)key->max, key->words[0], key->words[1], key->max > 2 ? key->words[2] : "");
+        sim_log("%s:%u: %s = %s: %lu number%s needed: %s %s %s", name, line, key->name, value, (unsigned long)key->max,
+                key->max == 1 ? " is" : "s are", key->words[0], key->max > 1 ? key->words[1] : "",
+                key->max > 2 ? key->words[2] : "");
         return false;
     }
     for (unsigned i = 0; i < key->max; i++)

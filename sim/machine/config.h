@@ -11,6 +11,9 @@ struct config_list {
     u64 lines[CONFIG_LIST_MAX][3];
 };
 
+enum seamrr_state { SEAMRR_ABSENT, SEAMRR_OFF, SEAMRR_UNLOCKED, SEAMRR_ON };
+enum tme_state { TME_ABSENT, TME_OFF, TME_ON };
+
 struct sim_config {
     u32 packages;        /* that the CPUs are shown in */
     u32 hkids;           /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
@@ -18,7 +21,12 @@ struct sim_config {
     bool seamldr_present;
     u32 seamldr_busy_every; /* each n-th call of P-SEAMLDR meets another CPU there; 0: only where one is */
     u64 seamldr_refusal;    /* what SEAMLDR.INSTALL answers on the last logical processor; 0: what it finds */
-    bool strict;            /* stop at the first access to memory that is not the VMM's */
+    /* What the firmware left: enum seamrr_state and tme_state; VMX and SGX allowed by IA32_FEATURE_CONTROL; the SMM range locked. */
+    u32 seamrr, tme;
+    bool vmx, sgx, smrr_locked;
+    u32 microcode;   /* revision, upper half of IA32_BIOS_SIGN_ID */
+    u32 msr_differs; /* IA32_TSX_CTRL reads otherwise on this CPU, and LP.INIT refuses it; 0: on none */
+    bool strict;     /* stop at the first access to memory that is not the VMM's */
     /* Entries of a TD vCPU's software TLB per page size; at least what one instruction needs. */
     u32 tlb_4k, tlb_2m, tlb_1g;
     u32 tlb_policy;  /* which entry gives way: enum stlb_policy */
@@ -26,6 +34,9 @@ struct sim_config {
     u32 ept_levels;  /* largest Secure EPT */
     u64 features0;   /* TDX_FEATURES0 */
     u32 module_major, module_minor, module_update;
+    u32 tdcs_pages;                   /* control pages that a TD needs */
+    u32 cpuid_refused;                /* TDH.SYS.INIT does not take this CPUID leaf; 0: it takes all */
+    struct config_list absent_fields; /* TDH.SYS.RD does not know these */
 
     /* Conditions that a VMM meets on a server and has to be ready for. */
     u32 interrupt_every; /* each n-th time that the module looks for a waiting interrupt it finds one; 0: only real ones */

@@ -3,6 +3,7 @@
  * platform neither passes through nor emulates is cleared; a leaf that Intel does not have reads as zeros.
  */
 #include "sim/machine/cpuid.h"
+#include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pmu.h"
@@ -72,7 +73,9 @@ static void features_7(const struct cpu *cpu, u32 subleaf, u32 out[4])
 {
     if (subleaf)
         return;
-    out[EBX] &= ~BIT(10);           /* INVPCID */
+    out[EBX] &= ~BIT(10); /* INVPCID */
+    out[EBX] =
+        (out[EBX] & ~BIT(2)) | (sim_config()->sgx ? BIT(2) : 0); /* SGX, with no enclave memory: leaf 12h is empty */
     out[ECX] |= BIT(28) | BIT(22);  /* MOVDIR64B and RDPID: emulated where the CPU has none */
     out[ECX] &= ~(BIT(5) | BIT(4)); /* WAITPKG, OSPKE */
     if (cpu->vmm->cr4 & CR4_PKE)

@@ -16,6 +16,10 @@
 #define IA32_KEYID_PARTITION 0x87
 #define IA32_BIOS_SIGN_ID    0x8b
 #define IA32_MTRRCAP         0xfe
+#define IA32_TSX_CTRL        0x122
+#define IA32_MISC_ENABLE     0x1a0
+#define IA32_SMRR_PHYSBASE   0x1f2
+#define IA32_SMRR_PHYSMASK   0x1f3
 #define IA32_VMX_BASIC       0x480
 #define IA32_VMX_VMFUNC      0x491
 #define IA32_VMX_CR4_FIXED1  0x489
@@ -28,12 +32,22 @@
 #define AMD_FIRST            0xc0010000
 #define AMD_LAST             0xc0011fff
 
+#define MTRRCAP_SMRR      (1ull << 11 | 1ull << 14) /* that can be locked */
 #define MTRRCAP_SEAMRR    (1ull << 15)
+#define SMRR_VALID        (1ull << 11)
+#define SMRR_LOCKED       (1ull << 10)
 #define SEAMRR_CONFIGURED (1ull << 3)
 #define SEAMRR_LOCKED     (1ull << 10)
 #define SEAMRR_ENABLED    (1ull << 11)
 #define FEATURE_LOCKED    (1ull << 0)
 #define FEATURE_VMX       (1ull << 2)
+#define FEATURE_SGX       (1ull << 18)
+#define MISC_ENABLE       0x850089 /* performance monitoring and branch trace are there; MONITOR */
+#define TSX_CTRL_CLEAR    2        /* RTM and HLE are hidden */
+
+/* Below 4 GiB, where no memory is: nothing of the firmware's own SMM is shown. */
+#define SMRR_BASE 0xfe000000ull
+#define SMRR_MASK 0xff800000ull
 
 #define EFER_SCE (1ull << 0)
 #define EFER_LME (1ull << 8)
@@ -95,16 +109,31 @@ static u64 tme_activate(void)
         private_bits++;
     private_bits = PLATFORM_KEYID_BITS - private_bits;
     /* Locked, enabled, AES-XTS-128; KeyID bits; of these, those that mark a private KeyID when set. */
-    return 3ull | (u64)PLATFORM_KEYID_BITS << 32 | private_bits << 36 | 1ull << 48;
+    u64 enabled = sim_config()->tme == TME_ON ? 3 : 1;
+    return enabled | (u64)PLATFORM_KEYID_BITS << 32 | private_bits << 36 | 1ull << 48;
 }
 
 static u64 seamrr_mask(void)
 {
-    return (((1ull << PLATFORM_MAXPA) - 1) & ~(pool_bytes() - 1)) | SEAMRR_ENABLED | SEAMRR_LOCKED;
+    u32 state = sim_config()->seamrr;
+    return (((1ull << PLATFORM_MAXPA) - 1) & ~(pool_bytes() - 1)) | (state >= SEAMRR_UNLOCKED ? SEAMRR_ENABLED : 0) |
+           (state >= SEAMRR_ON ? SEAMRR_LOCKED : 0);
+}
+
+/* MSRs that the CPU only has where memory encryption, or SEAM, is there. */
+static bool is_left_out(u32 msr)
+{
+    if (msr == IA32_TME_CAPABILITY || msr == IA32_TME_ACTIVATE || msr == IA32_KEYID_PARTITION)
+        return sim_config()->tme == TME_ABSENT;
+    if (msr == IA32_SEAMRR_BASE || msr == IA32_SEAMRR_MASK)
+        return sim_config()->seamrr == SEAMRR_ABSENT;
+    return false;
 }
 
 static bool read_own(struct cpu *cpu, u32 msr, u64 *value)
 {
+    if (is_left_out(msr))
+        return false;
     switch (msr) {
     case IA32_APIC_BASE:
         *value = apic_base_read(cpu);
@@ -116,10 +145,22 @@ static bool read_own(struct cpu *cpu, u32 msr, u64 *value)
         *value = keyid_partition();
         return true;
     case IA32_BIOS_SIGN_ID:
-        *value = 0x2b000590ull << 32;
+        *value = (u64)sim_config()->microcode << 32;
         return true;
     case IA32_MTRRCAP:
-        *value = cpu_rdmsr(IA32_MTRRCAP) | MTRRCAP_SEAMRR;
+        *value = cpu_rdmsr(IA32_MTRRCAP) | MTRRCAP_SMRR | (sim_config()->seamrr == SEAMRR_ABSENT ? 0 : MTRRCAP_SEAMRR);
+        return true;
+    case IA32_TSX_CTRL:
+        *value = cpu->index && cpu->index == sim_config()->msr_differs ? TSX_CTRL_CLEAR : 0;
+        return true;
+    case IA32_MISC_ENABLE:
+        *value = MISC_ENABLE;
+        return true;
+    case IA32_SMRR_PHYSBASE:
+        *value = SMRR_BASE | 6; /* write-back */
+        return true;
+    case IA32_SMRR_PHYSMASK:
+        *value = SMRR_MASK | SMRR_VALID | (sim_config()->smrr_locked ? SMRR_LOCKED : 0);
         return true;
     case IA32_VMX_CR4_FIXED1:
         *value = msr_cr4_allowed();
@@ -148,7 +189,8 @@ static bool is_own(u32 msr)
     static const u32 own[] = {
         IA32_APIC_BASE,      IA32_FEATURE_CONTROL, IA32_KEYID_PARTITION, IA32_BIOS_SIGN_ID, IA32_MTRRCAP,
         IA32_VMX_CR4_FIXED1, IA32_TME_CAPABILITY,  IA32_TME_ACTIVATE,    IA32_SEAMRR_BASE,  IA32_SEAMRR_MASK,
-        IA32_EFER,           IA32_TSC_DEADLINE};
+        IA32_EFER,           IA32_TSC_DEADLINE,    IA32_TSX_CTRL,        IA32_MISC_ENABLE,  IA32_SMRR_PHYSBASE,
+        IA32_SMRR_PHYSMASK};
     for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (own[i] == msr)
             return true;
@@ -193,6 +235,7 @@ static bool write_msr(struct cpu *cpu, u32 msr, u64 value)
     case IA32_EFER:
         return write_efer(cpu, value);
     case IA32_BIOS_SIGN_ID:
+    case IA32_MISC_ENABLE:
         return true;
     default: /* the rest is read-only, locked, or not there */
         return false;
@@ -201,7 +244,8 @@ static bool write_msr(struct cpu *cpu, u32 msr, u64 value)
 
 void msr_init(struct cpu *cpu)
 {
-    cpu->feature_control = FEATURE_LOCKED | FEATURE_VMX;
+    cpu->feature_control =
+        FEATURE_LOCKED | (sim_config()->vmx ? FEATURE_VMX : 0) | (sim_config()->sgx ? FEATURE_SGX : 0);
 }
 
 void msr_exit(struct cpu *cpu)

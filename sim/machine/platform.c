@@ -95,7 +95,13 @@ void platform_init(void)
         .module_major = (u16)config->module_major,
         .module_minor = (u16)config->module_minor,
         .module_update = (u16)config->module_update,
+        .tdcs_pages = config->tdcs_pages,
+        .refused_cpuid = config->cpuid_refused,
+        .odd_lp = config->msr_differs,
+        .absent_count = config->absent_fields.count,
     };
+    for (u32 i = 0; i < config->absent_fields.count; i++)
+        info.absent_fields[i] = config->absent_fields.lines[i][0];
     info.cmr_count = memory_cmrs(info.cmrs);
 }
 

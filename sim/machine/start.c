@@ -317,8 +317,9 @@ static void describe(void)
 static void load_firmware(void)
 {
     const struct sim_config *config = sim_config();
-    seamldr_reset(&(struct seamldr_setup){config->seamldr_present, config->module_present, config->seamldr_busy_every,
-                                          config->seamldr_refusal});
+    bool has_seam = config->seamrr == SEAMRR_ON; /* where both lie */
+    seamldr_reset(&(struct seamldr_setup){has_seam && config->seamldr_present, has_seam && config->module_present,
+                                          config->seamldr_busy_every, config->seamldr_refusal});
 }
 
 /* Everything that can still be refused. */

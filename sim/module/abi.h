@@ -99,6 +99,8 @@ enum tdcall_leaf {
 #define TDX_NO_HKID_READY_TO_WBCACHE           0x0000082100000000ull
 #define TDX_WBCACHE_RESUME_ERROR               0xc000082300000000ull
 #define TDX_FLUSHVP_NOT_DONE                   0x8000082400000000ull
+#define TDX_INCORRECT_CPUID_VALUE              0xc000090000000000ull
+#define TDX_INCONSISTENT_MSR                   0xc000092000000000ull
 #define TDX_INVALID_TDMR                       0xc0000a0000000000ull
 #define TDX_NON_ORDERED_TDMR                   0xc0000a0100000000ull
 #define TDX_TDMR_OUTSIDE_CMRS                  0xc0000a0200000000ull

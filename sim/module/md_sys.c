@@ -6,6 +6,7 @@
 #include "sim/module/cpuid.h"
 #include "sim/module/metadata.h"
 #include "sim/module/td_params.h"
+#include "sim/module/sys_info.h"
 
 #define ALL      ~0ull
 #define COMPUTED MD_COMPUTED, 8, 0
@@ -51,7 +52,7 @@ static const struct md_field rows[] = {
     {0x9100000100000011, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(sizeof(struct pamt_entry))}, /* PAMT_2M_ENTRY_SIZE */
     {0x9100000100000012, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(sizeof(struct pamt_entry))}, /* PAMT_1G_ENTRY_SIZE */
     {0x9800000100000000, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(PAGE_4K)}, /* TDR_BASE_SIZE */
-    {0x9800000100000100, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(TDCS_PAGES_MIN * PAGE_4K)}, /* TDCS_BASE_SIZE */
+    {0x9800000100000100, 1, 1, R(ALL, ALL, 0), NO_WRITE, COMPUTED}, /* TDCS_BASE_SIZE */
     {0x9800000100000101, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(TDCS_PAGES_PER_L2 * PAGE_4K)}, /* TDCS_SIZE_PER_L2_VM */
     {0x9800000100000200, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(TDVPS_PAGES_MIN * PAGE_4K)}, /* TDVPS_BASE_SIZE */
     {0x9800000100000201, 1, 1, R(ALL, ALL, 0), NO_WRITE, VALUE(TDVPS_PAGES_PER_L2 * PAGE_4K)}, /* TDVPS_SIZE_PER_L2_VM */
@@ -141,6 +142,8 @@ u64 md_sys_value(u64 id, u32 number)
         return number < p->cmr_count ? p->cmrs[number].base : 0;
     case KEY(0x10, 0x100):
         return number < p->cmr_count ? p->cmrs[number].bytes : 0;
+    case KEY(0x18, 0x100):
+        return mdl_tdcs_pages() * PAGE_4K;
     case KEY(0x19, 0):
         return MDL_ATTRIBUTES_POSSIBLE;
     case KEY(0x19, 2):

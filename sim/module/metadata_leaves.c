@@ -51,6 +51,16 @@ static enum md_access host_access(const struct tdcs *tdcs)
 
 /* --- SEAMCALL --- */
 
+/* A field that the platform's configuration takes away. The chain of next ids still has it. */
+static bool is_absent(u64 id)
+{
+    const struct plat_info *p = plat_info();
+    for (unsigned i = 0; i < p->absent_count; i++)
+        if (MD_CLASS(p->absent_fields[i]) == MD_CLASS(id) && MD_CODE(p->absent_fields[i]) == MD_CODE(id))
+            return true;
+    return false;
+}
+
 u64 leaf_sys_rd(struct call *c)
 {
     const struct md_context x = {.no = MD_SYS, .access = MD_HOST};
@@ -58,6 +68,8 @@ u64 leaf_sys_rd(struct call *c)
     c->out[R8] = 0;
     if (!mdl_lp(c->lp)->initialized)
         return TDX_SYS_LP_INIT_NOT_DONE;
+    if (is_absent(c->in[RDX]))
+        return TDX_METADATA_FIELD_ID_INCORRECT;
     return read_element(&x, c->in[RDX], c->out, true);
 }
 

@@ -6,6 +6,7 @@
 #include "sim/module/hkid.h"
 #include "sim/module/leaves.h"
 #include "sim/module/sept.h"
+#include "sim/module/sys_info.h"
 
 static u64 draw_256_bits(u64 bits[4])
 {
@@ -94,10 +95,10 @@ u64 leaf_mng_addcx(struct call *c)
     plat_own(hpa, PAGE_4K);
     mdl_fill(plat_page(hpa), initial_tdcs_word(count), PAGE_4K / 8);
     struct tdcs *tdcs = count ? tdcs_page(td.tdr, TDCS_PAGE_FIELDS) : NULL;
-    if (count >= TDCS_PAGES_MIN && !tdcs_leaf_allowed(tdcs, c->leaf))
+    if (count >= mdl_tdcs_pages() && !tdcs_leaf_allowed(tdcs, c->leaf))
         return TDX_OP_STATE_INCORRECT;
     /* A key for the next migration session is drawn as soon as the TDCS is complete. */
-    if (count + 1 == TDCS_PAGES_MIN && draw_256_bits(tdcs->mig_enc_key))
+    if (count + 1 == mdl_tdcs_pages() && draw_256_bits(tdcs->mig_enc_key))
         return TDX_RND_NO_ENTROPY;
     td.tdr->tdcx_pa[count] = hpa;
     td.tdr->num_tdcx = count + 1;
@@ -108,7 +109,7 @@ u64 leaf_mng_addcx(struct call *c)
 
 static bool has_associated_vcpus(const struct tdr *tdr)
 {
-    if (tdr->num_tdcx < TDCS_PAGES_MIN)
+    if (tdr->num_tdcx < mdl_tdcs_pages())
         return false;
     const struct tdcs *tdcs = tdcs_page(tdr, TDCS_PAGE_FIELDS);
     return tdcs->op_state != OP_UNINITIALIZED && tdcs->num_assoc_vcpus;

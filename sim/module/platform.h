@@ -7,7 +7,8 @@
 
 #include "sim/module/seam.h"
 
-#define PLAT_CMRS_MAX 32
+#define PLAT_CMRS_MAX          32
+#define PLAT_ABSENT_FIELDS_MAX 16
 
 struct plat_range {
     u64 base, bytes;
@@ -24,6 +25,11 @@ struct plat_info {
     u64 features0;           /* TDX_FEATURES0 as TDH.SYS.RD shows it */
     bool single_step_filter; /* interrupts right after TD entry are held back; needs monitor_trap and resend_vector */
     u16 module_major, module_minor, module_update;
+    unsigned tdcs_pages;   /* that a TD needs; 0: as module 1.5.01 */
+    u32 refused_cpuid;     /* TDH.SYS.INIT does not take this CPUID leaf; 0: it takes all */
+    unsigned odd_lp;       /* TDH.SYS.LP.INIT finds IA32_TSX_CTRL to differ on this LP; 0: on none */
+    unsigned absent_count; /* of metadata fields that TDH.SYS.RD does not know */
+    u64 absent_fields[PLAT_ABSENT_FIELDS_MAX];
     unsigned cmr_count;
     struct plat_range cmrs[PLAT_CMRS_MAX];
 };

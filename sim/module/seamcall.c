@@ -2,6 +2,7 @@
  * SEAMCALL: from RAX to the handler. TDX Module v1.5 ABI Specification, "SEAMCALL Instruction".
  */
 #include "sim/module/leaves.h"
+#include "sim/module/sys_info.h"
 
 /* clang-format off */
 const struct leaf mdl_seamcalls[SEAMCALL_LEAVES] = {
@@ -85,11 +86,20 @@ bool mdl_interrupted(struct call *c)
     return events != 0;
 }
 
+/* A module of generation 1.0 tells what it offers by TDH.SYS.INFO alone. */
+static const struct leaf *find_leaf(u16 number)
+{
+    bool is_later = number == TDH_SYS_RD || number == TDH_SYS_RDALL;
+    if (number >= SEAMCALL_LEAVES || (is_later && mdl_is_generation_1_0()))
+        return NULL;
+    return &mdl_seamcalls[number];
+}
+
 /* Why the leaf may not run at all, or TDX_SUCCESS. */
 static u64 check_leaf(u64 rax)
 {
     u16 number = LEAF_NUMBER(rax);
-    const struct leaf *leaf = number < SEAMCALL_LEAVES ? &mdl_seamcalls[number] : NULL;
+    const struct leaf *leaf = find_leaf(number);
     if (LEAF_RESERVED(rax) || (LEAF_VERSION(rax) && (!leaf || !leaf->versions)))
         return status_operand(TDX_OPERAND_INVALID, RAX);
     if (mdl_state() == SYS_SHUTDOWN && number != TDH_SYS_LP_SHUTDOWN)

@@ -1,7 +1,7 @@
 /*
  * Bringing the module up and down: TDH.SYS.INIT, LP.INIT, KEY.CONFIG, INFO, LP.SHUTDOWN, SHUTDOWN, UPDATE. TDX Module
  * v1.5 Base Architecture Specification, "Intel TDX Module Lifecycle". TDH.SYS.CONFIG is in sys_config.c. What a genuine
- * module checks on the CPU (MSRs, CPUID, SMRRs) holds on the simulated machine by construction.
+ * module checks on the CPU (MSRs, CPUID, SMRRs) holds on the simulated machine by construction, but for what plat_info() says.
  */
 #include "sim/module/bytes.h"
 #include "sim/module/guest.h"
@@ -9,6 +9,8 @@
 #include "sim/module/leaves.h"
 #include "sim/module/sys_info.h"
 #include "sim/module/td_params.h"
+
+#define IA32_TSX_CTRL 0x122
 
 /* What of it is locked by what, atomic or per LP: state.h. */
 struct sys mdl_sys;
@@ -24,6 +26,19 @@ static u64 lock_sys(struct call *c, enum lock_mode mode)
     return mdl_call_lock(c, &mdl_sys.lock, LOCK_PLAIN, mode, 0) ? TDX_SYS_BUSY : TDX_SUCCESS;
 }
 
+/* A genuine module has a table of what it wants of each leaf; here one leaf may be wanted otherwise than it is. */
+static u64 check_cpuid(struct call *c)
+{
+    u32 leaf = plat_info()->refused_cpuid, values[4];
+    if (!leaf)
+        return TDX_SUCCESS;
+    plat_cpuid(leaf, 0, values);
+    c->out[RCX] = leaf;         /* the sub-leaf, in the upper half, is 0 */
+    c->out[RDX] = 0xffffffff;   /* EAX was looked at */
+    c->out[R9] = values[0] ^ 1; /* and should be this */
+    return TDX_INCORRECT_CPUID_VALUE;
+}
+
 u64 leaf_sys_init(struct call *c)
 {
     u64 unused; /* a genuine module draws its stack canary here */
@@ -37,6 +52,9 @@ u64 leaf_sys_init(struct call *c)
         return status_operand(TDX_OPERAND_INVALID, RCX);
     if (mdl_state() != SYS_INIT_PENDING)
         return TDX_SYS_INIT_NOT_PENDING;
+    status = check_cpuid(c);
+    if (status)
+        return status;
     if (!plat_random(&unused))
         return TDX_RND_NO_ENTROPY;
     mdl_set_state(SYS_INIT_DONE);
@@ -53,6 +71,8 @@ u64 leaf_sys_lp_init(struct call *c)
         return TDX_SYS_LP_INIT_NOT_PENDING;
     if (mdl_lp(c->lp)->initialized)
         return TDX_SYS_LP_INIT_DONE;
+    if (c->lp->index && c->lp->index == plat_info()->odd_lp)
+        return TDX_INCONSISTENT_MSR | IA32_TSX_CTRL;
     u64 seed;
     if (!plat_random(&seed))
         return TDX_RND_NO_ENTROPY;
@@ -122,11 +142,11 @@ static void fill_info(struct sys_info *info)
     info->build_num = MDL_BUILD_NUM;
     info->minor = plat_info()->module_minor;
     info->major = plat_info()->module_major;
-    info->sys_rd = 1;
+    info->sys_rd = !mdl_is_generation_1_0();
     info->max_tdmrs = TDMRS_MAX;
     info->max_reserved_per_tdmr = RESERVED_MAX;
     info->pamt_entry_bytes = sizeof(struct pamt_entry);
-    info->tdcs_bytes = TDCS_PAGES_MIN * PAGE_4K;
+    info->tdcs_bytes = (u16)(mdl_tdcs_pages() * PAGE_4K);
     info->tdvps_bytes = TDVPS_PAGES_MIN * PAGE_4K;
     info->attributes_possible = MDL_ATTRIBUTES_POSSIBLE;
     info->attributes_required = MDL_ATTRIBUTES_REQUIRED;

@@ -3,6 +3,7 @@
  * migration do not occur, so that leafs for those alone have no line.
  */
 #include "sim/module/td.h"
+#include "sim/module/sys_info.h"
 
 #define IN(state) (1u << (state))
 #define BUILD     IN(OP_INITIALIZED)
@@ -72,7 +73,7 @@ static u64 check_built(const struct tdr *tdr)
         return TDX_TD_FATAL;
     if (tdr->lifecycle != TD_KEYS_CONFIGURED)
         return TDX_TD_KEYS_NOT_CONFIGURED;
-    if (tdr->num_tdcx < TDCS_PAGES_MIN)
+    if (tdr->num_tdcx < mdl_tdcs_pages())
         return TDX_TDCS_NOT_ALLOCATED;
     return TDX_SUCCESS;
 }

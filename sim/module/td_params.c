@@ -7,6 +7,7 @@
 #include "sim/module/leaves.h"
 #include "sim/module/measure.h"
 #include "sim/module/td_params.h"
+#include "sim/module/sys_info.h"
 
 /* TD_PARAMS: 1024 bytes, 1024-aligned, in shared memory. */
 struct td_params {
@@ -115,7 +116,7 @@ static u64 set_controls(const struct td *td, const struct td_params *params)
     tdcs->max_vcpus = params->max_vcpus;
     if (params->num_l2_vms > L2_VMS_MAX)
         return invalid(OPERAND_NUM_L2_VMS);
-    if (td->tdr->num_tdcx < TDCS_PAGES_MIN + TDCS_PAGES_PER_L2 * (u32)params->num_l2_vms)
+    if (td->tdr->num_tdcx < mdl_tdcs_pages() + TDCS_PAGES_PER_L2 * (u32)params->num_l2_vms)
         return TDX_TDCS_NOT_ALLOCATED;
     tdcs->num_l2_vms = params->num_l2_vms;
     if (!mdl_is_zero(params->reserved0, sizeof(params->reserved0)))

@@ -16,7 +16,8 @@
 #define ROWS_MAX     64
 #define MEMORY_BYTES ((u64)PLATFORM_HOST_GIB << 30)
 
-#define RELAXES_A_YIELD 64
+#define RELAXES_A_YIELD  64
+#define MSR_BIOS_SIGN_ID 0x8b
 
 struct cpu_host_counts cpu_host_counts;
 void (*cpu_host_relaxed)(void);
@@ -28,6 +29,13 @@ static struct {
     u64 value;
 } msr_rows[ROWS_MAX];
 static unsigned msr_count;
+
+/* One MSR that differs on one CPU; `msr` 0: none does. */
+static struct {
+    unsigned cpu;
+    u32 msr;
+    u64 value;
+} odd;
 
 static _Thread_local unsigned current;
 static _Thread_local bool interrupts_off;
@@ -71,6 +79,13 @@ void cpu_host_set_msr(u32 msr, u64 value)
     set_msr(msr, true, value);
 }
 
+void cpu_host_set_odd_msr(unsigned cpu, u32 msr, u64 value)
+{
+    odd.cpu = cpu;
+    odd.msr = msr;
+    odd.value = value;
+}
+
 void cpu_host_remove_msr(u32 msr)
 {
     set_msr(msr, false, 0);
@@ -81,11 +96,20 @@ static void reset_msrs(const struct plat_info *info)
     u64 shared_keys = info->first_private_hkid - 1u;
     u64 private_keys = (1ull << info->keyid_bits) - info->first_private_hkid;
     msr_count = 0;
-    cpu_host_set_msr(0x3a, 5);                                /* IA32_FEATURE_CONTROL: locked, VMX */
+    odd.msr = 0;
+    cpu_host_set_msr(0x1b, 0xfee00d00);                       /* IA32_APIC_BASE: x2APIC */
+    cpu_host_set_msr(0x3a, 0x40005);                          /* IA32_FEATURE_CONTROL: locked, VMX, SGX */
+    cpu_host_set_msr(0x3b, 0);                                /* IA32_TSC_ADJUST */
     cpu_host_set_msr(0x87, private_keys << 32 | shared_keys); /* IA32_MKTME_KEYID_PARTITIONING */
-    cpu_host_set_msr(0xfe, 0x8d0a);                           /* IA32_MTRRCAP: SEAMRR */
+    cpu_host_set_msr(0x8b, 0x2b00059000000000);               /* IA32_BIOS_SIGN_ID */
+    cpu_host_set_msr(0xfe, 0xcd0a);                           /* IA32_MTRRCAP: SEAMRR, lockable SMRR */
+    cpu_host_set_msr(0x1a0, 0x850089);                        /* IA32_MISC_ENABLE */
+    cpu_host_set_msr(0x1f2, 0x7f800006);                      /* IA32_SMRR_PHYSBASE, PHYSMASK: 8 MiB, valid, locked */
+    cpu_host_set_msr(0x1f3, 0xff800c00);
     cpu_host_set_msr(0x480, 0x00da040000000013);              /* IA32_VMX_BASIC */
     cpu_host_set_msr(0x982, (u64)info->keyid_bits << 32 | 3); /* IA32_TME_ACTIVATE */
+    cpu_host_set_msr(0x1400, 0x7c000008);                     /* IA32_SEAMRR_PHYS_BASE: configured */
+    cpu_host_set_msr(0x1401, 0xffffe000c00);                  /* IA32_SEAMRR_PHYS_MASK: locked, enabled */
     /* What VP.ENTER clobbers: distinct values, so that a test sees whether they come back. */
     cpu_host_set_msr(0xc0000081, 0x81);
     cpu_host_set_msr(0xc0000082, 0x82);
@@ -97,9 +121,11 @@ static void reset_msrs(const struct plat_info *info)
 void cpu_host_reset(void)
 {
     const struct plat_info *info = plat_info();
-    cpu_host_set_cpuid(0, 0, (struct cpuid_regs){0x20, 0x756e6547, 0x6c65746e, 0x49656e69});        /* GenuineIntel */
-    cpu_host_set_cpuid(1, 0, (struct cpuid_regs){.eax = 0x806f8, .ecx = 1u << 5, .edx = 1u << 12}); /* VMX; MTRR */
-    cpu_host_set_cpuid(7, 0, (struct cpuid_regs){.ebx = 1u << 23, .ecx = 1u << 28}); /* CLFLUSHOPT; MOVDIR64B */
+    cpu_host_set_cpuid(0, 0, (struct cpuid_regs){0x20, 0x756e6547, 0x6c65746e, 0x49656e69}); /* GenuineIntel */
+    cpu_host_set_cpuid(
+        1, 0, (struct cpuid_regs){.eax = 0x806f8, .ecx = 1u << 5 | 1u << 21, .edx = 1u << 12}); /* VMX, x2APIC; MTRR */
+    cpu_host_set_cpuid(
+        7, 0, (struct cpuid_regs){.ebx = 1u << 23 | 1u << 2, .ecx = 1u << 28}); /* CLFLUSHOPT, SGX; MOVDIR64B */
     cpu_host_set_cpuid(0xd, 0, (struct cpuid_regs){.eax = 0x2e7});              /* user state: x87 to AVX-512, PKRU */
     cpu_host_set_cpuid(0xd, 1, (struct cpuid_regs){.eax = 0xf, .ecx = 0x1800}); /* supervisor state: CET */
     cpu_host_set_cpuid(0x15, 0, (struct cpuid_regs){2, 160, 25000000, 0});
@@ -161,6 +187,10 @@ struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
 
 bool cpu_read_msr(u32 msr, u64 *value)
 {
+    if (odd.msr && odd.msr == msr && odd.cpu == current) {
+        *value = odd.value;
+        return true;
+    }
     for (unsigned i = 0; i < msr_count; i++)
         if (msr_rows[i].msr == msr && msr_rows[i].present) {
             *value = msr_rows[i].value;
@@ -174,6 +204,8 @@ bool cpu_write_msr(u32 msr, u64 value)
     u64 old;
     if (!cpu_read_msr(msr, &old))
         return false;
+    if (msr == MSR_BIOS_SIGN_ID) /* CPUID leaf 1 puts the revision back */
+        return true;
     if (old == value) /* other threads read it */
         return true;
     cpu_host_set_msr(msr, value);

@@ -275,7 +275,8 @@ static void test_every_command_without_a_td(void **state)
     char line[80];
     for (unsigned i = 0; i < command_count; i++) {
         const struct command *c = &commands[i];
-        if (strcmp(c->name, "poweroff") == 0 || strcmp(c->name, "reboot") == 0 || strcmp(c->name, "tdx init") == 0)
+        if (strcmp(c->name, "poweroff") == 0 || strcmp(c->name, "reboot") == 0 || strcmp(c->name, "tdx init") == 0 ||
+            strcmp(c->name, "tdx check") == 0)
             continue; /* they do what they say */
         snprintf(line, sizeof(line), "%s\r", c->name);
         assert_int_equal(answers(console_text(line)), 1);

@@ -1,7 +1,4 @@
-/*
- * What the module needs before the first TD: detection of what a machine lacks, and its start on all CPUs, refused and
- * busy at each step.
- */
+/* The module's start on all CPUs, refused and busy at each step. What a machine lacks for it: test_check.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -103,69 +100,6 @@ static void busy_module_start_is_repeated_and_bounded(void **state)
     assert_int_equal(init_module().err, ERR_OK);
 }
 
-/* --- detection --------------------------------------------------------------------------------------------------- */
-
-static const char *missing_now(void)
-{
-    const char *missing;
-    enum err e = tdx_detect(&missing);
-    assert_true((e == ERR_PLATFORM) == (missing != NULL));
-    return missing;
-}
-
-static void take_away(unsigned what)
-{
-    switch (what) {
-    case 0:
-        cpu_host_set_cpuid(0, 0, (struct cpuid_regs){0x10, 0x68747541, 0x444d4163, 0x69746e65}); /* AuthenticAMD */
-        break;
-    case 1:
-        cpu_host_set_cpuid(1, 0, (struct cpuid_regs){0});
-        break;
-    case 2:
-        cpu_host_set_cpuid(7, 0, (struct cpuid_regs){.ebx = 1u << 23});
-        break;
-    case 3:
-        cpu_host_set_msr(0x3a, 1);
-        break;
-    case 4:
-        cpu_host_set_msr(0xfe, 0x508);
-        break;
-    case 5:
-        cpu_host_set_msr(0x87, 63);
-        break;
-    case 6:
-        seamcall_host_fault = SEAMCALL_VMFAILED;
-        break;
-    case 7:
-        seamcall_host_fault = SEAMCALL_GP;
-        break;
-    default:
-        cpu_host_remove_msr(0x87);
-        break;
-    }
-}
-
-static void each_missing_thing_has_its_sentence(void **state)
-{
-    static const char *const words[] = {"GenuineIntel", "VMX",    "MOVDIR64B", "IA32_FEATURE_CONTROL",
-                                        "bit 15",       "KeyIDs", "loaded",    "SEAMCALL raises #GP",
-                                        "KeyIDs"};
-    const char *seen[ARRAY_COUNT(words)];
-    for (unsigned i = 0; i < ARRAY_COUNT(words); i++) {
-        start_machine(1, 1);
-        assert_null(missing_now());
-        take_away(i);
-        seen[i] = missing_now();
-        assert_non_null(seen[i]);
-        assert_non_null(strstr(seen[i], words[i]));
-        assert_int_equal(tdx_counts_seamcalls(), 0); /* asking is not counted as work */
-        for (unsigned j = 0; j < i && i < 8; j++)
-            assert_string_not_equal(seen[i], seen[j]);
-        assert_int_equal(init_module().err, ERR_PLATFORM);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,7 +107,6 @@ int main(void)
         cmocka_unit_test(idle_cpu_is_named),
         cmocka_unit_test(module_start_resumes_where_it_failed),
         cmocka_unit_test(busy_module_start_is_repeated_and_bounded),
-        cmocka_unit_test(each_missing_thing_has_its_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,20 @@ static void accepts_the_documented_forms(void **state)
     assert_int_equal(sim_config()->seamldr_busy_every, 3);
     assert_true(sim_config()->seamldr_refusal == 0x8000000000020000ull);
     assert_int_equal(sim_config()->packages, 4);
+    assert_true(parse("seamrr = unlocked\ntme = off\nvmx = off\nsgx = off\nsmrr = unlocked\nmicrocode = "
+                      "0x2b000470\nmsr_differs = 3"));
+    assert_int_equal(sim_config()->seamrr, SEAMRR_UNLOCKED);
+    assert_int_equal(sim_config()->tme, TME_OFF);
+    assert_false(sim_config()->vmx || sim_config()->sgx || sim_config()->smrr_locked);
+    assert_int_equal(sim_config()->microcode, 0x2b000470);
+    assert_int_equal(sim_config()->msr_differs, 3);
+    assert_true(parse(
+        "module_major = 2\nmodule_minor = 0\ntdcs_pages = 8\ncpuid_refused = 7\nfield_absent = 0x8800000100000002"));
+    assert_int_equal(sim_config()->module_major, 2);
+    assert_int_equal(sim_config()->module_minor, 0);
+    assert_int_equal(sim_config()->tdcs_pages, 8);
+    assert_int_equal(sim_config()->cpuid_refused, 7);
+    assert_true(sim_config()->absent_fields.lines[0][0] == 0x8800000100000002ull);
     assert_string_equal(said, "");
 }
 
@@ -67,8 +81,11 @@ static void refuses(const char *text, const char *message)
 
 static void refuses_with_file_line_and_reason(void **state)
 {
-    refuses("strict = 1\nhkids = 70\n", "f.cfg:2: hkids = 70: allowed is 2 to 63");
-    refuses("hkids = 1", "f.cfg:1: hkids = 1: allowed is 2 to 63");
+    refuses("strict = 1\nhkids = 70\n", "f.cfg:2: hkids = 70: allowed is 1 to 63");
+    refuses("hkids = 0", "f.cfg:1: hkids = 0: allowed is 1 to 63");
+    refuses("seamrr = lost", "f.cfg:1: seamrr = lost: allowed are absent, off, unlocked and locked");
+    refuses("tme = lost", "f.cfg:1: tme = lost: allowed are absent, off and on");
+    refuses("field_absent = 1 2", "f.cfg:1: field_absent = 1 2: 1 number is needed: field");
     refuses("tlb_4k = 31", "f.cfg:1: tlb_4k = 31: allowed is 32 to 16384");
     refuses("tlb_policy = lru", "f.cfg:1: tlb_policy = lru: allowed are fifo, random and clock");
     refuses("strict = yes", "f.cfg:1: strict = yes: allowed are 0 and 1");
