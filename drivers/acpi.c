@@ -102,8 +102,10 @@ static void add_cpu(u32 apic_id, u32 uid, u32 flags)
         return;
     while (i < acpi.cpu_count && acpi.cpus[i].apic_id != apic_id)
         i++;
-    if (i == ACPI_CPUS_MAX)
+    if (i == ACPI_CPUS_MAX) {
+        acpi.cpus_left_out++;
         return;
+    }
     if (i == acpi.cpu_count)
         acpi.cpus[acpi.cpu_count++] = (struct acpi_cpu){.apic_id = apic_id, .uid = uid};
     acpi.cpus[i].enabled |= (flags & 1) != 0;

@@ -10,7 +10,7 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 
-#define ACPI_CPUS_MAX    256
+#define ACPI_CPUS_MAX    1024
 #define ACPI_IOAPICS_MAX 16u
 #define ACPI_ISA_IRQS    16u
 
@@ -36,7 +36,7 @@ struct acpi_gas { /* Generic Address Structure, the parts that are used */
 
 struct acpi_info {
     bool found;
-    unsigned cpu_count;
+    unsigned cpu_count, cpus_left_out; /* in the list; behind its end */
     struct acpi_cpu cpus[ACPI_CPUS_MAX];
     hpa_t lapic;
     unsigned ioapic_count;

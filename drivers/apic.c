@@ -44,6 +44,13 @@
 #define CPUID_1_EDX_APIC   BIT(9)
 #define CPUID_1_ECX_X2APIC BIT(21)
 
+#define CPUID_TOPOLOGY      0x0bu
+#define CPUID_TOPOLOGY_V2   0x1fu
+#define TOPOLOGY_LEVEL_TYPE 0xff00u /* ECX; 0: there is no such level */
+#define TOPOLOGY_SHIFT      0x1fu   /* EAX */
+#define TOPOLOGY_LEVELS_MAX 8u
+#define APIC_ID_BROADCAST   255u
+
 static bool x2;
 static hpa_t page;
 
@@ -90,6 +97,29 @@ u32 apic_id(void)
 {
     u32 id = reg_read(REG_ID);
     return x2 ? id : id >> 24;
+}
+
+/* The last level of the topology is the package's. SDM vol. 2, CPUID leafs 0BH and 1FH, which has more levels. */
+unsigned apic_package_shift(void)
+{
+    u32 leaf = cpu_cpuid(0, 0).eax;
+    unsigned shift = 0;
+
+    if (leaf < CPUID_TOPOLOGY)
+        return 0;
+    leaf = leaf >= CPUID_TOPOLOGY_V2 && cpu_cpuid(CPUID_TOPOLOGY_V2, 0).ebx ? CPUID_TOPOLOGY_V2 : CPUID_TOPOLOGY;
+    for (u32 level = 0; level < TOPOLOGY_LEVELS_MAX; level++) {
+        struct cpuid_regs r = cpu_cpuid(leaf, level);
+        if (!(r.ecx & TOPOLOGY_LEVEL_TYPE))
+            break;
+        shift = r.eax & TOPOLOGY_SHIFT;
+    }
+    return shift;
+}
+
+bool apic_can_reach(u32 id)
+{
+    return x2 || id < APIC_ID_BROADCAST;
 }
 
 void apic_eoi(void)

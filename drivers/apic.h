@@ -17,6 +17,10 @@
 MUST_CHECK enum err apic_init(void);
 
 u32 apic_id(void);
+/* APIC IDs that are equal above so many bits are of one package; 0: this machine does not tell. */
+unsigned apic_package_shift(void);
+/* Only x2APIC names a CPU from 255 on. */
+bool apic_can_reach(u32 id);
 void apic_eoi(void);
 /* Does an interrupt of this vector wait for its EOI? Of APIC_VECTOR_SPURIOUS only one that somebody has sent. */
 bool apic_is_in_service(u8 vector);

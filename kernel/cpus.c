@@ -30,11 +30,13 @@ struct cpu {
     void *arg;
     _Atomic bool called;  /* a call waits for this CPU */
     _Atomic u64 answered; /* calls that have returned */
+    u64 answered_before;  /* the call under way */
     u64 tsc_at_arrival;
 };
 
 static struct cpu cpus[CPU_COUNT_MAX] = {{.state = CPU_WORKS}};
-static unsigned count = 1; /* constant after cpus_start() */
+static unsigned count = 1; /* constant after cpus_start(), as the next one */
+static unsigned package_shift;
 
 /* One call at a time is under way. */
 static struct {
@@ -56,6 +58,11 @@ enum cpu_state cpus_state(unsigned cpu)
 u32 cpus_apic_id(unsigned cpu)
 {
     return cpus[cpu].local.apic_id;
+}
+
+u32 cpus_package(unsigned cpu)
+{
+    return cpus[cpu].local.apic_id >> package_shift;
 }
 
 static bool is_online(unsigned cpu)
@@ -135,20 +142,19 @@ static void call_begin(void (*work)(void *arg), void *arg)
     call.arg = arg;
 }
 
-static u64 ask(unsigned cpu)
+static void ask(unsigned cpu)
 {
-    u64 before = cpus[cpu].answered;
+    cpus[cpu].answered_before = cpus[cpu].answered;
     cpus[cpu].called = true;
     cpus_kick(cpu);
-    return before;
 }
 
 /* A call that is late is taken back, so that it does not run when its caller is gone; once begun it is waited for. */
-static bool wait_for_answer(unsigned cpu, u64 before)
+static bool wait_for_answer(unsigned cpu)
 {
     u64 from = time_us();
 
-    while (cpus[cpu].answered == before) {
+    while (cpus[cpu].answered == cpus[cpu].answered_before) {
         cpu_relax();
         if (time_us() - from > ANSWER_WAIT_US && atomic_exchange(&cpus[cpu].called, false))
             return false;
@@ -166,16 +172,15 @@ static void run_here(void (*work)(void *arg), void *arg)
 enum err cpus_call_each(void (*work)(void *arg), void *arg, unsigned *late)
 {
     unsigned self = cpu_index();
-    u64 before[CPU_COUNT_MAX];
     enum err e = ERR_OK;
 
     call_begin(work, arg);
     for (unsigned i = 0; i < count; i++)
         if (i != self && is_online(i))
-            before[i] = ask(i);
+            ask(i);
     run_here(work, arg);
     for (unsigned i = 0; i < count; i++) {
-        if (i == self || !is_online(i) || wait_for_answer(i, before[i]))
+        if (i == self || !is_online(i) || wait_for_answer(i))
             continue;
         e = ERR_TIMEOUT;
         *late = i;
@@ -193,7 +198,8 @@ enum err cpus_call(unsigned cpu, void (*work)(void *arg), void *arg)
         return ERR_OK;
     }
     call_begin(work, arg);
-    bool answered = wait_for_answer(cpu, ask(cpu));
+    ask(cpu);
+    bool answered = wait_for_answer(cpu);
     spin_unlock(&call.lock);
     return answered ? ERR_OK : ERR_TIMEOUT;
 }
@@ -301,19 +307,28 @@ static void start(struct cpu *cpu, hpa_t trampoline)
             area ? "did not start within a second" : "finds no memory for its stack");
 }
 
-/* In ACPI's order behind this one. */
+/* In ACPI's order behind this one. The TDX module waits for those that are left out, so each is named. */
 static void list(void)
 {
     u32 self = apic_id();
 
     cpus[0].local.apic_id = self;
+    package_shift = apic_package_shift();
     for (unsigned i = 0; i < acpi.cpu_count; i++) {
-        if (!acpi.cpus[i].enabled || acpi.cpus[i].apic_id == self || count == CPU_COUNT_MAX)
+        if (!acpi.cpus[i].enabled || acpi.cpus[i].apic_id == self)
             continue;
+        if (count == CPU_COUNT_MAX || !apic_can_reach(acpi.cpus[i].apic_id)) {
+            log_msg(LOG_WARN, "the CPU with APIC id %u %s: it is left out", acpi.cpus[i].apic_id,
+                    count == CPU_COUNT_MAX ? "is one more than Septum runs" : "is out of reach without x2APIC");
+            continue;
+        }
         cpus[count].local.index = count;
         cpus[count].local.apic_id = acpi.cpus[i].apic_id;
         count++;
     }
+    if (acpi.cpus_left_out)
+        log_msg(LOG_WARN, "ACPI lists %u CPUs more than Septum runs, which is %u: they are left out",
+                acpi.cpus_left_out, count);
 }
 
 void cpus_start(void)

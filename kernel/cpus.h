@@ -24,6 +24,8 @@ unsigned cpus_count(void);
 unsigned cpus_online(void);
 enum cpu_state cpus_state(unsigned cpu);
 u32 cpus_apic_id(unsigned cpu);
+/* CPUs of one package have one number. */
+u32 cpus_package(unsigned cpu);
 
 /* Starts `work` on an idle CPU other than this one and returns at once. ERR_NOT_FOUND: there is no such CPU, or it
  * failed; ERR_BUSY: it works. `arg` is the caller's to keep until the work has returned. */

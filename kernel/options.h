@@ -5,8 +5,8 @@
  *   log=LEVEL     error, warn, info or debug
  *   tdmem=SIZE    at most this much memory becomes TDX memory: whole 4K pages, at least 16M
  *   serial=PORT   the console's serial line: com1 to com4, io,PORT, mmio,ADDRESS, mmio32,ADDRESS, each with ,BAUD behind; none
- *   module=PATH   a TDX module on the boot volume, which P-SEAMLDR installs where the firmware loaded none; its sigstruct lies beside
- *                 it, under the same name and `.sigstruct`
+ *   module=PATH   a TDX module on the boot volume, for P-SEAMLDR to install where the firmware loaded none; its sigstruct lies
+ *                 beside it, under the same name and `.sigstruct`
  *   force         leave boot services also where the platform lacks what TDX needs, or a serial line
  *   check         say what a TDX host needs and what of it is missing, and go back to the firmware
  */

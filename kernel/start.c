@@ -145,7 +145,8 @@ static enum err call_each(void (*work)(void *arg), void *arg)
 
 static void start_cpus(void)
 {
-    static const struct tdx_cpus cpus = {.each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count};
+    static const struct tdx_cpus cpus = {
+        .each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count, .package = cpus_package};
 
     cpus_start();
     tdx_set_cpus(&cpus);

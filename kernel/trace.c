@@ -243,7 +243,7 @@ static unsigned newest_before(const u64 *from)
 {
     unsigned best = CPU_COUNT_MAX;
 
-    for (unsigned i = 0; i < CPU_COUNT_MAX; i++)
+    for (unsigned i = 0; i < cpus_count(); i++)
         if (from[i] > oldest(i) &&
             (best == CPU_COUNT_MAX || entry(i, from[i] - 1)->tsc > entry(best, from[best] - 1)->tsc))
             best = i;
@@ -254,7 +254,7 @@ static unsigned first_at(const u64 *from, const u64 *end)
 {
     unsigned best = CPU_COUNT_MAX;
 
-    for (unsigned i = 0; i < CPU_COUNT_MAX; i++)
+    for (unsigned i = 0; i < cpus_count(); i++)
         if (from[i] < end[i] && (best == CPU_COUNT_MAX || entry(i, from[i])->tsc < entry(best, from[best])->tsc))
             best = i;
     return best;
@@ -262,10 +262,10 @@ static unsigned first_at(const u64 *from, const u64 *end)
 
 unsigned trace_merge(unsigned max, void (*line)(unsigned cpu, const struct trace_entry *e, void *arg), void *arg)
 {
-    u64 from[CPU_COUNT_MAX], end[CPU_COUNT_MAX];
+    static u64 from[CPU_COUNT_MAX], end[CPU_COUNT_MAX]; /* the stack of a panic is small */
     unsigned count = 0, cpu;
 
-    for (unsigned i = 0; i < CPU_COUNT_MAX; i++)
+    for (unsigned i = 0; i < cpus_count(); i++)
         from[i] = end[i] = rings[i].next;
     for (; count < max && (cpu = newest_before(from)) != CPU_COUNT_MAX; count++)
         from[cpu]--;

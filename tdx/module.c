@@ -88,6 +88,31 @@ enum err tdx_on_cpus_in_turn(void (*work)(void *arg), void *arg)
     return ERR_OK;
 }
 
+/* Has a CPU of the same package been called? */
+static bool is_done_for(unsigned cpu, const bool *called)
+{
+    for (unsigned i = 0; i < cpu; i++)
+        if (called[i] && cpus->package(i) == cpus->package(cpu))
+            return true;
+    return false;
+}
+
+enum err tdx_on_each_package(void (*work)(void *arg), void *arg)
+{
+    bool called[CPU_COUNT_MAX] = {false};
+    if (!cpus) {
+        work(arg);
+        return ERR_OK;
+    }
+    for (unsigned cpu = 0; cpu < cpus->count(); cpu++) {
+        enum err e = is_done_for(cpu, called) ? ERR_NOT_FOUND : cpus->one(cpu, work, arg);
+        called[cpu] = e == ERR_OK;
+        if (e != ERR_OK && e != ERR_NOT_FOUND)
+            return e;
+    }
+    return ERR_OK;
+}
+
 enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
 {
     return cpus ? cpus->one(cpu, work, arg) : ERR_NOT_FOUND;
@@ -117,10 +142,17 @@ static void keep_fault(struct cpu_work *w, struct tdx_init_fault fault)
     spin_unlock(&w->lock);
 }
 
+/* `on` says which. */
+static struct tdx_init_fault on_cpus(enum err (*on)(void (*work)(void *arg), void *arg), void (*work)(void *arg),
+                                     struct cpu_work *w)
+{
+    enum err e = on(work, w);
+    return e == ERR_OK || w->fault.err != ERR_OK ? w->fault : failed(e, "a CPU does not answer");
+}
+
 static struct tdx_init_fault on_each_cpu(void (*work)(void *arg), struct cpu_work *w)
 {
-    enum err e = tdx_on_each_cpu(work, w);
-    return e == ERR_OK || w->fault.err != ERR_OK ? w->fault : failed(e, "a CPU does not answer");
+    return on_cpus(tdx_on_each_cpu, work, w);
 }
 
 /* --- VMX operation ----------------------------------------------------------------------------------------------- */
@@ -432,8 +464,8 @@ static struct tdx_init_fault step_config(const struct setup *s)
     return refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
 }
 
-/* Once a package. Which CPU shares one with another is not asked: the module says KEY_CONFIGURED where the work is
- * done, and that nothing is pending where it is done everywhere. */
+/* Once a package. A machine that does not tell its packages has all CPUs asked: the module says KEY_CONFIGURED where the work is done,
+ * and that nothing is pending where it is done everywhere. */
 static void key_config_here(void *arg)
 {
     struct cpu_work *w = arg;
@@ -451,7 +483,7 @@ static void key_config_here(void *arg)
 static struct tdx_init_fault step_key_config(const struct setup *s)
 {
     struct cpu_work w = {.fault = fine};
-    struct tdx_init_fault f = on_each_cpu(key_config_here, &w);
+    struct tdx_init_fault f = on_cpus(tdx_on_each_package, key_config_here, &w);
     return w.done && tdx_is(f.status, TDX_SYS_KEY_CONFIG_NOT_PENDING) ? fine : f;
 }
 

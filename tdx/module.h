@@ -48,6 +48,8 @@ MUST_CHECK enum err tdx_detect(const char **missing);
  */
 struct tdx_cpus {
     unsigned (*count)(void); /* indexes that a CPU may have */
+    /* CPUs of one package have one number. Where one is told wrongly the module refuses what its package was needed for. */
+    u32 (*package)(unsigned cpu);
     /* Runs short `work` on every CPU, one after another or at once, interrupts off; returns when it has ended
      * everywhere. ERR_TIMEOUT: a CPU did not answer. */
     enum err (*each)(void (*work)(void *arg), void *arg);

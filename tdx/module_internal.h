@@ -33,6 +33,8 @@ void tdx_hkids_forget(void);
 MUST_CHECK enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg);
 /* The same on one after the other, for what CPUs would only keep each other from. */
 MUST_CHECK enum err tdx_on_cpus_in_turn(void (*work)(void *arg), void *arg);
+/* The same on one CPU of each package, the first that is there. */
+MUST_CHECK enum err tdx_on_each_package(void (*work)(void *arg), void *arg);
 /* The same on one CPU. */
 MUST_CHECK enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg);
 

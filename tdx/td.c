@@ -103,7 +103,8 @@ static hpa_t write_params(const struct td_config *c, u64 xfam)
     return phys_of(p);
 }
 
-/* Once a package; a second CPU of a package, or one that comes when all are done, finds it done. */
+/* Once a package. Where packages are not told all CPUs are asked: a second one of a package, or one that comes when all are done,
+ * finds it done. */
 struct key_work {
     struct td *td;
     struct spin lock;
@@ -129,7 +130,7 @@ static void key_config_here(void *arg)
 static struct td_fault configure_key(struct td *td)
 {
     struct key_work w = {.td = td};
-    enum err e = tdx_on_each_cpu(key_config_here, &w);
+    enum err e = tdx_on_each_package(key_config_here, &w);
     if (e != ERR_OK)
         return failed(e);
     /* Judged when all are through: the last one to ask may have found nothing left to do. */
@@ -351,8 +352,7 @@ static struct td_fault flush_vcpus(struct td *td)
     return f;
 }
 
-/* An interrupt stops the flush; the same leaf resumes it. The CPUs of a package take turns: the module holds a lock of the package
- * for as long as its cache takes, which may be milliseconds, and has nothing left to do for the second one. */
+/* Once a package. An interrupt stops the flush; the same leaf resumes it. */
 static void write_back_here(void *arg)
 {
     struct flush_work *w = arg;
@@ -375,7 +375,7 @@ struct td_fault td_release_key(struct td *td)
     if (f.err != ERR_OK)
         return f;
     struct flush_work w = {.td = td};
-    enum err e = tdx_on_cpus_in_turn(write_back_here, &w);
+    enum err e = tdx_on_each_package(write_back_here, &w);
     if (e != ERR_OK)
         return failed(e);
     if (w.bad.raw)

@@ -11,7 +11,7 @@ struct cpuid_regs {
 };
 
 /* Index of this CPU, dense from 0; CPU_COUNT_MAX bounds every per-CPU array. */
-#define CPU_COUNT_MAX 256
+#define CPU_COUNT_MAX 1024 /* as many as P-SEAMLDR takes */
 unsigned cpu_index(void);
 
 /*

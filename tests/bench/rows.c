@@ -62,8 +62,6 @@
 
 #define COST(c, t, k) .calls = c, .tracks = t, .kick_rounds = k
 
-#define EACH_CPU "CACHE.WB goes to each of the five CPUs; one call a package would do"
-
 /* clang-format off */
 const struct row rows[] = {
     /* mapping. The first of a GiB needs its table: SEPT.ADD is in the bound. */
@@ -121,9 +119,9 @@ const struct row rows[] = {
     {"merge_scattered_512", {MAP(0, M2, 0)}, MERGE(0, M2, 1), COST(2 * 512 + 4, 2, 1), .scatter = true, .no_linux = true},
     {"relocate_512", {MAP(0, M2, 0)}, ONE(TASK_RELOCATE, 0, M2), COST(2 * 512 + 1, 1, 1), .scatter = true, .no_linux = true},
     /* tear-down: VP.FLUSH and six pages a vCPU; VPFLUSHDONE, CACHE.WB, FREEID, one leaf, two tables, TDCS and TDR */
-    {"tear_down_1g_of_2m", HAVE_1G_OF_2M, ONE(TASK_TEAR_DOWN, 0, 0), COST(36 - 3 * 7, 1, 1), .per_vcpu = 7, .why = EACH_CPU},
+    {"tear_down_1g_of_2m", HAVE_1G_OF_2M, ONE(TASK_TEAR_DOWN, 0, 0), COST(36 - 3 * 7, 1, 1), .per_vcpu = 7},
     {"tear_down_1g_with_4k", {MAP(0, G1, 1), SPLIT(M2, M2, 1)}, ONE(TASK_TEAR_DOWN, 0, 0), COST(39 - 3 * 7, 2, 1),
-     .per_vcpu = 7, .why = EACH_CPU},
+     .per_vcpu = 7},
     /* a module with non-blocking resize */
     {"non_blocking_split_2m", HAVE_2M, SPLIT(0, M2, 1), COST(1, 0, 0), .features0 = NON_BLOCKING, .no_linux = true},
     {"non_blocking_convert_8_of_2m", HAVE_2M, SHARE(3 * K4, 8 * K4), COST(2 + 2 * 8, 1, 1), .features0 = NON_BLOCKING,

@@ -61,6 +61,11 @@ static unsigned count_cpus(void)
     return WORLD_CPUS;
 }
 
+static u32 package_of(unsigned cpu)
+{
+    return platform_host_lps[cpu].package;
+}
+
 static enum err on_one_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
 {
     cpu_host_use(cpu);
@@ -74,7 +79,7 @@ static void on_this_cpu(void (*work)(void *arg), void *arg)
     work(arg);
 }
 
-static const struct tdx_cpus cpus = {count_cpus, on_each_cpu, on_one_cpu, on_this_cpu};
+static const struct tdx_cpus cpus = {count_cpus, package_of, on_each_cpu, on_one_cpu, on_this_cpu};
 
 void world_boot(u64 memory_bytes)
 {

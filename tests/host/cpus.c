@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "tests/host/cpu.h"
+#include "tests/host/platform.h"
 
 #define CPUS_MAX 16u
 
@@ -47,6 +48,11 @@ enum cpu_state cpus_state(unsigned cpu)
     enum cpu_state state = cpu < count ? cpus[cpu].state : CPU_FAILED;
     pthread_mutex_unlock(&lock);
     return state;
+}
+
+u32 cpus_package(unsigned cpu)
+{
+    return platform_host_lps[cpu].package;
 }
 
 u32 cpus_apic_id(unsigned cpu)

@@ -293,6 +293,11 @@ static void share(void (*work)(void *arg), void *arg)
     work(arg);
 }
 
+static u32 package_of(unsigned cpu)
+{
+    return platform_host_lps[cpu].package;
+}
+
 static hpa_t take(u64 bytes, u64 align)
 {
     hpa_t base;
@@ -301,7 +306,8 @@ static hpa_t take(u64 bytes, u64 align)
 
 static void start_machine(void)
 {
-    static const struct tdx_cpus cpus = {.count = count_cpus, .each = on_each, .one = on_one, .share = share};
+    static const struct tdx_cpus cpus = {
+        .count = count_cpus, .each = on_each, .one = on_one, .share = share, .package = package_of};
     struct plat_info info = *platform_host_default_info();
     const u64 bytes = crowd.plan->giant ? MEMORY_BYTES + 3 * GIANT_BYTES : MEMORY_BYTES;
     const struct phys_range memory = {{MEMORY_BASE}, bytes};

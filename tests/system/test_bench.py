@@ -23,7 +23,7 @@ merge_1g_of_3_at_4k merge_1g_of_4k split_one_merge_another merge_scattered_512 r
 tear_down_1g_with_4k non_blocking_split_2m non_blocking_convert_8_of_2m non_blocking_convert_8_of_1g
 non_blocking_convert_3_regions_of_1g non_blocking_map_2m_as_4k non_blocking_map_1g_at_4k split_2m_beside_an_nmi
 uninterrupted_split_2m_beside_an_nmi uninterrupted_convert_8_of_1g_beside_an_nmi""".split()
-ABOVE_BOUND = {"convert_512_of_4k_in_two_states", "tear_down_1g_of_2m", "tear_down_1g_with_4k", "split_2m_beside_an_nmi"}
+ABOVE_BOUND = {"convert_512_of_4k_in_two_states", "split_2m_beside_an_nmi"}
 # From docs/tdp-mmu.md: SEAMCALLs, TRACKs, rounds of kicks.
 LEAST = {"convert_8_of_2m": (20, 2, 1), "convert_512_of_4k": (6, 2, 1), "convert_8_of_1g": (23, 3, 1), "merge_64": (129, 1, 1),
          "merge_1g_of_4k": (1028, 2, 1), "relocate_512": (1025, 1, 1), "map_2m_as_4k": (4, 1, 1), "back_512_as_4k": (7, 2, 1),

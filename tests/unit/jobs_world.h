@@ -264,7 +264,8 @@ static void set_clock(bool is_slow)
 
 static int machine(void **state)
 {
-    static const struct tdx_cpus all = {.each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count};
+    static const struct tdx_cpus all = {
+        .each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count, .package = cpus_package};
     struct plat_info info = *platform_host_default_info();
 
     info.lp_count = VCPUS + 1;

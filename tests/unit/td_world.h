@@ -117,6 +117,11 @@ static inline unsigned count_cpus(void)
     return cpus;
 }
 
+static inline u32 package_of(unsigned cpu)
+{
+    return platform_host_lps[cpu].package;
+}
+
 static inline void share(void (*work)(void *arg), void *arg)
 {
     for (unsigned i = cpus; i-- > 0;) {
@@ -138,7 +143,7 @@ static inline enum err on_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
     return ERR_OK;
 }
 
-static const struct tdx_cpus all_cpus = {count_cpus, on_each_cpu, on_cpu, share};
+static const struct tdx_cpus all_cpus = {count_cpus, package_of, on_each_cpu, on_cpu, share};
 
 static inline void start_machine(unsigned lp_count, unsigned packages)
 {

@@ -211,14 +211,16 @@ static void test_bad_lengths(void **state)
 static void test_more_cpus_than_fit(void **state)
 {
     u32 used = 44;
-    for (unsigned i = 0; i < 300; i++)
+    for (unsigned i = 0; i < 1100; i++)
         used = madt_x2apic(used, i, i, 1);
     /* Longer than its page: what stood behind it is gone. */
     put64(XSDT_AT + 44, MADT_AT);
     seal(XSDT_AT, "XSDT", 52);
     seal(MADT_AT, "APIC", used);
     assert_int_equal(init(), ERR_OK);
-    assert_int_equal(acpi.cpu_count, 256);
+    assert_int_equal(acpi.cpu_count, 1024);
+    assert_int_equal(acpi.cpus_left_out, 76);
+    assert_int_equal(acpi.cpus[1023].apic_id, 1023);
 }
 
 /* AML that looks like \_S5_ at the very end of the table, cut off anywhere. */

@@ -254,7 +254,7 @@ static unsigned three_cpus(void)
 /* P-SEAMLDR waits for each logical processor. Those that have called already are not asked twice by a second try. */
 static void missing_cpu_is_waited_for(void **state)
 {
-    static const struct tdx_cpus three = {three_cpus, on_each_cpu, on_cpu, share};
+    static const struct tdx_cpus three = {three_cpus, package_of, on_each_cpu, on_cpu, share};
     start((struct seamldr_setup){.present = true});
     tdx_set_cpus(&three);
     struct tdx_init_fault f = init_module();
