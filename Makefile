@@ -94,12 +94,13 @@ CONF_OBJ   := $(call obj,host,$(CONF_SRC))
 TDCORE_SRC := $(wildcard tests/system/tdcore/*.c) tests/system/tdcore/image.asm
 TDCORE_OBJ := $(filter-out $(HOSTMOD_OBJ:$(B)/host/%=$(B)/core/%),$(CORE_OBJ)) $(call obj,core,$(TDCORE_SRC))
 TESTGUEST_EFI := $(B)/tdcore.efi $(patsubst tests/system/guests/%.c,$(B)/testguest-%.efi,$(TESTGUEST_SRC))
+IMAGES     := $(B)/septum.img $(B)/septum-sim.img
 UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image clean help tools-present
+.PHONY: all run test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
@@ -121,7 +122,8 @@ help:
 	@echo 'make fuzz          random calls against the module model under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
-	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1 with the simulated platform'
+	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1: septum-sim.img, the simulated platform first'
+	@echo 'make image-test    boots both from AHCI, NVMe, virtio and USB storage (STORAGE="usb")'
 	@echo 'make clean         removes build/'
 	@echo 'B=dir builds elsewhere, CC=clang uses another compiler, V=1 shows commands'
 
@@ -366,10 +368,10 @@ run:
 
 test:
 	@tools/deps test
-	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(IMAGES) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
 	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system soak
 
-system: all $(TESTGUEST_EFI) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
+system: all $(TESTGUEST_EFI) $(IMAGES) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
 	@tests/run --build $(B) system
 
 check:
@@ -381,9 +383,23 @@ check:
 gdb: all
 	@tools/run --build $(B) --gdb
 
-image: all
-	@tools/mkimage $(if $(SIM),,--bare) --build $(B) --size 64 $(B)/septum.img
-	@echo '$(B)/septum.img: write it to a USB stick with dd, or copy its EFI folder to a FAT partition'
+# What a person at a machine boots: with the demonstration, the tests of docs/server.md, and files to change by hand.
+IMAGE_FILES := tools/image/septum.cfg tools/image/startup.nsh tools/demo.septum
+$(IMAGES): $(B)/septum.efi $(B)/simtdx.efi tools/mkimage $(IMAGE_FILES)
+	$(call say,IMAGE,$@)
+	@rm -rf $@.volume && mkdir -p $@.volume/scripts
+	@cp tools/demo.septum $@.volume/scripts/demo.sep
+	$(Q)tools/mkimage $(if $(filter %-sim.img,$@),,--bare) --build $(B) --startup tools/image/startup.nsh $@ tools/image/septum.cfg $@.volume/scripts
+	@rm -rf $@.volume
+IMAGE = $(B)/septum$(if $(SIM),-sim).img
+image:
+	@tools/deps run
+	@$(MAKE) --no-print-directory $(IMAGE)
+	@echo '$(IMAGE): dd writes it to a USB stick, docs/server.md says what comes then'
+# The image on each kind of storage that QEMU has; `make test` tries one.
+image-test: $(IMAGES)
+	@SEPTUM_STORAGE="$(STORAGE)" SEPTUM_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/system/test_image.py
+STORAGE ?= ahci nvme virtio usb
 
 # One entry a source file and image it belongs to, for editors and analysers.
 comma := ,

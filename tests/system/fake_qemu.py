@@ -26,7 +26,7 @@ def read_line():
 
 
 def image_files():
-    image = next(arg for arg in sys.argv if "file=" in arg).split("file=")[1].split(",")[0]
+    image = next(arg for arg in sys.argv if "file=" in arg).split("file=")[1].split(",")[0] + "@@1M"  # its partition
     listing = subprocess.run(["mdir", "-i", image, "-b", "-/", "::/"], capture_output=True, check=True).stdout
     names = listing.decode().split("\n")
     send(b"\r\n".join(name.encode() for name in names if name) + b"\r\n")

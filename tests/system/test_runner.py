@@ -139,6 +139,14 @@ def test_sim_config_and_command_line(fake):
         assert part in line
 
 
+@pytest.mark.parametrize("storage, devices", [("virtio", ["virtio-blk-pci"]), ("ahci", ["ide-hd"]), ("nvme", ["nvme"]),
+                                              ("usb", ["qemu-xhci", "usb-storage"])])
+def test_storage_of_the_boot_volume(fake, storage, devices):
+    assert finish(fake([POWEROFF % 0], "--storage", storage))[0] == 0
+    line = fake.pid_file.read_text()
+    assert all(f"-device {device}" in line for device in devices) and line.count("-device") == len(devices)
+
+
 def test_profile_is_behind_the_other_knobs(fake):
     """A line for each SEAMCALL that has a number; what the platform has no knob for is left out."""
     config = fake.folder / "knobs"
@@ -201,6 +209,9 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
         (["--nonsense"], 2, "unrecognized"),
         (["--bare", "--sim-config", "x"], 2, "--bare leaves out"),
         (["--bare", "--profile", "flat"], 2, "--bare leaves out"),
+        (["--image", "septum.img", "--options", "force"], 2, "--image has its own options"),
+        (["--storage", "tape"], 2, "invalid choice: 'tape'"),
+        (["--image", "/nowhere/at/all"], 126, "--image /nowhere/at/all: No such file"),
         (["--profile", "quick"], 126, "no profile 'quick': there are flat, server"),
         (["--script", "/nowhere/at/all"], 126, "/nowhere/at/all"),
         (["--sim-config", "/nowhere/at/all"], 126, "/nowhere/at/all"),

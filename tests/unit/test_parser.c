@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -253,6 +254,28 @@ static void test_bad_options_are_named(void **state)
     }
 }
 
+/* The file of the images, with all that its lines offer: each `#` that a word follows is taken away. */
+static void test_options_of_the_image(void **state)
+{
+    static char text[4096];
+    struct options o;
+    char error[200];
+    FILE *file = fopen("tools/image/septum.cfg", "r");
+
+    if (file == NULL)
+        fail_msg("tools/image/septum.cfg is read from the project's root");
+    size_t bytes = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    for (size_t i = 0; i < bytes; i++)
+        if (text[i] == '#' && text[i + 1] != ' ')
+            text[i] = ' ';
+    if (!options(text, &o, error))
+        fail_msg("%s", error);
+    assert_string_equal(o.script, "demo.sep");
+    assert_int_equal(o.log, LOG_DEBUG);
+    assert_true(o.tdmem_bytes == 64 * GIB && o.force);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_bad_options_are_named),
+        cmocka_unit_test(test_options_of_the_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 """QEMU as the machine Septum boots on: finding it, its command line, and never leaving one behind.
 
 The command line is the one that the simulated platform's hypervisor is known to run under: q35, TCG or KVM with SVM, no
-default devices, the boot volume on virtio, one serial port.
+default devices, the boot volume on virtio (or what --storage says), one serial port.
 """
 import ctypes
 import os
@@ -19,6 +19,13 @@ FIRMWARE = [
     "/usr/share/edk2/ovmf/OVMF.fd",
     "/usr/share/edk2-ovmf/x64/OVMF.fd",
 ]
+# What the boot volume hangs on. virtio is the one that the simulated platform is run with most; q35 has an AHCI controller itself.
+STORAGE = {
+    "virtio": ["virtio-blk-pci,drive=boot"],
+    "ahci": ["ide-hd,drive=boot"],
+    "nvme": ["nvme,drive=boot,serial=septum"],
+    "usb": ["qemu-xhci", "usb-storage,drive=boot"],
+}
 PR_SET_PDEATHSIG = 1
 # From the registers of a TPM to the end of the 32-bit address space, where the firmware's flash ends.
 FLASH_BYTES = 2**32 - 0xFED40000
@@ -99,7 +106,9 @@ def command_line(qemu, firmware, image, args, gdb_port):
     line = [qemu, "-accel", args.accel, "-machine", "q35", "-cpu", cpu, "-smp", str(args.smp)]
     line += memory_words(args.mem, args.nodes)
     line += ["-nodefaults", "-net", "none", "-display", "none", "-no-reboot", "-bios", firmware]
-    line += ["-drive", f"format=raw,file={image},if=virtio"]
+    line += ["-drive", f"format=raw,file={image},if=none,id=boot"]
+    for device in STORAGE[args.storage]:
+        line += ["-device", device]
     line += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
     if args.monitor:
         line += ["-monitor", f"unix:{args.monitor.replace(',', ',,')},server=on,wait=off"]
