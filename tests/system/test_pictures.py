@@ -1,11 +1,15 @@
 """`sept map` and `top` on the platform with vCPUs at work, and the picture that is made of what `top` printed."""
 import re
 import subprocess
+import sys
 import xml.etree.ElementTree
 
 import pytest
 
 from conftest import PROMPT, ROOT, Septum
+
+sys.path.insert(0, str(ROOT / "tools"))
+from runner.stamp import Stamper  # noqa: E402
 
 LIMIT_S = 300
 BASE = 0x4000000
@@ -140,6 +144,9 @@ def test_picture_has_a_line_for_each_top(tmp_path):
     assert lines[0] == lines[2] and lines[0][0] == "300.0,285.0" and lines[0][1] == "530.0,30.0"  # 25% at 0.5 s, all at 1 s
     assert lines[1] == ["300.0,370.0"]
     assert {"ready (1)", "none", "ready (2)"} <= set(labels)
+    drawn = picture.read_bytes()
+    captured = Stamper().take((text + sample(1, 400, 0, "none") + text).encode()).decode()
+    assert picture_of(tmp_path, captured)[0] == 0 and picture.read_bytes() == drawn
 
 
 @pytest.mark.parametrize("text, words", [

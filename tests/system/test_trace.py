@@ -14,6 +14,7 @@ import pytest
 from conftest import BUILD, ROOT, Septum, run_script
 
 sys.path.insert(0, str(ROOT / "tools"))
+from runner.stamp import Stamper  # noqa: E402
 from tracer import replay  # noqa: E402
 
 TOOL = ROOT / "tools" / "trace"
@@ -104,6 +105,12 @@ def test_text_and_chrome_hold_every_record(log):
         assert event["ph"] == ("X" if event["cat"] == "seamcall" else "i") and event["ts"] >= 0 and event["pid"] == 1
         assert event["ph"] == "i" or event["dur"] > 0
     assert chrome["otherData"]["lost"] == []
+
+
+def test_captured_log_reads_the_same(log, tmp_path):
+    captured = tmp_path / "captured.log"
+    captured.write_bytes(Stamper().take(log.read_bytes()))
+    assert tool("text", captured, "--dump", 1).stdout == tool("text", log, "--dump", 1).stdout
 
 
 def test_lost_records_are_said(run, log):

@@ -38,6 +38,30 @@ class Terminal:
             self.saved = None
 
 
+class Keys:
+    """What is typed on a raw terminal, without what is meant for the tool itself."""
+
+    def __init__(self):
+        self.is_escaped = False
+        self.has_quit = False
+
+    def take(self, data):
+        """Takes typed bytes; returns those for the console. An end of the input quits, as ^A x does."""
+        wanted = bytearray()
+        self.has_quit = not data
+        for byte in data:
+            if self.is_escaped:
+                self.is_escaped = False
+                self.has_quit = self.has_quit or byte in b"xX"
+                if byte != ESCAPE:
+                    continue
+            elif byte == ESCAPE:
+                self.is_escaped = True
+                continue
+            wanted.append(byte)
+        return bytes(wanted)
+
+
 class Watcher:
     """Reads the lines of the console for what the runner acts on."""
 
@@ -115,7 +139,7 @@ class Console:
         self.deadline = deadline
         self.is_tty = is_tty
         self.to_machine = bytearray()
-        self.is_escaped = False
+        self.keys = Keys()
         self.stdin_open = sys.stdin is not None
         self.selector = selectors.DefaultSelector()
 
@@ -185,20 +209,8 @@ class Console:
         return None
 
     def _typed(self, data):
-        if not data:
-            return "quit"
-        for byte in data:
-            if self.is_escaped:
-                self.is_escaped = False
-                if byte in b"xX":
-                    return "quit"
-                if byte != ESCAPE:
-                    continue
-            elif byte == ESCAPE:
-                self.is_escaped = True
-                continue
-            self.to_machine.append(byte)
-        return None
+        self.to_machine += self.keys.take(data)
+        return "quit" if self.keys.has_quit else None
 
     def _into_machine(self):
         try:

@@ -3,6 +3,8 @@ import binascii
 import dataclasses
 import re
 
+from runner.stamp import strip
+
 FORM = 1
 LINE = re.compile(r"^~([0-9a-f]+) (.*)\*([0-9a-f]{4})$")
 # TRACE_REGS: five bits name a register, the fifth says that it came out; the call's time stands above three of them.
@@ -151,7 +153,7 @@ def read(lines, name):
     reader = None
     count = 0
     for count, line in enumerate(lines, 1):
-        line = line.rstrip("\r\n")
+        line = strip(line.rstrip("\r\n"))
         if not line.startswith("~"):
             continue
         where = f"{name}:{count}"
