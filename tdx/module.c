@@ -21,8 +21,6 @@
 #include "tdx/seamldr.h"
 #include "tdx/td.h"
 
-#define TDMR_INIT_CALLS_PER_GIB 4096u /* module 1.5 takes 256; a bound, not a promise */
-
 struct tdx_module tdx_module;
 
 /* What one call of tdx_module_init() works with. */
@@ -38,12 +36,12 @@ static hpa_t scratch = {~0ull};
 
 static const struct tdx_init_fault fine = {.err = ERR_OK};
 
-static struct tdx_init_fault failed(enum err err, const char *what)
+struct tdx_init_fault tdx_init_failed(enum err err, const char *what)
 {
     return (struct tdx_init_fault){.err = err, .what = what};
 }
 
-static struct tdx_init_fault refused(enum tdx_leaf leaf, tdx_status_t status, const char *what)
+struct tdx_init_fault tdx_init_refused(enum tdx_leaf leaf, tdx_status_t status, const char *what)
 {
     enum err err = tdx_verdict(status) == TDX_REPEAT ? ERR_BUSY : ERR_TDX;
     return (struct tdx_init_fault){
@@ -52,7 +50,7 @@ static struct tdx_init_fault refused(enum tdx_leaf leaf, tdx_status_t status, co
 
 static struct tdx_init_fault refused_start(enum tdx_leaf leaf, struct tdx_start_answer a, const char *what)
 {
-    struct tdx_init_fault f = refused(leaf, a.status, what);
+    struct tdx_init_fault f = tdx_init_refused(leaf, a.status, what);
     f.cpuid = a.cpuid;
     return f;
 }
@@ -126,14 +124,7 @@ static void share(void (*work)(void *arg), void *arg)
         work(arg);
 }
 
-/* Work that may fail on any CPU: the first fault is kept. `done` counts the CPUs where the call did something. */
-struct cpu_work {
-    struct spin lock;
-    unsigned done;
-    struct tdx_init_fault fault;
-};
-
-static void keep_fault(struct cpu_work *w, struct tdx_init_fault fault)
+void tdx_keep_fault(struct tdx_cpu_work *w, struct tdx_init_fault fault)
 {
     fault.cpu = cpu_index();
     spin_lock(&w->lock);
@@ -144,13 +135,13 @@ static void keep_fault(struct cpu_work *w, struct tdx_init_fault fault)
 
 /* `on` says which. */
 static struct tdx_init_fault on_cpus(enum err (*on)(void (*work)(void *arg), void *arg), void (*work)(void *arg),
-                                     struct cpu_work *w)
+                                     struct tdx_cpu_work *w)
 {
     enum err e = on(work, w);
-    return e == ERR_OK || w->fault.err != ERR_OK ? w->fault : failed(e, "a CPU does not answer");
+    return e == ERR_OK || w->fault.err != ERR_OK ? w->fault : tdx_init_failed(e, "a CPU does not answer");
 }
 
-static struct tdx_init_fault on_each_cpu(void (*work)(void *arg), struct cpu_work *w)
+static struct tdx_init_fault on_each_cpu(void (*work)(void *arg), struct tdx_cpu_work *w)
 {
     return on_cpus(tdx_on_each_cpu, work, w);
 }
@@ -187,20 +178,20 @@ void tdx_module_vmx_off(void)
 
 static void vmxon_here(void *arg)
 {
-    struct cpu_work *w = arg;
+    struct tdx_cpu_work *w = arg;
     unsigned cpu = cpu_index();
     if (!vmx_is_on[cpu] && !vmx_on_with(regions[cpu]))
-        keep_fault(w, failed(ERR_PLATFORM, "VMXON fails on a CPU"));
+        tdx_keep_fault(w, tdx_init_failed(ERR_PLATFORM, "VMXON fails on a CPU"));
 }
 
 static struct tdx_init_fault step_vmxon(const struct setup *s)
 {
-    struct cpu_work w = {.fault = fine};
+    struct tdx_cpu_work w = {.fault = fine};
     regions[0] = first_region;
     for (unsigned cpu = 1; cpus && cpu < cpus->count(); cpu++) {
         hpa_t page = regions[cpu] ? HPA_NONE : s->take(PAGE_BYTES, PAGE_BYTES);
         if (!regions[cpu] && hpa_is(page, HPA_NONE))
-            return failed(ERR_NO_MEMORY, "no memory for a VMXON region");
+            return tdx_init_failed(ERR_NO_MEMORY, "no memory for a VMXON region");
         if (!regions[cpu])
             regions[cpu] = phys_ptr(page);
     }
@@ -213,10 +204,11 @@ static struct tdx_init_fault step_detect(const struct setup *s)
 {
     const char *missing;
     if (tdx_detect(&missing) != ERR_OK)
-        return failed(ERR_PLATFORM, missing);
+        return tdx_init_failed(ERR_PLATFORM, missing);
     scratch = s->take(TDX_SCRATCH_BYTES, PAGE_BYTES);
-    return hpa_is(scratch, HPA_NONE) ? failed(ERR_NO_MEMORY, "no memory for the structures that the module reads")
-                                     : fine;
+    return hpa_is(scratch, HPA_NONE)
+               ? tdx_init_failed(ERR_NO_MEMORY, "no memory for the structures that the module reads")
+               : fine;
 }
 
 static struct tdx_init_fault step_load(const struct setup *s)
@@ -237,7 +229,8 @@ static struct tdx_init_fault step_sys_init(const struct setup *s)
         a = tdh_sys_init();
     while (tdx_again(&again, a.status));
     if (tdx_is(a.status, TDX_SYS_INIT_NOT_PENDING))
-        return refused(TDH_SYS_INIT, a.status, "the module was initialised before this start: reset the machine");
+        return tdx_init_refused(TDH_SYS_INIT, a.status,
+                                "the module was initialised before this start: reset the machine");
     return tdx_ok(a.status) ? fine : refused_start(TDH_SYS_INIT, a, "the module refuses to start on this platform");
 }
 
@@ -249,12 +242,12 @@ static void lp_init_here(void *arg)
         a = tdh_sys_lp_init();
     while (tdx_again(&again, a.status));
     if (!tdx_ok(a.status) && !tdx_is(a.status, TDX_SYS_LP_INIT_DONE))
-        keep_fault(arg, refused_start(TDH_SYS_LP_INIT, a, "a logical processor is not taken"));
+        tdx_keep_fault(arg, refused_start(TDH_SYS_LP_INIT, a, "a logical processor is not taken"));
 }
 
 static struct tdx_init_fault step_lp_init(const struct setup *s)
 {
-    struct cpu_work w = {.fault = fine};
+    struct tdx_cpu_work w = {.fault = fine};
     return on_each_cpu(lp_init_here, &w);
 }
 
@@ -272,7 +265,7 @@ static struct tdx_init_fault read_field(u64 field, u64 *value)
 {
     struct tdx_field_answer a = ask_field(field);
     *value = a.value;
-    return tdx_ok(a.status) ? fine : refused(TDH_SYS_RD, a.status, "the module lacks a metadata field");
+    return tdx_ok(a.status) ? fine : tdx_init_refused(TDH_SYS_RD, a.status, "the module lacks a metadata field");
 }
 
 static void take_over(const u64 *v)
@@ -338,11 +331,11 @@ static struct tdx_init_fault take_field(unsigned i, u64 *value)
     if (tdx_ok(a.status))
         return fine;
     if (tdx_module_is_too_old(a.status))
-        return refused(TDH_SYS_RD, a.status, TDX_MODULE_TOO_OLD);
+        return tdx_init_refused(TDH_SYS_RD, a.status, TDX_MODULE_TOO_OLD);
     if (!tdx_is(a.status, TDX_METADATA_FIELD_ID_INCORRECT))
-        return refused(TDH_SYS_RD, a.status, "the module does not tell what it offers");
+        return tdx_init_refused(TDH_SYS_RD, a.status, "the module does not tell what it offers");
     *value = 0;
-    return fields[i].lack ? refused(TDH_SYS_RD, a.status, fields[i].lack) : fine;
+    return fields[i].lack ? tdx_init_refused(TDH_SYS_RD, a.status, fields[i].lack) : fine;
 }
 
 static struct tdx_init_fault check_control_pages(void)
@@ -353,7 +346,7 @@ static struct tdx_init_fault check_control_pages(void)
     format_to(what, sizeof(what),
               "this module wants %u control pages for a TD and %u for a vCPU; at most %u and %u are provided for",
               tdx_module.tdcs_pages, tdx_module.tdvps_pages, TD_TDCX_PAGES_MAX, VCPU_TDCX_PAGES_MAX + 1);
-    return failed(ERR_UNSUPPORTED, what);
+    return tdx_init_failed(ERR_UNSUPPORTED, what);
 }
 
 static struct tdx_init_fault step_read_fields(const struct setup *s)
@@ -385,7 +378,7 @@ static struct tdx_init_fault step_read_cmrs(const struct setup *s)
             tdx_module.cmr_count++;
     }
     if (f.err == ERR_OK && tdx_module.cmr_count == 0)
-        return failed(ERR_PLATFORM, "the firmware reports no convertible memory");
+        return tdx_init_failed(ERR_PLATFORM, "the firmware reports no convertible memory");
     return f;
 }
 
@@ -407,12 +400,12 @@ static struct tdx_init_fault step_plan_tdmrs(const struct setup *s)
     enum err e =
         tdmr_plan(&layout, &limits, s->memory, s->memory_count, tdx_module.cmrs, tdx_module.cmr_count, s->limit_bytes);
     if (e != ERR_OK)
-        return failed(e, "no convertible memory can be given to TDs");
+        return tdx_init_failed(e, "no convertible memory can be given to TDs");
     e = tdmr_place_pamts(&layout, &limits, s->take);
     if (e == ERR_RANGE)
-        return failed(e, "the PAMTs lie in more pieces than a TDMR has reserved areas");
+        return tdx_init_failed(e, "the PAMTs lie in more pieces than a TDMR has reserved areas");
     if (e != ERR_OK)
-        return failed(e, "no contiguous memory for the PAMTs (0.4% of all memory)");
+        return tdx_init_failed(e, "no contiguous memory for the PAMTs (0.4% of all memory)");
     tdx_module.tdmr_count = layout.count;
     for (unsigned i = 0; i < layout.count; i++)
         tdx_module.tdmrs[i] = (struct phys_range){{layout.tdmrs[i].base}, layout.tdmrs[i].bytes};
@@ -446,7 +439,7 @@ static struct tdx_init_fault step_config(const struct setup *s)
 {
     enum err e = tdx_on_each_cpu(flush_here, NULL);
     if (e != ERR_OK)
-        return failed(e, "a CPU does not answer");
+        return tdx_init_failed(e, "a CPU does not answer");
     hpa_t list = write_tdmr_list();
     struct tdx_retry again = tdx_retry(TDH_SYS_CONFIG, list.raw);
     struct tdx_answer a;
@@ -456,19 +449,20 @@ static struct tdx_init_fault step_config(const struct setup *s)
     if (tdx_ok(a.status))
         return fine;
     if (tdx_is(a.status, TDX_SYS_CONFIG_NOT_PENDING))
-        return refused(TDH_SYS_CONFIG, a.status, "a logical processor of this machine has not run TDH.SYS.LP.INIT");
+        return tdx_init_refused(TDH_SYS_CONFIG, a.status,
+                                "a logical processor of this machine has not run TDH.SYS.LP.INIT");
     u32 details = (u32)a.status.raw;
     if (!*tdx_operand_name(a.status))
         log_msg(LOG_ERROR, "TDH.SYS.CONFIG: %s: TDMR %u, PAMT level or reserved area %u, other TDMR %u",
                 tdx_status_name(a.status), details & 0xff, details >> 8 & 0xff, details >> 16 & 0xff);
-    return refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
+    return tdx_init_refused(TDH_SYS_CONFIG, a.status, "the module refuses the layout of TDX memory");
 }
 
 /* Once a package. A machine that does not tell its packages has all CPUs asked: the module says KEY_CONFIGURED where the work is done,
  * and that nothing is pending where it is done everywhere. */
 static void key_config_here(void *arg)
 {
-    struct cpu_work *w = arg;
+    struct tdx_cpu_work *w = arg;
     struct tdx_retry again = tdx_retry(TDH_SYS_KEY_CONFIG, cpu_index());
     struct tdx_answer a;
     do
@@ -476,79 +470,20 @@ static void key_config_here(void *arg)
     while (tdx_again(&again, a.status));
     __atomic_fetch_add(&w->done, tdx_is(a.status, TDX_SUCCESS), __ATOMIC_RELAXED);
     if (!tdx_ok(a.status))
-        keep_fault(w, refused(TDH_SYS_KEY_CONFIG, a.status, "the module's own key cannot be set up"));
+        tdx_keep_fault(w, tdx_init_refused(TDH_SYS_KEY_CONFIG, a.status, "the module's own key cannot be set up"));
 }
 
 /* Judged when all CPUs are through: the one that came last may have found nothing left to do. */
 static struct tdx_init_fault step_key_config(const struct setup *s)
 {
-    struct cpu_work w = {.fault = fine};
+    struct tdx_cpu_work w = {.fault = fine};
     struct tdx_init_fault f = on_cpus(tdx_on_each_package, key_config_here, &w);
     return w.done && tdx_is(f.status, TDX_SYS_KEY_CONFIG_NOT_PENDING) ? fine : f;
 }
 
-/* --- TDMRs ------------------------------------------------------------------------------------------------------- */
-
-#define PROGRESS_BYTES (64 * GIB) /* a line each time so much is done */
-
-/* A CPU takes the next TDMR that nobody is at: the module works on several at once, on each for one CPU. */
-struct tdmr_work {
-    struct cpu_work work;
-    unsigned next;
-    u64 bytes, done, told; /* of all TDMRs; done so far; of which the log has told */
-};
-
-static void show_progress(struct tdmr_work *w, u64 bytes)
-{
-    u64 done = __atomic_add_fetch(&w->done, bytes, __ATOMIC_RELAXED);
-    u64 told = __atomic_load_n(&w->told, __ATOMIC_RELAXED);
-    if (done - told >= PROGRESS_BYTES && done < w->bytes &&
-        __atomic_compare_exchange_n(&w->told, &told, done, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        log_msg(LOG_INFO, "TDX memory: %llu of %llu GiB initialised", (unsigned long long)(done / GIB),
-                (unsigned long long)(w->bytes / GIB));
-}
-
-/* A GiB is usable as soon as it is done; nothing here needs one early. */
-static struct tdx_init_fault init_tdmr(struct tdmr_work *w, const struct phys_range *tdmr)
-{
-    u64 end = tdmr->base.raw + tdmr->bytes;
-    u64 calls = tdmr->bytes / GIB * TDMR_INIT_CALLS_PER_GIB;
-    struct tdx_tdmr_init_answer a = {.next = tdmr->base};
-    while (a.next.raw < end && calls--) {
-        u64 before = a.next.raw;
-        struct tdx_retry again = tdx_retry(TDH_SYS_TDMR_INIT, tdmr->base.raw);
-        do
-            a = tdh_sys_tdmr_init(tdmr->base);
-        while (tdx_again(&again, a.status));
-        if (tdx_is(a.status, TDX_TDMR_ALREADY_INITIALIZED))
-            return fine;
-        if (!tdx_ok(a.status))
-            return refused(TDH_SYS_TDMR_INIT, a.status, "a TDMR cannot be initialised");
-        show_progress(w, a.next.raw - before);
-    }
-    return a.next.raw >= end ? fine : failed(ERR_TIMEOUT, "TDH.SYS.TDMR.INIT does not come to an end");
-}
-
-static void init_tdmrs_here(void *arg)
-{
-    struct tdmr_work *w = arg;
-    for (;;) {
-        unsigned i = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED);
-        if (i >= tdx_module.tdmr_count)
-            return;
-        struct tdx_init_fault f = init_tdmr(w, &tdx_module.tdmrs[i]);
-        if (f.err != ERR_OK)
-            keep_fault(&w->work, f);
-    }
-}
-
 static struct tdx_init_fault step_tdmr_init(const struct setup *s)
 {
-    struct tdmr_work w = {.work = {.fault = fine}};
-    for (unsigned i = 0; i < tdx_module.tdmr_count; i++)
-        w.bytes += tdx_module.tdmrs[i].bytes;
-    share(init_tdmrs_here, &w);
-    return w.work.fault;
+    return tdx_tdmrs_init(share);
 }
 
 static struct tdx_init_fault (*const steps[])(const struct setup *s) = {
@@ -562,7 +497,7 @@ struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned 
 {
     const struct setup s = {memory, memory_count, limit_bytes, take};
     if (tdx_module.ready)
-        return failed(ERR_STATE, "the TDX module is initialised already");
+        return tdx_init_failed(ERR_STATE, "the TDX module is initialised already");
     for (; steps_done < ARRAY_COUNT(steps); steps_done++) {
         struct tdx_init_fault f = steps[steps_done](&s);
         if (f.err != ERR_OK)

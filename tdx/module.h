@@ -60,6 +60,16 @@ struct tdx_cpus {
 };
 void tdx_set_cpus(const struct tdx_cpus *cpus);
 
+/*
+ * What the kernel does while TDMRs are initialised, seconds for terabytes, on the CPU that called tdx_module_init(). Set once; without
+ * it nothing is told and nothing stops it.
+ */
+struct tdx_watch {
+    void (*progress)(u64 done_bytes, u64 all_bytes); /* now and then: each 64 calls, or while other CPUs are at work */
+    bool (*stop)(void); /* asked as often; true: ERR_INTERRUPTED, and a second call goes on from there */
+};
+void tdx_set_watch(const struct tdx_watch *watch);
+
 struct tdx_init_fault {
     enum err err;
     const char *what;

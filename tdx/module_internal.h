@@ -2,6 +2,8 @@
 #ifndef TDX_MODULE_INTERNAL_H
 #define TDX_MODULE_INTERNAL_H
 
+#include "lib/lock.h"
+#include "tdx/abi_leaf.h"
 #include "tdx/abi_td.h"
 #include "tdx/module.h"
 
@@ -37,6 +39,21 @@ MUST_CHECK enum err tdx_on_cpus_in_turn(void (*work)(void *arg), void *arg);
 MUST_CHECK enum err tdx_on_each_package(void (*work)(void *arg), void *arg);
 /* The same on one CPU. */
 MUST_CHECK enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg);
+
+/* Faults of the steps. */
+struct tdx_init_fault tdx_init_failed(enum err err, const char *what);
+struct tdx_init_fault tdx_init_refused(enum tdx_leaf leaf, tdx_status_t status, const char *what);
+
+/* Work that may fail on any CPU: the first fault is kept. `done` counts the CPUs where the call did something. */
+struct tdx_cpu_work {
+    struct spin lock;
+    unsigned done;
+    struct tdx_init_fault fault;
+};
+void tdx_keep_fault(struct tdx_cpu_work *w, struct tdx_init_fault fault);
+
+/* TDH.SYS.TDMR.INIT of all TDMRs: tdx/tdmr_init.c. `share` is that of struct tdx_cpus. */
+MUST_CHECK struct tdx_init_fault tdx_tdmrs_init(void (*share)(void (*work)(void *arg), void *arg));
 
 /* What the TDMR layout is computed from, and what it comes to. */
 struct tdmr_limits {

@@ -1,7 +1,9 @@
 /* Commands about the TDX module: tdx init, tdx info, stats. */
 #include "kernel/boot_info.h"
 #include "kernel/console/cmd.h"
+#include "kernel/console/console.h"
 #include "kernel/cpus.h"
+#include "kernel/time.h"
 #include "kernel/vm/fault_text.h"
 #include "kernel/print.h"
 #include "lib/format.h"
@@ -119,6 +121,34 @@ static void fail_init(struct command_call *c, const struct tdx_init_fault *f)
     reply_fail(c, "%s%s%s", text.text, why[0] != '\0' ? ": " : "", why);
 }
 
+/* --- terabytes of it take a while --- */
+
+#define PROGRESS_US 1000000
+
+static struct {
+    u64 began_us, told_us;
+} progress;
+
+static void show_progress(u64 done, u64 all)
+{
+    u64 now = time_us();
+
+    if (now - progress.told_us < PROGRESS_US || done == 0)
+        return;
+    progress.told_us = now;
+    u64 left_us = (now - progress.began_us) / (done / MIB + 1) * ((all - done) / MIB);
+    print("TDX memory: %llu of %llu MiB initialised, %llu s left (^C stops)\n", (unsigned long long)(done / MIB),
+          (unsigned long long)(all / MIB), (unsigned long long)(left_us / 1000000));
+}
+
+static void watch_init(void)
+{
+    static const struct tdx_watch watch = {.progress = show_progress, .stop = console_take_interrupt};
+
+    progress.began_us = progress.told_us = time_us();
+    tdx_set_watch(&watch);
+}
+
 void cmd_tdx_init(struct command_call *c)
 {
     const struct boot_info *boot = boot_info();
@@ -132,6 +162,7 @@ void cmd_tdx_init(struct command_call *c)
         reply_fail(c, "this machine is not ready for TDX: %s", missing);
         return;
     }
+    watch_init();
     struct tdx_init_fault f =
         tdx_module_init(boot->map.free.r, boot->map.free.count, boot->options.tdmem_bytes, take_memory);
     if (f.err != ERR_OK) {

@@ -2,7 +2,7 @@
 import hashlib
 import struct
 
-from conftest import run_script
+from conftest import COMMAND_S, Septum
 
 PAGES = 6
 
@@ -20,14 +20,30 @@ def test_module_of_the_boot_volume_is_installed(tmp_path):
     module.write_bytes(image)
     (tmp_path / "TDX-SEAM.so.sigstruct").write_bytes(sigstruct_of(image))
     knobs = tmp_path / "knobs"
-    knobs.write_text("module = absent\nseamldr_busy_every = 3\npackages = 4\n")
-    status, text, records = run_script("tdx init\ntd create mem=64M vcpus=2\ntd run\ntd destroy\nstats\n", "--smp", "4",
-                                       "--sim-config", str(knobs), "--module", str(module))
-    assert status == 0, text
+    knobs.write_text("module = absent\nseamldr_busy_every = 3\npackages = 4\nlatency = 36 5000000\n")
+    machine = Septum("--smp", "4", "--mem", "3G", "--sim-config", str(knobs), "--module", str(module))
+    try:
+        use(machine.wait_for_prompt())
+        assert machine.poweroff() == 0
+    finally:
+        machine.stop()
+
+
+def use(machine):
+    """^C while memory is initialised, which a latency of milliseconds makes slow; then everything that is done once on each package."""
+    machine.send("tdx init\r")
+    machine.child.expect(r"TDX memory: (\d+) of (\d+) MiB initialised, \d+ s left", timeout=COMMAND_S)
+    text = machine.boot_text + machine.child.before
+    machine.send("\x03")
+    answer = machine.answer()
+    assert not answer["ok"] and answer["error"].startswith("stopped while TDX memory is initialised, `tdx init` goes on from there")
     assert "module 1.5.01 absent" in text and "4 CPUs in 4 packages" in text
     assert "P-SEAMLDR 1.5.00, build 746 of 20240407, installs a module of 24 KiB" in text
-    assert records[0]["module_version"] == "1.5.01"
-    seamcalls = records[-2]["seamcalls"]
+    assert machine.good("tdx init")["module_version"] == "1.5.01"
+    machine.good("td create mem=64M vcpus=2")
+    machine.good("td run")
+    machine.good("td destroy")
+    seamcalls = machine.good("stats")["seamcalls"]
     assert seamcalls["TDH.SYS.LP.INIT"] == 4
     for once_a_package in ("TDH.SYS.KEY.CONFIG", "TDH.MNG.KEY.CONFIG", "TDH.PHYMEM.CACHE.WB"):
         assert seamcalls[once_a_package] == 4

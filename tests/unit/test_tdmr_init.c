@@ -1,0 +1,82 @@
+/* Initialising TDMRs on several CPUs: what is told of it, and stopping in between. */
+#include "tests/unit/td_world.h"
+
+static u64 told[256], all_bytes;
+static unsigned told_count, stop_at; /* the stop_at-th look stops; 0: none */
+
+static void tell(u64 done, u64 all)
+{
+    assert_true(told_count < ARRAY_COUNT(told));
+    told[told_count++] = done;
+    all_bytes = all;
+}
+
+static bool stop(void)
+{
+    return told_count == stop_at;
+}
+
+static const struct tdx_watch watch = {.progress = tell, .stop = stop};
+
+static void start(unsigned lp_count, unsigned stop_after)
+{
+    start_machine(lp_count, 1);
+    tdx_set_watch(&watch);
+    told_count = 0;
+    stop_at = stop_after;
+}
+
+/* Five GiB in 1280 calls, a look each 64; the module tells of whole GiBs. */
+static void progress_grows_up_to_the_end(void **state)
+{
+    start(1, 0);
+    assert_int_equal(init_module().err, ERR_OK);
+    assert_int_equal(told_count, 20);
+    for (unsigned i = 0; i < told_count; i++)
+        assert_int_equal(told[i], (i + 1) / 4 * G1);
+    assert_int_equal(all_bytes, 5 * G1);
+    tdx_set_watch(NULL);
+}
+
+static void stopped_initialisation_goes_on_where_it_was(void **state)
+{
+    for (unsigned at = 1; at < 20; at++) {
+        start(1, at);
+        struct tdx_init_fault f = init_module();
+        assert_int_equal(f.err, ERR_INTERRUPTED);
+        assert_false(tdx_module.ready);
+        assert_int_equal(tdx_counts.leaf[L_TDMR_INIT], 64 * at);
+        stop_at = 0;
+        assert_int_equal(init_module().err, ERR_OK);
+        assert_true(tdx_module.ready);
+        /* One more for a TDMR that was done: it says so. */
+        assert_in_range(tdx_counts.leaf[L_TDMR_INIT], 1280, 1281);
+    }
+    start(1, 20); /* nothing is left to be stopped */
+    assert_int_equal(init_module().err, ERR_OK);
+    tdx_set_watch(NULL);
+}
+
+/* A CPU that did nothing but look would be told of the others' work; a fault is not hidden by a stop. */
+static void fault_comes_before_a_stop(void **state)
+{
+    start(2, 1);
+    seamcall_host_inject(L_TDMR_INIT, 10, INVALID_RCX);
+    struct tdx_init_fault f = init_module();
+    assert_int_equal(f.err, ERR_TDX);
+    assert_string_equal(f.leaf, "TDH.SYS.TDMR.INIT");
+    assert_int_equal(f.cpu, 1);
+    stop_at = 0;
+    assert_int_equal(init_module().err, ERR_OK);
+    tdx_set_watch(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(progress_grows_up_to_the_end),
+        cmocka_unit_test(stopped_initialisation_goes_on_where_it_was),
+        cmocka_unit_test(fault_comes_before_a_stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
