@@ -1,7 +1,7 @@
 /*
- * panic(): says what broke, prints registers, return addresses as offsets into the image (`+0x1234`, which tools/run
- * turns into names) and the newest trace records, and halts. A panic inside a panic prints one line and halts; that of another
- * CPU meanwhile is told in the report of the first.
+ * panic(): says what broke, prints registers, return addresses as offsets into the image (`+0x1234`, which tools/run and
+ * tools/symbols turn into names), the same of each other CPU, and the newest trace records; halts. A panic inside a panic prints
+ * one line and halts; that of another CPU meanwhile is told in the report of the first.
  */
 #include "kernel/panic.h"
 
@@ -17,16 +17,18 @@
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
 
-#define PANIC_TRACE_RECORDS 32
-#define PANIC_FRAMES_MAX    24
-#define PANIC_TEXT_BYTES    256
-#define LINE_BYTES          200
+#define PANIC_TRACE_RECORDS   32
+#define PANIC_FRAMES_MAX      24
+#define PANIC_TEXT_BYTES      256
+#define LINE_BYTES            200
+#define FRAME_ABOVE_STACK_MAX 65536u
 
 #define STOP_WAIT_US 100000
 
-static _Atomic unsigned panicking;              /* the CPU's index and one */
-static _Atomic u64 stopped_at[CPU_COUNT_MAX];   /* where the other CPUs were; 0: still under way */
-static const char *_Atomic said[CPU_COUNT_MAX]; /* what they would have panicked of themselves */
+static _Atomic unsigned panicking;                             /* the CPU's index and one */
+static _Atomic u64 stopped_at[CPU_COUNT_MAX];                  /* where the other CPUs were; 0: still under way */
+static const struct trap_frame *_Atomic frames[CPU_COUNT_MAX]; /* their registers, on the stacks that they stopped on */
+static const char *_Atomic said[CPU_COUNT_MAX];                /* what they would have panicked of themselves */
 
 static void print_registers(const struct trap_frame *f)
 {
@@ -38,9 +40,8 @@ static void print_registers(const struct trap_frame *f)
     ROW(r8, r9, r10, r11);
     ROW(r12, r13, r14, r15);
 #undef ROW
-    print("vector=%llu error=0x%llx rflags=0x%llx cs=0x%llx cr2=0x%llx\n", (unsigned long long)f->vector,
-          (unsigned long long)f->error, (unsigned long long)f->rflags, (unsigned long long)f->cs,
-          (unsigned long long)cpu_cr2());
+    print("vector=%llu error=0x%llx rflags=0x%llx cs=0x%llx", (unsigned long long)f->vector,
+          (unsigned long long)f->error, (unsigned long long)f->rflags, (unsigned long long)f->cs);
 }
 
 static void print_address(u64 at)
@@ -60,6 +61,14 @@ static void print_frames(u64 rbp)
         print_address(addresses[i]);
 }
 
+/* Of an exception or NMI: what was a SEAMCALL had the TD's value in RBP, which is no frame of this stack. */
+static void print_trap_frames(const struct trap_frame *f)
+{
+    print_address(f->rip);
+    if (f->rbp - f->rsp < FRAME_ABOVE_STACK_MAX)
+        print_frames(f->rbp);
+}
+
 static void print_record(const struct trace_entry *e, void *arg)
 {
     char line[LINE_BYTES];
@@ -73,6 +82,7 @@ void panic_join(const struct trap_frame *frame)
 {
     if (!panicking)
         return;
+    frames[cpu_index()] = frame;
     stopped_at[cpu_index()] = frame->rip;
     cpu_halt();
 }
@@ -108,17 +118,27 @@ static void guard(const char *what, u64 at)
     print_break_lock();
 }
 
+static void print_other(unsigned cpu)
+{
+    const struct trap_frame *frame = frames[cpu];
+
+    print("CPU %u %s\n", cpu, stopped_at[cpu] ? "was at" : "does not stop");
+    if (said[cpu])
+        print("  in a panic of its own: %s\n", said[cpu]);
+    if (stopped_at[cpu] && !frame)
+        print_address(stopped_at[cpu]);
+    if (!frame)
+        return;
+    print_trap_frames(frame);
+    print_registers(frame);
+    print("\n");
+}
+
 static void print_others(void)
 {
-    for (unsigned i = 0; i < cpus_count(); i++) {
-        if (i == cpu_index() || cpus_state(i) == CPU_FAILED)
-            continue;
-        print("CPU %u %s\n", i, stopped_at[i] ? "was at" : "does not stop");
-        if (stopped_at[i])
-            print_address(stopped_at[i]);
-        if (said[i])
-            print("  in a panic of its own: %s\n", said[i]);
-    }
+    for (unsigned i = 0; i < cpus_count(); i++)
+        if (i != cpu_index() && cpus_state(i) != CPU_FAILED)
+            print_other(i);
 }
 
 static _Noreturn void finish(void)
@@ -150,8 +170,8 @@ _Noreturn void panic_trap(const struct trap_frame *frame, const char *what)
     guard(what, frame->rip);
     print("\npanic on CPU %u: %s\n", cpu_index(), what);
     print_registers(frame);
+    print(" cr2=0x%llx\n", (unsigned long long)cpu_cr2());
     print("return addresses:\n");
-    print_address(frame->rip);
-    print_frames(frame->rbp);
+    print_trap_frames(frame);
     finish();
 }

@@ -1,9 +1,10 @@
 """A Septum that breaks says where, and the runner turns its return addresses into names."""
 import re
 import socket
+import subprocess
 import time
 
-from conftest import BOOT_S, Septum
+from conftest import BOOT_S, BUILD, ROOT, Septum
 
 RIP = 16  # number of the register in gdb's remote protocol
 NOWHERE = 0x7F00DEAD0000
@@ -47,7 +48,8 @@ class Remote:
 
 
 def test_panic_names_where_it_was(tmp_path):
-    machine = Septum("--gdb")
+    log = tmp_path / "log"
+    machine = Septum("--gdb", "--smp", "2", "--log", str(log))
     try:
         machine.child.expect(r"target remote 127\.0\.0\.1:(\d+)")
         remote = Remote(int(machine.child.match.group(1)))
@@ -63,8 +65,16 @@ def test_panic_names_where_it_was(tmp_path):
         assert "cr2=0x7f00dead0000" in report
         # The frames below the wild jump: whatever waited for input, called by kernel_start.
         assert re.search(r"\n    .*kernel_start at start\.c:\d+", report), report
+        # The other CPU waits for work: its registers, and where it was.
+        assert re.search(r"CPU 1 was at\s+\+0x[0-9a-f]+\s+irq_wait at traps\.c:\d+", report), report
+        assert len(re.findall(r"rax=[0-9a-f]{16} rbx=", report)) == 2
         machine.child.expect("Septum panicked", timeout=20)
         machine.child.wait()
         assert machine.child.exitstatus == 125
+        # The log as a serial console's capture has it, with a time in front of each line.
+        captured = "".join(f"07:59:01.123 {line}\n" for line in log.read_text(encoding="latin-1").splitlines())
+        named = subprocess.run([str(ROOT / "tools" / "symbols"), "--build", str(BUILD)], input=captured, text=True,
+                               stdout=subprocess.PIPE, check=True).stdout
+        assert re.search(r"\n    irq_wait at traps\.c:\d+\n", named) and "kernel_start at start.c" in named, named
     finally:
         machine.stop()

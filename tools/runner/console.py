@@ -8,7 +8,6 @@ import termios
 import time
 import tty
 
-from runner.symbols import OFFSET
 
 PROMPT = b"septum> "
 PANIC = re.compile(rb"^\W*panic\b", re.IGNORECASE)
@@ -74,7 +73,6 @@ class Watcher:
         self.is_reboot = False
         self.panicked_at = None
         self.is_halted = False
-        self.is_trap = False
         self.has_prompt = False
 
     def feed(self, data):
@@ -107,11 +105,7 @@ class Watcher:
             self.panicked_at = time.monotonic()
         if self.panicked_at is None:
             return b""
-        # Registers come with a trap; the first address below them is where it happened, all others are where calls return to.
-        self.is_trap = self.is_trap or line.startswith(b"vector=")
-        names = self.symboliser.names(line, is_return=not self.is_trap)
-        self.is_trap = self.is_trap and not OFFSET.search(line)
-        return b"".join(b"    " + name.encode() + b"\r\n" for name in names)
+        return b"".join(b"    " + name.encode() + b"\r\n" for name in self.symboliser.follow(line))
 
     def _take_record(self, text):
         try:

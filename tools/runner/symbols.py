@@ -4,6 +4,8 @@ import shutil
 import subprocess
 
 OFFSET = re.compile(rb"\+0x([0-9a-fA-F]{3,16})\b")
+# Behind such a line the first address is where a CPU was; all others are where calls return to.
+EXACT_NEXT = re.compile(rb"\bvector=\d+ error=|\bCPU \d+ was at\b")
 LIMIT = 64
 
 
@@ -13,6 +15,22 @@ class Symboliser:
     def __init__(self, image):
         self.image = image
         self.tool = shutil.which("addr2line")
+        self.is_exact = False
+
+    def missing(self):
+        """What it would need to have names, in words; None: nothing."""
+        if not self.tool:
+            return "addr2line not found; on Debian and Ubuntu: apt-get install binutils"
+        return None if self.image.exists() else f"{self.image} is not there; `make` builds it"
+
+    def follow(self, line):
+        """The names for the next line of a panic."""
+        self.is_exact = self.is_exact or EXACT_NEXT.search(line) is not None
+        if not OFFSET.search(line):
+            return []
+        names = self.names(line, is_return=not self.is_exact)
+        self.is_exact = False
+        return names
 
     def names(self, line, is_return):
         """One text for each code offset in `line`: function and source line, inlined callers included.
