@@ -9,6 +9,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/console/command.h"
 #include "kernel/console/console.h"
+#include "kernel/control.h"
 #include "kernel/cpus.h"
 #include "kernel/hw/paging.h"
 #include "kernel/hw/traps.h"
@@ -185,6 +186,14 @@ static void run_boot_script(void)
     (void)command_run("poweroff 1", strlen("poweroff 1"), COMMAND_ECHO);
 }
 
+static void say_control(void)
+{
+    char names[CONTROL_NAMES_BYTES];
+
+    if (*control_names(traps_cr4_found(), names) != '\0')
+        log_msg(LOG_INFO, "the firmware left on in CR4, and it is turned off:%s", names);
+}
+
 void kernel_start(void *boot_info)
 {
     boot = boot_info;
@@ -192,6 +201,7 @@ void kernel_start(void *boot_info)
     traps_init(&first_tables);
     start_line(line_is_low(&boot->serial));
     log_set_level(boot->options.log);
+    say_control();
     enum err e = acpi_init(boot->rsdp, boot_info_is_described);
     time_init();
     if (e != ERR_OK)

@@ -1,6 +1,6 @@
 /*
- * Time since start by the TSC. Its rate comes from CPUID leaf 0x15 where that is complete, else it is measured once
- * against the ACPI power-management timer (3.579545 MHz); ACPI 6.5, section 4.8.3.3.
+ * Time since start by the TSC. Its rate comes from CPUID leafs 0x15 and 0x16 where they are complete, else it is measured
+ * once against the HPET or the ACPI power-management timer (3.579545 MHz); ACPI 6.5, section 4.8.3.3.
  */
 #ifndef KERNEL_TIME_H
 #define KERNEL_TIME_H

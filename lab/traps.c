@@ -18,6 +18,11 @@ void traps_init(struct traps_tables *tables)
     (void)tables;
 }
 
+u64 traps_cr4_found(void)
+{
+    return 0;
+}
+
 u64 fixup_find(u64 rip)
 {
     (void)rip;

@@ -1,7 +1,8 @@
 /* GDT, TSS, IDT and what a panic needs of the CPU. See traps.h. SDM vol. 3, chapters 3.5, 6 and 8. */
 #include "kernel/hw/traps.h"
 
-#include "drivers/hw/io.h"
+#include "drivers/pic.h"
+#include "kernel/control.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
@@ -24,11 +25,6 @@
 #define VECTOR_MACHINE_CHECK 18
 
 #define CPUID_1_EDX_MCE BIT(7)
-#define CR4_MCE         BIT(6)
-
-#define PORT_PIC1_DATA 0x21
-#define PORT_PIC2_DATA 0xa1
-#define PIC_MASK_ALL   0xff
 
 #define BACKTRACE_FRAME_BYTES_MAX 65536
 
@@ -117,15 +113,22 @@ static void gdt_build(struct traps_tables *t)
     tss->io_map = sizeof(*tss);
 }
 
-/* Without CR4.MCE a machine check is a shutdown that says nothing. */
-static void enable_machine_checks(void)
+static u64 cr4_found; /* of the first CPU */
+
+static void set_cr4(void)
 {
     u64 cr4;
 
-    if (!(cpu_cpuid(1, 0).edx & CPUID_1_EDX_MCE))
-        return;
     __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-    __asm__ volatile("mov %0, %%cr4" ::"r"(cr4 | CR4_MCE) : "memory");
+    if (cr4_found == 0)
+        cr4_found = cr4;
+    cr4 = control_cr4(cr4, cpu_cpuid(1, 0).edx & CPUID_1_EDX_MCE);
+    __asm__ volatile("mov %0, %%cr4" ::"r"(cr4) : "memory");
+}
+
+u64 traps_cr4_found(void)
+{
+    return cr4_found;
 }
 
 /* By the first CPU only: the others find it done. */
@@ -136,20 +139,19 @@ static void build_shared(void)
     gate_set(VECTOR_NMI, SELECTOR_CODE, IST_NMI);
     gate_set(VECTOR_PAGE_FAULT, SELECTOR_CODE, IST_PAGE_FAULT);
     gate_set(VECTOR_MACHINE_CHECK, SELECTOR_CODE, IST_MACHINE_CHECK);
-    io_out8(PORT_PIC1_DATA, PIC_MASK_ALL);
-    io_out8(PORT_PIC2_DATA, PIC_MASK_ALL);
+    pic_silence();
     is_built = true;
 }
 
 void traps_init(struct traps_tables *tables)
 {
+    set_cr4();
     gdt_build(tables);
     struct descriptor_pointer p = {sizeof(tables->gdt) - 1, (u64)tables->gdt};
     traps_load_gdt(&p, SELECTOR_CODE, SELECTOR_DATA, SELECTOR_TSS);
     if (!is_built)
         build_shared();
     idt_load();
-    enable_machine_checks();
 }
 
 void irq_enable(void)

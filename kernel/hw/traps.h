@@ -34,8 +34,11 @@ void traps_borrow(struct traps_saved *saved);
 void traps_give_back(const struct traps_saved *saved);
 
 /* For good, on each CPU with tables of its own: GDT, TSS with stacks for #DF, #PF, NMI and #MC, the IDT, which all
- * share; both 8259 masked. Loads GS with zero: the per-CPU area (cpu_set_local) comes after it. */
+ * share; both 8259 masked, CR4 as kernel/control.h has it. Loads GS with zero: the per-CPU area (cpu_set_local) comes after it. */
 void traps_init(struct traps_tables *tables);
+
+/* CR4 as the firmware left it. */
+u64 traps_cr4_found(void);
 
 void irq_enable(void);
 void irq_disable(void);

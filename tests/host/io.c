@@ -19,6 +19,7 @@ struct io_host_write io_host_writes[IO_HOST_WRITES];
 unsigned io_host_write_count;
 struct io_host_uart io_host_uart = {.base = 0x3f8, .stride = 1};
 struct io_host_pci io_host_pci;
+struct io_host_hpet io_host_hpet;
 unsigned io_host_divisor;
 
 static u32 pci_address;
@@ -45,6 +46,7 @@ void io_host_reset(void)
     io_host_write_count = 0;
     io_host_uart = (struct io_host_uart){.base = 0x3f8, .stride = 1};
     io_host_pci = (struct io_host_pci){0};
+    io_host_hpet = (struct io_host_hpet){0};
     io_host_divisor = 1;
 }
 
@@ -242,6 +244,11 @@ u32 mmio_read32(hpa_t at)
     if (is_uart(true, at.raw, &reg))
         return io_host_uart.stride == 4 ? 0xabcdef00 | read_uart(reg) : 0xffffffff;
     memcpy(&value, phys_ptr(at), sizeof(value));
+    if (io_host_hpet.base != 0 && at.raw == io_host_hpet.base + 0xf0) {
+        u32 next = value + io_host_hpet.ticks;
+        memcpy(phys_ptr(at), &next, sizeof(next));
+        cpu_host_tsc_ahead += io_host_hpet.tsc;
+    }
     return value;
 }
 

@@ -37,6 +37,13 @@ extern struct io_host_pci {
     u32 registers[16];
 } io_host_pci;
 
+/* An HPET whose registers stand in memory at `base`; each look at its counter lets so much time pass. Base 0: none. */
+extern struct io_host_hpet {
+    u64 base;
+    u32 ticks;
+    u64 tsc;
+} io_host_hpet;
+
 struct io_host_write {
     u16 port;
     u32 value;

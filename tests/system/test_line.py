@@ -12,7 +12,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 from runner.machine import find_firmware, find_qemu, in_large_flash  # noqa: E402
 
 BOOT_S = 300
-MACHINE = "q35,pic=off"
 
 
 def spcr(space, address, pci=(0xFFFF, 0xFFFF, 0, 0)):
@@ -23,7 +22,7 @@ def spcr(space, address, pci=(0xFFFF, 0xFFFF, 0, 0)):
     return struct.pack("<B3x", 0) + gas + struct.pack("<BBIBBBBBB", 0, 0, 0, 7, 0, 1, 0, 0, 0) + end
 
 
-def machine(folder, options, devices, table=None, startup=None):
+def machine(folder, options, devices, table=None, startup=None, features="pic=off"):
     """QEMU's command line for septum.efi without a simulated platform."""
     image = folder / "boot.img"
     make = [str(ROOT / "tools" / "mkimage"), "--bare", "--build", str(BUILD), "--options", options]
@@ -31,7 +30,7 @@ def machine(folder, options, devices, table=None, startup=None):
         (folder / "startup.nsh").write_bytes(startup)
         make += ["--startup", str(folder / "startup.nsh")]
     subprocess.run(make + [str(image)], check=True)
-    line = [find_qemu(), "-accel", "tcg", "-machine", MACHINE, "-cpu", "max", "-m", "512M", "-nodefaults", "-net", "none"]
+    line = [find_qemu(), "-accel", "tcg", "-machine", f"q35,{features}", "-cpu", "max", "-m", "512M", "-nodefaults", "-net", "none"]
     line += ["-display", "none", "-no-reboot", "-bios", in_large_flash(find_firmware(), folder)]
     line += ["-drive", f"format=raw,file={image},if=virtio", *devices]
     if table:
@@ -47,19 +46,22 @@ def session(line):
 
 
 CONSOLE = ["-chardev", "stdio,id=console,signal=off"]
-# SPCR names a COM1 that is not there; and an adapter on the PCI bus, beside which there is a COM1.
+# Their machines tell the TSC's rate by the ACPI PM timer and by the HPET. SPCR names a COM1 that is not there; and an adapter on the PCI bus, beside which there is a COM1.
 PLACES = {
-    "com2": (["-device", "isa-serial,index=1,chardev=console"], spcr(1, 0x3F8), r"I/O port 0x2f8, 115200 baud \(by COM2\)"),
+    "com2": (["-device", "isa-serial,index=1,chardev=console"], spcr(1, 0x3F8), r"I/O port 0x2f8, 115200 baud \(by COM2\)",
+             "pic=off,hpet=off"),
     "pci": (["-device", "pci-serial,addr=5.0,chardev=console", "-serial", "null"], spcr(1, 0, (0x0002, 0x1B36, 5, 0)),
-            r"I/O port 0x[0-9a-f]{4}, the firmware's baud rate \(by the firmware's table SPCR\)"),
+            r"I/O port 0x[0-9a-f]{4}, the firmware's baud rate \(by the firmware's table SPCR\)",
+            "pic=off,hpet=on"),
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_console_is_where_the_machine_has_it(tmp_path, place):
-    devices, table, told = PLACES[place]
-    child = session(machine(tmp_path, "force", CONSOLE + devices, table))
+    devices, table, told, features = PLACES[place]
+    child = session(machine(tmp_path, "force", CONSOLE + devices, table, features=features))
     try:
+        child.expect(r"TSC [1-9][0-9]{5,6} kHz\r")
         child.expect("console: " + told)
         child.expect_exact(PROMPT)
         # More than the UART's FIFO holds, in one piece.

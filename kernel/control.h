@@ -1,0 +1,14 @@
+/* Bits of CR4 that a firmware may have left on and that the VMM cannot live with. SDM vol. 3, section 2.5. */
+#ifndef KERNEL_CONTROL_H
+#define KERNEL_CONTROL_H
+
+#include "lib/types.h"
+
+/* What of CR4 stays on, with CR4.MCE where the CPU has machine checks: without it one is a shutdown that says nothing. */
+u64 control_cr4(u64 left, bool has_mce);
+
+/* What is turned off of it: " LASS CET". Returns `to`, empty for nothing. */
+#define CONTROL_NAMES_BYTES 80
+const char *control_names(u64 left, char to[CONTROL_NAMES_BYTES]);
+
+#endif
