@@ -25,12 +25,12 @@ unsigned tdx_keyid_bits(u64 keyids);
 #define TDX_PARTITION_PRIVATE_WIDTH 32
 
 /* Each looks at one condition, which begins as ok. */
-#define TDX_CHECK_LOOKS(X)                                                                                             \
-    X(secure_boot)                                                                                                     \
-    X(vendor)                                                                                                          \
-    X(family) X(microcode) X(vmx) X(feature_control) X(movdir64b) X(x2apic) X(sgx) X(tme) X(keyids) X(seamrr)          \
-        X(seamrr_enabled) X(seamrr_locked) X(smrr) X(misc_enable) X(cpuid) X(same_msrs) X(cpus) X(vmxon) X(seamldr)    \
-            X(module) X(module_version) X(cmrs) X(tdx_memory)
+/* clang-format off */
+#define TDX_CHECK_LOOKS(X) \
+    X(secure_boot) X(vendor) X(family) X(microcode) X(vmx) X(feature_control) X(movdir64b) X(x2apic) X(sgx) X(tme) \
+    X(keyids) X(seamrr) X(seamrr_enabled) X(seamrr_locked) X(smrr) X(misc_enable) X(cpuid) X(same_msrs) X(cpus) \
+    X(vmxon) X(seamldr) X(module) X(module_version) X(cmrs) X(tdx_memory)
+/* clang-format on */
 #define X(name) void tdx_look_##name(const struct tdx_check_host *host, struct tdx_check *c);
 TDX_CHECK_LOOKS(X)
 #undef X

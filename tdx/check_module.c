@@ -54,8 +54,8 @@ void tdx_look_vmxon(const struct tdx_check_host *host, struct tdx_check *c)
         tdx_module_vmx_off();
 }
 
-/* None of these calls is among those that the VMM counts and traces as its work, so they take the bare instruction. Where there is no
- * module: whether one is going to be installed. */
+/* None of these calls is among those that the VMM counts and traces as its work, so they take the bare instruction. Where
+ * there is no module: whether one is going to be installed. */
 static enum seamcall_fault ask_module(u64 *answer)
 {
     struct seamcall_regs r = {.rax = TDH_SYS_RD, .rdx = FIELD_SYS_MAJOR_VERSION};

@@ -4,6 +4,8 @@
 #include "lib/format.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
+#include "tdx/abi_leaf.h"
+#include "tdx/count.h"
 #include "tdx/td.h"
 
 #define NAME_PREFIX "TDX_"
@@ -263,8 +265,8 @@ void tdx_explain_init(const struct tdx_init_fault *f, char *to, size_t bytes)
     size_t used;
 
     *to = '\0';
-    if (f->leaf == NULL || f->status.raw == 0)
-        return;
+    if (f->leaf == NULL || f->status.raw == 0 || strcmp(f->leaf, tdx_leaf_name(TDH_SYS_RD)) == 0)
+        return; /* what is said of TDH.SYS.RD already names field or generation */
     if (is_cpuid) {
         used = cpuid_text(f, to, bytes);
     } else {

@@ -23,8 +23,8 @@ const char *tdx_hint(tdx_status_t s);
 /* A status by name (TDX_ in front may be missing, either case) or number, 64 bits or the upper 32 alone. False: neither. */
 MUST_CHECK bool tdx_status_find(const char *text, tdx_status_t *s);
 
-/* Why the module did not start, behind leaf and status: details with the registers that the leaf gave, CPU, hint. Empty: nothing more
- * is known. */
+/* Why the module did not start, behind leaf and status: details with the registers that the leaf gave, CPU, hint. Empty:
+ * nothing more is known. */
 void tdx_explain_init(const struct tdx_init_fault *f, char *to, size_t bytes);
 
 #endif

@@ -261,11 +261,11 @@ static struct tdx_field_answer ask_field(u64 field)
     return a;
 }
 
-static struct tdx_init_fault read_field(u64 field, u64 *value)
+static struct tdx_init_fault read_field(u64 field, u64 *value, const char *lack)
 {
     struct tdx_field_answer a = ask_field(field);
     *value = a.value;
-    return tdx_ok(a.status) ? fine : tdx_init_refused(TDH_SYS_RD, a.status, "the module lacks a metadata field");
+    return tdx_ok(a.status) ? fine : tdx_init_refused(TDH_SYS_RD, a.status, lack);
 }
 
 static void take_over(const u64 *v)
@@ -289,16 +289,14 @@ static void take_over(const u64 *v)
     m->tdmrs_max = (unsigned)v[16];
 }
 
-/* In the order of take_over(). Modules of other generations have more fields, and may lack some: those that only tell of an offer
- * count as 0 then. */
-#define NEEDS(field, name)                                                                                             \
-    {                                                                                                                  \
-        field, "the module lacks the metadata field " name ", which Septum cannot do without"                          \
-    }
-#define TAKES(field)                                                                                                   \
-    {                                                                                                                  \
-        field, NULL                                                                                                    \
-    }
+#define LACKS(name) "the module lacks the metadata field " name ", which Septum cannot do without"
+
+/* In the order of take_over(). Modules of other generations have more fields, and may lack some: those that only tell of
+ * an offer count as 0 then. */
+/* clang-format off */
+#define NEEDS(field, name) {field, LACKS(name)}
+#define TAKES(field)       {field, NULL}
+/* clang-format on */
 static const struct {
     u64 id;
     const char *lack; /* NULL: it may be missing */
@@ -367,13 +365,13 @@ static struct tdx_init_fault step_read_fields(const struct setup *s)
 static struct tdx_init_fault step_read_cmrs(const struct setup *s)
 {
     u64 slots;
-    struct tdx_init_fault f = read_field(FIELD_SYS_NUM_CMRS, &slots);
+    struct tdx_init_fault f = read_field(FIELD_SYS_NUM_CMRS, &slots, LACKS("NUM_CMRS"));
     tdx_module.cmr_count = 0;
     for (u64 i = 0; f.err == ERR_OK && i < slots && tdx_module.cmr_count < TDX_CMRS_MAX; i++) {
         struct phys_range *cmr = &tdx_module.cmrs[tdx_module.cmr_count];
-        f = read_field(FIELD_SYS_CMR_BASE(i), &cmr->base.raw);
+        f = read_field(FIELD_SYS_CMR_BASE(i), &cmr->base.raw, LACKS("CMR_BASE"));
         if (f.err == ERR_OK)
-            f = read_field(FIELD_SYS_CMR_BYTES(i), &cmr->bytes);
+            f = read_field(FIELD_SYS_CMR_BYTES(i), &cmr->bytes, LACKS("CMR_SIZE"));
         if (f.err == ERR_OK && cmr->bytes)
             tdx_module.cmr_count++;
     }

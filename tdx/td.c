@@ -160,7 +160,9 @@ static struct td_fault init(struct td *td, const struct td_config *c, u64 xfam)
     tdx_status_t status;
     REPEATED(status, TDH_MNG_INIT, td->tdr.raw, tdh_mng_init(td->tdr, params, &cpuid));
     if (!tdx_ok(status)) {
-        log_msg(LOG_DEBUG, "TDH.MNG.INIT names CPUID leaf 0x%x, sub-leaf 0x%x", (u32)cpuid, (u32)(cpuid >> 32));
+        if (status.raw == ((u64)TDX_OPERAND_INVALID << 32 | TDX_OPERAND_ID_CPUID_CONFIG))
+            log_msg(LOG_ERROR, "TDH.MNG.INIT does not take what is asked of CPUID leaf 0x%x, sub-leaf 0x%x", (u32)cpuid,
+                    (u32)(cpuid >> 32));
         return outcome(td, TDH_MNG_INIT, status);
     }
     td->state = TD_INITIALIZED;

@@ -21,7 +21,8 @@ struct sim_config {
     bool seamldr_present;
     u32 seamldr_busy_every; /* each n-th call of P-SEAMLDR meets another CPU there; 0: only where one is */
     u64 seamldr_refusal;    /* what SEAMLDR.INSTALL answers on the last logical processor; 0: what it finds */
-    /* What the firmware left: enum seamrr_state and tme_state; VMX and SGX allowed by IA32_FEATURE_CONTROL; the SMM range locked. */
+    /* What the firmware left: enum seamrr_state and tme_state; VMX and SGX allowed by IA32_FEATURE_CONTROL; the SMM range
+     * locked. */
     u32 seamrr, tme;
     bool vmx, sgx, smrr_locked;
     u32 microcode;   /* revision, upper half of IA32_BIOS_SIGN_ID */

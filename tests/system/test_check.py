@@ -1,0 +1,70 @@
+"""One boot of a machine that lacks this and that: the start, `septum.efi check` in the UEFI shell, `tdx check` at the prompt."""
+import pytest
+
+from conftest import BOOT_S, PROMPT, Septum
+
+KNOBS = "seamrr = unlocked\nmsr_differs = 1\nmicrocode = 0\nsgx = off\n"
+
+# State, name and value of a line, in the order of dependence; what is missing has the remedy in a line of its own.
+NEVER_LOCKED = "the SEAM range is enabled but never locked (bit 10): the firmware did not run its SEAM loader; enable TDX SEAM " \
+               "Loader in its setup, or update a BIOS that comes without P-SEAMLDR"
+NO_MICROCODE = "no microcode update is loaded: update the firmware (BIOS), which brings it"
+NO_SGX = "SGX is off, and this CPU's firmware offers TDX (and its attestation) only with it: enable SW Guard Extensions (SGX)"
+DIFFERS = "an MSR differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INCONSISTENT_MSR or TDX_INCORRECT_MSR_VALUE); " \
+          "update the firmware"
+SEAMRR_MASK = "IA32_SEAMRR_PHYS_MASK (MSR 0x1401) = 0xfffffc000800"
+
+
+class Seen:
+    """What was said by the start, by the shell's check, and by the console's commands."""
+
+    start = shell = ""
+    check = init = {}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    knobs = tmp_path_factory.mktemp("check") / "knobs.cfg"
+    knobs.write_text(KNOBS)
+    machine = Septum("--sim-config", str(knobs), "--smp", "2")
+    says = Seen()
+    try:
+        machine.child.expect_exact("UEFI Interactive Shell", timeout=BOOT_S)
+        says.start = machine.child.before
+        machine.child.expect_exact("Shell>", timeout=BOOT_S)
+        machine.send("fs0:\\septum.efi check\r")
+        machine.child.expect(r"\d+ ok, \d+ missing, \d+ unknown before the start", timeout=BOOT_S)
+        says.shell = machine.child.before + machine.child.after
+        machine.child.expect_exact("Shell>", timeout=BOOT_S)  # it has come back
+        machine.send("fs0:\\septum.efi force\r")
+        machine.child.expect_exact(PROMPT, timeout=BOOT_S)
+        says.check = machine.good("tdx check")
+        says.init = machine.bad("tdx init")
+        yield says
+    finally:
+        machine.stop()
+
+
+def test_the_start_names_the_first_obstacle(seen):
+    assert f"this machine is not ready for TDX:\r\n{NEVER_LOCKED} [{SEAMRR_MASK}]" in seen.start
+
+
+def test_the_shell_gets_the_table(seen):
+    assert f"  missing  microcode        IA32_BIOS_SIGN_ID (MSR 0x8b): revision 0x0\r\n           {NO_MICROCODE}\r\n" in seen.shell
+    assert f"  missing  seamrr_locked    {SEAMRR_MASK}\r\n           {NEVER_LOCKED}\r\n" in seen.shell
+    assert "  unknown  same_msrs        asked at the console, where all CPUs run\r\n" in seen.shell
+    assert "  unknown  seamldr          not asked without seamrr_locked\r\n" in seen.shell
+    assert "16 ok, 3 missing, 6 unknown before the start" in seen.shell
+
+
+def test_the_console_has_the_same_and_more(seen):
+    checks = {check["name"]: check for check in seen.check["checks"]}
+    missing = {name: check["fix"] for name, check in checks.items() if check["state"] == "missing"}
+    assert missing == {"microcode": NO_MICROCODE, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "same_msrs": DIFFERS}
+    unknown = {name: check["value"] for name, check in checks.items() if check["state"] == "unknown"}
+    assert unknown == {"seamldr": "not asked without seamrr_locked", "module": "not asked without seamrr_locked",
+                       "module_version": "not asked without module", "cmrs": "not asked without module_version"}
+    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (4, 4, 25)
+    assert checks["same_msrs"]["value"] == "IA32_TSX_CTRL (MSR 0x122) = 0x2 on CPU 1, 0x0 on CPU 0"
+    assert checks["cpus"]["value"] == "ACPI MADT: 2 CPUs, 2 of them started"
+    assert seen.init["error"] == f"this machine is not ready for TDX: {NEVER_LOCKED} [{SEAMRR_MASK}]"
