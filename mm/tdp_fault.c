@@ -264,7 +264,10 @@ static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit 
 {
     struct tdp_fault_history *h = &t->faults[vcpu];
     gpa_t gpa = gpa_floor(exit->gpa, LEVEL_4K);
+    u64 calls = t->td->vcpus[vcpu].calls;
 
+    if (atomic_exchange(&h->calls, calls) != calls)
+        h->busy = 0;
     atomic_store_explicit(&h->exits, t->td->vcpus[vcpu].exits, memory_order_relaxed);
     if (h->gpa == gpa.raw) {
         judge_another(t, h, exit->pending, r);

@@ -30,7 +30,8 @@ struct tdp_near {
 struct tdp_fault_history {
     _Atomic u64 gpa;       /* the last one's page */
     _Atomic u64 exits;     /* vcpu.exits then */
-    _Atomic unsigned busy; /* faults in a row there */
+    _Atomic u64 calls;     /* vcpu.calls then */
+    _Atomic unsigned busy; /* faults in a row there, and no TDVMCALL in between */
     u64 changes;           /* operations of others and BLOCKs of the merge policy then: each may cause a fault anew */
     unsigned answered;     /* faults in a row without any of these in between */
     unsigned idle;         /* ... that found nothing to do */

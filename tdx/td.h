@@ -45,6 +45,7 @@ struct vcpu {
     _Atomic int cpu;           /* where it is associated, or about to be; -1: nowhere */
     _Atomic u32 inside;        /* set around VP.ENTER with interrupts off: 'out' is this flag, never an IPI's answer */
     _Atomic u64 exits;         /* VP.ENTERs that have returned; changes before `inside` is cleared */
+    _Atomic u64 calls;         /* of these, soon after, those by TDVMCALL: the TD has got on to that instruction */
     _Atomic u64 epoch;         /* td->epoch at the last entry */
     struct seamcall_regs regs; /* what goes into the next VP.ENTER, what came out of the last */
 };

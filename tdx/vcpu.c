@@ -136,6 +136,7 @@ static struct vcpu_exit interpret(struct vcpu *v, tdx_status_t status)
         decode(v, &e);
         tdx_count_exit(e.reason);
         trace_record(TRACE_TD_EXIT, e.reason, e.qualification, v->regs.r8, e.extended);
+        v->calls += e.kind == VCPU_EXIT_VMCALL;
     }
     v->dead |= verdict == TDX_VCPU_DEAD;
     if (verdict == TDX_TD_DEAD) {

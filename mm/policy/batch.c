@@ -10,7 +10,7 @@
 #include "tdx/abi_sept.h"
 
 #define FAULTS_IN_A_ROW 2u /* of a vCPU at one address; the module's zero-step filter counts to six */
-#define EXITS_BETWEEN   8u /* ... after that many others it has got on */
+#define EXITS_BETWEEN   8u /* ... after that many others it has got on; after one TDVMCALL too */
 #define RUNS_ON_MS      2u /* ... and where it has not left for so long: it would have, by the same fault */
 
 struct batch batch_begin(struct tdp *t, u64 most)
@@ -36,14 +36,24 @@ static void put(struct tdp *t, struct region r, enum queue_list list)
     spin_unlock(&p->lock);
 }
 
+/* Not for a policy that sweeps, which finds it again and looks at no list. */
 static void rest(struct tdp *t, struct region r)
 {
     struct policing *p = &t->policing;
 
+    if (!tdp_policy(t)->adopts)
+        return;
     trace_record(TRACE_DECISION, DECISION_REST, r.gpa.raw, r.level.raw, ERR_OK);
     spin_lock(&p->lock);
     queue_rest(&p->queue, r, p->now);
     spin_unlock(&p->lock);
+}
+
+/* Busy beyond all bounds: no event tells when that ends. */
+static void rest_if_busy(struct tdp *t, struct region r, enum err e)
+{
+    if (e == ERR_BUSY)
+        rest(t, r);
 }
 
 static void take(struct batch *b, enum queue_list list, u64 ms)
@@ -81,10 +91,22 @@ void batch_wake(struct tdp *t, u64 ms)
     spin_unlock(&p->lock);
 }
 
+/* One that is listed has been touched already, and its merge refused. */
+static void keep(struct tdp *t, struct region r)
+{
+    struct policing *p = &t->policing;
+
+    trace_record(TRACE_DECISION, DECISION_HOLD, r.gpa.raw, r.level.raw, ERR_OK);
+    spin_lock(&p->lock);
+    if (!queue_is_listed(&p->queue, r))
+        queue_put(&p->queue, r, QUEUE_BLOCKED, p->now);
+    spin_unlock(&p->lock);
+}
+
 void batch_keep(struct batch *b)
 {
     for (unsigned i = 0; i < b->count; i++)
-        put(b->t, b->regions[i], QUEUE_BLOCKED);
+        keep(b->t, b->regions[i]);
     b->count = 0;
 }
 
@@ -219,7 +241,7 @@ static bool stands_on(struct tdp *t, unsigned vcpu, struct region r)
     gpa_t at = {atomic_load_explicit(&h->gpa, memory_order_relaxed)};
     u64 since = v->exits - atomic_load_explicit(&h->exits, memory_order_relaxed);
 
-    if (!gpa_is(gpa_floor(at, r.level), r.gpa))
+    if (!gpa_is(gpa_floor(at, r.level), r.gpa) || v->calls != atomic_load_explicit(&h->calls, memory_order_relaxed))
         return false;
     if (atomic_load_explicit(&h->busy, memory_order_relaxed) >= FAULTS_IN_A_ROW)
         return since < EXITS_BETWEEN && !runs_on(h, v, t->policing.now);
@@ -239,13 +261,14 @@ static bool block_one(const struct batch *b, struct region r)
     if (is_stood_on(b, r)) {
         policy_count(b->t, TDP_POLICY_DEFERRED, 1);
         trace_record(TRACE_DECISION, DECISION_DEFER, r.gpa.raw, r.level.raw, ERR_OK);
-        put(b->t, r, QUEUE_READY);
+        if (tdp_policy(b->t)->adopts)
+            put(b->t, r, QUEUE_READY);
         return false;
     }
-    if (step(b->t, r, STEP_BLOCK, is_candidate) != ERR_OK)
-        return false;
-    policy_count(b->t, TDP_POLICY_BLOCKED, 1);
-    return true;
+    enum err e = step(b->t, r, STEP_BLOCK, is_candidate);
+    rest_if_busy(b->t, r, e);
+    policy_count(b->t, TDP_POLICY_BLOCKED, e == ERR_OK);
+    return e == ERR_OK;
 }
 
 static enum err track(struct tdp *t)
@@ -280,7 +303,7 @@ void batch_block(struct batch *b)
 
 /* --- merge, unblock ----------------------------------------------------------------------------------------------- */
 
-static void unblock_one(struct tdp *t, struct region r)
+static enum err unblock_one(struct tdp *t, struct region r)
 {
     enum err e = step(t, r, STEP_UNBLOCK, is_held_blocked);
 
@@ -288,30 +311,41 @@ static void unblock_one(struct tdp *t, struct region r)
         policy_count(t, TDP_POLICY_FAILED, 1);
         put(t, r, QUEUE_BLOCKED); /* again, later */
     }
+    return e;
 }
 
 void batch_release(struct batch *b)
 {
     for (unsigned i = 0; i < b->count; i++)
-        unblock_one(b->t, b->regions[i]);
+        (void)unblock_one(b->t, b->regions[i]);
     b->count = 0;
+}
+
+static void merge_one(struct tdp *t, struct region r)
+{
+    enum err e = step(t, r, STEP_PROMOTE, is_held_blocked);
+
+    if (e == ERR_OK)
+        return;
+    rest_if_busy(t, r, e);
+    (void)unblock_one(t, r);
 }
 
 void batch_merge(struct batch *b)
 {
     for (unsigned i = 0; i < b->count; i++)
-        if (step(b->t, b->regions[i], STEP_PROMOTE, is_held_blocked) != ERR_OK)
-            unblock_one(b->t, b->regions[i]);
+        merge_one(b->t, b->regions[i]);
     b->count = 0;
 }
 
+/* What is not blocked any more was touched meanwhile, or converted. */
 void batch_unblock(struct batch *b)
 {
-    for (unsigned i = 0; i < b->count; i++) {
-        policy_count(b->t, TDP_POLICY_COLD, 1);
-        rest(b->t, b->regions[i]);
-        unblock_one(b->t, b->regions[i]);
-    }
+    for (unsigned i = 0; i < b->count; i++)
+        if (unblock_one(b->t, b->regions[i]) == ERR_OK) {
+            policy_count(b->t, TDP_POLICY_COLD, 1);
+            rest(b->t, b->regions[i]);
+        }
     b->count = 0;
 }
 

@@ -4,6 +4,9 @@
  */
 #include "tests/unit/policy_world.h"
 
+#define TREE_BUSY 0x8000020000000092ull /* OPERAND_BUSY, the tree */
+#define LONG      100000                /* answers, beyond all bounds of repetition */
+
 #define A TB_2M
 #define B (5 * TB_2M)
 #define C (9 * TB_2M)
@@ -369,6 +372,75 @@ static void test_a_vcpu_that_runs_on_stands_nowhere(void **state)
     assert_int_equal(counter(TDP_POLICY_BLOCKED), 1);
 }
 
+/* Twice at one page, and a TDVMCALL behind that: wherever the vCPU is now, it is not at the instruction that has faulted. */
+static void test_a_call_of_the_td_says_that_it_has_got_on(void **state)
+{
+    struct vcpu_exit exit = {.kind = VCPU_EXIT_EPT_VIOLATION, .gpa = at(A + HOLE)};
+    struct vcpu *v = &tb.td.vcpus[0];
+
+    choose(&policy_block, 1000, 1, 500, 0);
+    have(A);
+    cut(A, true);
+    fine(tdp_fault(tb.tdp, &exit, 0));
+    fine(tdp_fault(tb.tdp, &exit, 0));
+    tb_enter();
+    tick_at(0);
+    assert_int_equal(counter(TDP_POLICY_BLOCKED), 0);
+    v->calls++;
+    tick_at(1);
+    assert_int_equal(counter(TDP_POLICY_BLOCKED), 1);
+    fine(tdp_fault(tb.tdp, &exit, 0)); /* the first in a row again: one exit is enough */
+    cut(A, true);
+    tb_enter();
+    tick_at(2);
+    assert_int_equal(counter(TDP_POLICY_BLOCKED), 2);
+    assert_int_equal(counter(TDP_POLICY_IPIS), 0);
+}
+
+/* --- BUSY beyond all bounds ------------------------------------------------------------------------------------------- */
+
+/* No event tells that it has ended: who has met it tries again. */
+static void test_busy_is_tried_again(void **state)
+{
+    static const unsigned leaves[] = {LEAF_BLOCK, LEAF_PROMOTE};
+
+    for (unsigned i = 0; i < 2; i++) {
+        choose(&policy_ready, 64, 0, 50, 0);
+        have(A);
+        cut(A, true);
+        seamcall_host_inject_times(leaves[i], 0, LONG, TREE_BUSY);
+        tick_at(0);
+        seamcall_host_inject_none();
+        expect(A, TDP_MAPPED, 0);
+        assert_int_equal(status().resting, 1);
+        tick_at(50);
+        expect(A, TDP_MAPPED, 1);
+        verify(A);
+        unmake(state), make(state);
+    }
+}
+
+/* What is blocked and touched before the policy has filed it was not blocked in vain, and is not cold either. */
+static void touch_meanwhile(void)
+{
+    hold_host.kicked = NULL;
+    tb_verify_page(A);
+}
+
+static void test_touched_while_it_is_blocked_is_not_cold(void **state)
+{
+    choose(&policy_block, 1000, 1, 500, 0);
+    have(A);
+    cut(A, true);
+    hold_host.kicked = touch_meanwhile;
+    tick_at(0);
+    assert_int_equal(counter(TDP_POLICY_MERGED), 1);
+    tick_at(5000);
+    assert_int_equal(counter(TDP_POLICY_COLD), 0);
+    assert_int_equal(status().resting, 0);
+    expect(A, TDP_MAPPED, 1);
+}
+
 /* A vCPU reads the same page again and again, and each time meets a block of the policy that is gone when it is asked about. */
 static void test_blocks_in_vain_are_no_fault_without_progress(void **state)
 {
@@ -412,6 +484,9 @@ int main(void)
         T(test_nothing_stays_blocked_when_a_policy_goes),
         T(test_a_block_by_hand_is_left_alone),
         T(test_no_block_where_a_vcpu_stands),
+        T(test_a_call_of_the_td_says_that_it_has_got_on),
+        T(test_busy_is_tried_again),
+        T(test_touched_while_it_is_blocked_is_not_cold),
     };
     return cmocka_run_group_tests(tests, machine, NULL);
 }
