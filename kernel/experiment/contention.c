@@ -219,16 +219,20 @@ static bool is_called(const struct parameter *p, const char *name)
 static enum err set_values(struct course *c)
 {
     u64 batch = c->x->values[BATCH];
-    bool has_batch = false;
+    const struct parameter *found = NULL;
 
     for (unsigned i = 0; i < POLICY_PARAMETERS_MAX; i++) {
         const struct parameter *p = &c->policy->parameters[i];
         c->values[i] = is_called(p, "batch") && batch ? batch : is_called(p, "delay") ? p->least : p->initial;
-        has_batch |= is_called(p, "batch");
+        found = is_called(p, "batch") ? p : found;
     }
-    if (batch == 0 || has_batch)
+    if (batch == 0 || (found && batch >= found->least && batch <= found->most))
         return ERR_OK;
-    return fault_say(&c->x->fault, ERR_ARGUMENT, "policy %s has no batch", c->policy->name);
+    if (found == NULL)
+        return fault_say(&c->x->fault, ERR_ARGUMENT, "policy %s has no batch", c->policy->name);
+    return fault_say(&c->x->fault, ERR_ARGUMENT, "batch=%llu: policy %s takes a number from %llu to %llu",
+                     (unsigned long long)batch, c->policy->name, (unsigned long long)found->least,
+                     (unsigned long long)found->most);
 }
 
 static enum err check_machine(struct experiment_run *x, unsigned *vcpus)

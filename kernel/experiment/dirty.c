@@ -175,6 +175,8 @@ static enum err recover(struct course *c, u64 whole)
     while (e == ERR_OK && large < whole && time_us() - began < limit) {
         e = world_touch(c->x, vm.vcpu_count - 1, base, bytes_of(c), level_bytes(LEVEL_2M), false);
         if (e == ERR_OK)
+            e = world_large(c->x, &large);
+        if (e == ERR_OK && large < whole) /* or the touch has merged the last one */
             e = world_wait(c->x, c->x->values[STEP]);
         if (e == ERR_OK)
             e = world_large(c->x, &large);

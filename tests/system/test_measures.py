@@ -182,7 +182,9 @@ def lab(*words):
 @pytest.mark.parametrize("words, error", [
     ("contention --cpus 1", "this machine has one CPU: contention takes one for the console and one for each vCPU"),
     ("contention vcpus=4 --cpus 3", "vcpus=4 takes 5 CPUs, one of them the console's: this machine has 3"),
+    ("policies readers=2 --cpus 4", "readers=2: this machine has CPUs for 1 beside the work's"),
     ("contention policy=none batch=3", "policy none has no batch"),
+    ("contention policy=scan batch=1", "batch=1: policy scan takes a number from 2 to 512"),
     ("tlb least=64 most=16", "least=64 is more than most=16"),
     ("tlb stride=12", "stride=12: a multiple of 8 is needed"),
     ("tlb least=8192 most=8192 --memory 4G", "out of memory"),

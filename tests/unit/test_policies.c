@@ -66,7 +66,7 @@ static void test_back4k(void **state)
     assert_int_equal(number(0, NULL, "ms"), 20); /* the first look behind its delay of 10 ms */
     assert_int_equal(number(0, "till_merged_us", "longest_so_far"), 20000);
     run("workload=back4k settle=300", rows, 1, 0);
-    assert_int_equal(number(0, NULL, "ms"), 40); /* `hot` wants a touch */
+    assert_int_equal(number(0, NULL, "ms"), 20); /* and `hot` the touch behind that */
     assert_int_equal(number(0, NULL, "conversions"), 2);
     assert_int_equal(number(0, "calls", "promote"), 1);
     is_text(0, "workload", "back4k");
@@ -278,6 +278,7 @@ static void test_unknown_words(void **state)
         "rate, giant, list");
     bad("experiment policies policy=fast", "no policy 'fast'; there are none, scan, fault, block, ready, hot");
     bad("experiment policies workload=rate slowest=9 fastest=8", "slowest=9 is more than fastest=8");
+    bad("experiment policies slowest=9 fastest=8", "fastest=8\",\"experiment\":\"policies\",\"samples\":0");
     bad("experiment policies regions=524289", "regions=524289: a number from 1 to 524288 is needed");
     bad("experiment policies colour=1", "experiment policies has no colour; `help experiment` lists what each takes");
     bad("experiment", "too few words");

@@ -19,6 +19,8 @@ static enum err accept(struct work *w, gpa_t gpa)
 {
     enum err e = world_accept_small(w->x, 0, gpa, PAGE_BYTES);
 
+    if (e == ERR_OK)
+        e = watch_cut_ends(w->watch, gpa, PAGE_BYTES); /* from now on it can be merged */
     return e == ERR_OK ? world_fill(w->x, 0, gpa, PAGE_BYTES) : e;
 }
 
