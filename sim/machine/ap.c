@@ -126,17 +126,17 @@ static void start(struct cpu *from, struct cpu *to)
 {
     lock_take(&starting);
     ap_aim_trampoline(trampoline, to->stack_top, to);
-    apic_send_init(from, to->apic_id);
+    apic_send_init(from, to->real_apic_id);
     wait_us(INIT_WAIT_US);
     for (unsigned i = 0; i < STARTUP_TRIES && !is_up(to); i++) {
-        apic_send_startup(from, to->apic_id, (u8)((u64)trampoline >> 12));
+        apic_send_startup(from, to->real_apic_id, (u8)((u64)trampoline >> 12));
         wait_us(STARTUP_WAIT_US);
     }
     for (u64 waited = 0; waited < UP_WAIT_US && !is_up(to); waited += STARTUP_WAIT_US)
         wait_us(STARTUP_WAIT_US);
     /* INIT, so that it does not come late, when the trampoline is aimed at the stack of another. */
     if (change_life(to, CPU_STARTS, CPU_FIRMWARE)) {
-        apic_send_init(from, to->apic_id);
+        apic_send_init(from, to->real_apic_id);
         sim_log("CPU %u does not start", to->index);
     }
     lock_give(&starting);

@@ -4,6 +4,7 @@
  */
 #include "sim/machine/apic.h"
 #include "sim/machine/ap.h"
+#include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/log.h"
 
@@ -139,12 +140,12 @@ bool apic_read_msr(struct cpu *cpu, u32 msr, u64 *value)
     unsigned reg = msr - MSR_X2APIC_FIRST;
     if (!cpu->x2apic || !exists(reg) || reg == REG_EOI || reg == REG_SELF_IPI)
         return false;
-    if (cpu->x2apic_native)
-        *value = cpu_rdmsr(msr);
-    else if (reg == REG_ID)
+    if (reg == REG_ID)
         *value = cpu->apic_id;
     else if (reg == REG_LDR)
         *value = (cpu->apic_id >> 4) << 16 | 1u << (cpu->apic_id & 15);
+    else if (cpu->x2apic_native)
+        *value = cpu_rdmsr(msr);
     else if (reg == REG_ICR)
         *value = page_read(REG_ICR) | (u64)(page_read(REG_ICR_HIGH) >> 24) << 32;
     else
@@ -215,13 +216,14 @@ static void deliver(struct cpu *from, u32 low, u32 dest)
     }
 }
 
-/* An xAPIC knows other logical IDs: each CPU that is meant gets an interrupt of its own, the first one alone of lowest priority. */
-static void send_logical(struct cpu *from, u32 low, u32 dest)
+/* An xAPIC knows other logical IDs, and IDs may be shown that no APIC has: each CPU that is meant gets an interrupt of its own, the
+ * first one alone of lowest priority. */
+static void send_each(struct cpu *from, u32 low, u32 dest)
 {
     for (unsigned i = 0; i < cpu_count(); i++) {
         if (!is_meant(from, cpu_at(i), low, dest))
             continue;
-        send(from, low & ~(ICR_LOGICAL | ICR_MODE_BITS), cpu_at(i)->apic_id);
+        send(from, low & ~(ICR_LOGICAL | ICR_MODE_BITS), cpu_at(i)->real_apic_id);
         if (ICR_MODE(low) == ICR_MODE_LOWEST)
             return;
     }
@@ -232,8 +234,9 @@ static void send_ipi(struct cpu *cpu, u64 icr)
     u32 low = (u32)icr, dest = (u32)(icr >> 32);
     if (ICR_MODE(low) >= ICR_MODE_NMI)
         deliver(cpu, low, dest);
-    else if (low & ICR_LOGICAL && ICR_SHORTHAND(low) == TO_DEST && !cpu->x2apic_native)
-        send_logical(cpu, low, dest);
+    else if (ICR_SHORTHAND(low) == TO_DEST &&
+             (sim_config()->apic_id_base || (low & ICR_LOGICAL && !cpu->x2apic_native)))
+        send_each(cpu, low, dest);
     else
         send(cpu, low, dest);
 }

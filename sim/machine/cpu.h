@@ -32,7 +32,8 @@ enum cpu_life { CPU_FIRMWARE, CPU_WAITS, CPU_STARTS, CPU_RUNS };
 struct cpu {
     /* lp.vmm holds the VMM's general registers all the time; RAX and RSP live in the VMCB and are copied at SEAMCALL. */
     struct seam_lp lp;
-    u32 index, apic_id;
+    u32 index, apic_id; /* as the VMM sees it: apic_id_base of simtdx.cfg */
+    u32 real_apic_id;
     bool is_ours; /* the core has started this CPU, or was started on it */
 
     struct vmcb *vmm; /* pointers are physical addresses: the core is identity mapped */

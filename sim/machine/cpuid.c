@@ -34,7 +34,7 @@ static void features_1(const struct cpu *cpu, u32 out[4])
     if (cpu->vmm->cr4 & CR4_OSXSAVE)
         out[ECX] |= BIT(27);
     u32 in_package = 1u << cpu_package_shift();
-    out[EBX] = (out[EBX] & 0xffff) | in_package << 16 | cpu->apic_id << 24;
+    out[EBX] = (out[EBX] & 0xffff) | (in_package < 255 ? in_package : 255) << 16 | cpu->apic_id << 24;
     out[EDX] = (out[EDX] & ~BIT(28)) | (in_package > 1 ? BIT(28) : 0); /* HTT: the field above counts */
 }
 

@@ -36,26 +36,27 @@ unsigned cpu_package_size(unsigned package)
     return size;
 }
 
-static u32 highest_id(const u32 *apic_ids)
+static u32 highest_id(void)
 {
     u32 highest = 0;
     for (unsigned i = 0; i < count; i++)
-        if (apic_ids[i] > highest)
-            highest = apic_ids[i];
+        if (cpus[i].apic_id > highest)
+            highest = cpus[i].apic_id;
     return highest;
 }
 
-void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages)
+void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, u32 base)
 {
     count = number;
-    while ((packages << package_shift) <= highest_id(apic_ids))
-        package_shift++;
     for (unsigned i = 0; i < count; i++) {
-        struct cpu *cpu = &cpus[i];
-        cpu->index = cpu->lp.index = i;
-        cpu->apic_id = apic_ids[i];
-        cpu->lp.package = apic_ids[i] >> package_shift;
+        cpus[i].index = cpus[i].lp.index = i;
+        cpus[i].real_apic_id = apic_ids[i];
+        cpus[i].apic_id = apic_ids[i] + (i ? base : 0);
     }
+    while ((packages << package_shift) <= highest_id())
+        package_shift++;
+    for (unsigned i = 0; i < count; i++)
+        cpus[i].lp.package = cpus[i].apic_id >> package_shift;
     cpus[0].life = CPU_RUNS;
     cpus[0].is_ours = true;
 }

@@ -43,7 +43,7 @@ static void wait_for(struct cpu *cpu, enum shoot_channel channel, u64 now)
 void shoot_send_nmi(struct cpu *from, struct cpu *to)
 {
     __atomic_add_fetch(&to->nmis_begun, 1, __ATOMIC_SEQ_CST);
-    apic_send_nmi(from, to->apic_id);
+    apic_send_nmi(from, to->real_apic_id);
     __atomic_add_fetch(&to->nmis_sent, 1, __ATOMIC_SEQ_CST);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <efi.h>
 
+#include "sim/machine/acpi.h"
 #include "sim/machine/ap.h"
 #include "sim/machine/apic.h"
 #include "sim/machine/config.h"
@@ -220,9 +221,32 @@ static EFI_STATUS learn_cpus(EFI_BOOT_SERVICES *boot, u64 *trampoline)
     }
     if (count > MACHINE_CPUS_MAX)
         sim_log("%u CPUs: %u of them are used, which is all that the platform can", count, MACHINE_CPUS_MAX);
-    cpus_init(apic_ids, count < MACHINE_CPUS_MAX ? count : MACHINE_CPUS_MAX, sim_config()->packages);
+    cpus_init(apic_ids, count < MACHINE_CPUS_MAX ? count : MACHINE_CPUS_MAX, sim_config()->packages,
+              sim_config()->apic_id_base);
     *trampoline = page;
     return EFI_SUCCESS;
+}
+
+/* The firmware's ACPI tables list the CPUs as they are shown. */
+static EFI_STATUS show_apic_ids(EFI_SYSTEM_TABLE *system)
+{
+    static const EFI_GUID acpi2 = {0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
+    u32 base = sim_config()->apic_id_base;
+    void *room;
+    for (UINTN i = 0; base && i < system->NumberOfTableEntries; i++) {
+        const EFI_CONFIGURATION_TABLE *t = &system->ConfigurationTable[i];
+        const u64 *a = (const void *)&t->VendorGuid, *b = (const void *)&acpi2;
+        if (a[0] != b[0] || a[1] != b[1])
+            continue;
+        EFI_STATUS status = system->BootServices->AllocatePool(EfiACPIReclaimMemory, ACPI_MADT_BYTES_MAX, &room);
+        if (EFI_ERROR(status))
+            return status;
+        if (acpi_show_ids(t->VendorTable, room, apic_own_id(), base))
+            return EFI_SUCCESS;
+    }
+    if (base)
+        sim_log("apic_id_base: the firmware has no ACPI table (MADT) of its CPUs that could show it");
+    return base ? EFI_UNSUPPORTED : EFI_SUCCESS;
 }
 
 /* --- the machine ------------------------------------------------------------------------------------------------------- */
@@ -383,7 +407,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     if (!config_parse("simtdx.cfg", loaded->LoadOptions, loaded->LoadOptionsSize))
         return EFI_INVALID_PARAMETER;
     u64 trampoline = 0;
-    status = learn_cpus(boot, &trampoline);
+    status = show_apic_ids(system);
+    if (!EFI_ERROR(status))
+        status = learn_cpus(boot, &trampoline);
     if (!EFI_ERROR(status))
         status = learn_memory(boot);
     if (!EFI_ERROR(status))

@@ -150,11 +150,14 @@ def test_stop_and_destroy_take_working_vcpus_out(machine):
     assert "from 1 to 3" in machine.bad("td create vcpus=4")["error"]
 
 
-def test_two_packages(tmp_path):
+def test_two_packages_with_wide_apic_ids(tmp_path):
+    """IDs that only x2APIC can name: starting, calling and kicking those CPUs, the TD on them."""
     knobs = tmp_path / "knobs"
-    knobs.write_text("packages = 2\n")
-    status, text, _ = run_script("tdx init\ntd create mem=64M vcpus=2\ntd run\ntd destroy\n", "--smp", "3", "--sim-config", str(knobs))
+    knobs.write_text("packages = 2\napic_id_base = 256\n")
+    status, text, records = run_script("tdx init\ncpus\ntd create mem=64M vcpus=2\ntd run\nprobe fill 0 1M cpu=1\ntd destroy\n", "--smp", "3",
+                                       "--sim-config", str(knobs))
     assert status == 0, text
+    assert records[1]["apic_ids"] == [0, 257, 258] and records[1]["used"] == 3
     assert "3 CPUs in 2 packages" in text
 
 

@@ -50,11 +50,12 @@ static void accepts_the_documented_forms(void **state)
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
     assert_true(sim_config()->seamldr_present);
-    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\npackages = 4"));
+    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\npackages = 4\napic_id_base = 256"));
     assert_false(sim_config()->seamldr_present);
     assert_int_equal(sim_config()->seamldr_busy_every, 3);
     assert_true(sim_config()->seamldr_refusal == 0x8000000000020000ull);
     assert_int_equal(sim_config()->packages, 4);
+    assert_int_equal(sim_config()->apic_id_base, 256);
     assert_true(parse("seamrr = unlocked\ntme = off\nvmx = off\nsgx = off\nsmrr = unlocked\nmicrocode = "
                       "0x2b000470\nmsr_differs = 3"));
     assert_int_equal(sim_config()->seamrr, SEAMRR_UNLOCKED);

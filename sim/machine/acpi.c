@@ -1,0 +1,95 @@
+/* ACPI 6.5, sections 5.2.5, 5.2.8 and 5.2.12. Left out: the RSDT, which names the firmware's own MADT still. */
+#include "sim/machine/acpi.h"
+
+#define SIGNATURE_MADT 0x43495041u /* "APIC" */
+#define HEADER_BYTES   36u
+#define LENGTH_AT      4
+#define SUM_AT         9
+#define RSDP_XSDT_AT   24
+#define MADT_ENTRIES   44u
+#define LAPIC_BYTES    8u
+#define X2APIC_BYTES   16u
+
+enum { LOCAL_APIC = 0, LOCAL_X2APIC = 9 };
+
+/* Tables are not aligned. */
+static u32 get32(const u8 *at)
+{
+    return at[0] | (u32)at[1] << 8 | (u32)at[2] << 16 | (u32)at[3] << 24;
+}
+
+static u64 get64(const u8 *at)
+{
+    return get32(at) | (u64)get32(at + 4) << 32;
+}
+
+static void put32(u8 *at, u32 value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (u8)(value >> 8 * i);
+}
+
+static void seal(u8 *table)
+{
+    u8 sum = 0;
+    table[SUM_AT] = 0;
+    for (u32 i = 0; i < get32(table + LENGTH_AT); i++)
+        sum = (u8)(sum + table[i]);
+    table[SUM_AT] = (u8)-sum;
+}
+
+static void copy(u8 *to, const u8 *from, u32 bytes)
+{
+    for (u32 i = 0; i < bytes; i++)
+        to[i] = from[i];
+}
+
+/* Gives the bytes written. */
+static u32 write_entry(u8 *to, const u8 *e, u32 own, u32 base)
+{
+    bool is_x2 = e[0] == LOCAL_X2APIC && e[1] == X2APIC_BYTES;
+    u32 id = is_x2 ? get32(e + 4) : e[3];
+    if (!is_x2 && (e[0] != LOCAL_APIC || e[1] != LAPIC_BYTES || id == own)) {
+        copy(to, e, e[1]);
+        return e[1];
+    }
+    to[0] = LOCAL_X2APIC;
+    to[1] = X2APIC_BYTES;
+    to[2] = to[3] = 0;
+    put32(to + 4, id == own ? id : id + base);
+    put32(to + 8, get32(e + (is_x2 ? 8 : 4)));
+    put32(to + 12, is_x2 ? get32(e + 12) : e[2]);
+    return X2APIC_BYTES;
+}
+
+static bool write_madt(u8 *to, const u8 *madt, u32 own, u32 base)
+{
+    u32 bytes = get32(madt + LENGTH_AT), used = MADT_ENTRIES;
+    copy(to, madt, MADT_ENTRIES);
+    for (u32 at = MADT_ENTRIES; at + 2 <= bytes; at += madt[at + 1]) {
+        u32 length = madt[at + 1];
+        if (length < 4 || at + length > bytes || used + length + X2APIC_BYTES > ACPI_MADT_BYTES_MAX)
+            return false;
+        used += write_entry(to + used, madt + at, own, base);
+    }
+    put32(to + LENGTH_AT, used);
+    seal(to);
+    return true;
+}
+
+bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base)
+{
+    u8 *xsdt = (u8 *)get64((u8 *)rsdp + RSDP_XSDT_AT);
+    for (u32 at = HEADER_BYTES; xsdt && at + 8 <= get32(xsdt + LENGTH_AT); at += 8) {
+        const u8 *table = (const u8 *)get64(xsdt + at);
+        if (get32(table) != SIGNATURE_MADT)
+            continue;
+        if (!write_madt(room, table, own, base))
+            return false;
+        put32(xsdt + at, (u32)(u64)room);
+        put32(xsdt + at + 4, (u32)((u64)room >> 32));
+        seal(xsdt);
+        return true;
+    }
+    return false;
+}

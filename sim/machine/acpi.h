@@ -1,0 +1,15 @@
+/* The firmware's list of CPUs, where they are shown with other APIC IDs than they have. */
+#ifndef SIM_MACHINE_ACPI_H
+#define SIM_MACHINE_ACPI_H
+
+#include "sim/types.h"
+
+#define ACPI_MADT_BYTES_MAX 8192
+
+/*
+ * Writes the MADT anew into `room` of ACPI_MADT_BYTES_MAX bytes, where the XSDT names it from then on: CPUs other than `own` with
+ * APIC IDs that are `base` higher, as local x2APICs. False: there is no XSDT or MADT, or it is too long; nothing has changed.
+ */
+bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base);
+
+#endif
