@@ -70,8 +70,8 @@ void tdp_set_kick_again(struct tdp *t, bool again);
  * Each operation is a plan, then its performance; with `dry` non-NULL the plan is written there and nothing is
  * changed. Ranges are 4K multiples inside one slot. Where a page cannot be flushed that the TD gave back, it is out of use
  * for good: report.lost counts them. A conversion to shared ends there with the flush's error (what was one mapping with
- * that page is unmapped too), and nothing is mapped there again by either side: ERR_LOST. A report that is an error says in `what` what was wrong; where
- * nothing was done it counts no SEAMCALLs. ERR_TD_DEAD: only destruction is left.
+ * that page is unmapped too), and nothing is mapped there again by either side: ERR_LOST. A report that is an error says
+ * in `what` what was wrong; where nothing was done it counts no SEAMCALLs. ERR_TD_DEAD: only destruction is left.
  */
 
 /* AUGs what is not mapped by pages of at most `max` (4K or 2M), pending until the TD accepts them. ERR_EXISTS: all of
@@ -156,8 +156,8 @@ void tdp_policy_status(struct tdp *t, struct tdp_policy_status *status);
 /*
  * Dirty logging (mm/dirty.h), for all of the first slot. On: splits and blocks what is mapped; ERR_EXISTS: it is on. Get: tells
  * the runs of pages that were touched or mapped since logging began or was asked last, in order, and blocks them again;
- * after an error the 16M where it came to an end are marked as a whole. Off: unblocks; policies may merge again. ERR_NOT_FOUND: it is off.
- * These three are for one CPU at a time.
+ * after an error the 16M where it came to an end are marked as a whole. Off: unblocks; policies may merge again.
+ * ERR_NOT_FOUND: it is off. These three are for one CPU at a time.
  */
 struct tdp_dirty {
     u64 pages;   /* told */

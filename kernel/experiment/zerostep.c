@@ -1,8 +1,8 @@
 /*
  * The experiment `zerostep`: what does the module's filter against stepping do to a VMM that enters a vCPU again and again in the
  * same fault; and does a merge policy ever meet it, one that blocks again while a vCPU stands in a fault? First a read of
- * a page that is blocked by hand, and entries with nothing done about it, alone and beside BLOCKs of other memory; then each policy,
- * as hasty as its parameters allow, while a vCPU reads and nothing else.
+ * a page that is blocked by hand, and entries with nothing done about it, alone and beside BLOCKs of other memory; then each
+ * policy, as hasty as its parameters allow, while a vCPU reads and nothing else.
  */
 #include "kernel/cpus.h"
 #include "kernel/experiment/world.h"
