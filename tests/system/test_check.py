@@ -3,7 +3,7 @@ import pytest
 
 from conftest import BOOT_S, PROMPT, Septum
 
-KNOBS = "seamrr = unlocked\nmsr_differs = 1\nmicrocode = 0\nsgx = off\n"
+KNOBS = "seamrr = unlocked\nmsr_differs = 1\nmicrocode = 0\nsgx = off\nsmrr = unlocked\ncpu_dead = 2\n"
 
 # State, name and value of a line, in the order of dependence; what is missing has the remedy in a line of its own.
 NEVER_LOCKED = "the SEAM range is enabled but never locked (bit 10): the firmware did not run its SEAM loader; enable TDX SEAM " \
@@ -12,6 +12,9 @@ NO_MICROCODE = "no microcode update is loaded: update the firmware (BIOS), which
 NO_SGX = "SGX is off, and this CPU's firmware offers TDX (and its attestation) only with it: enable SW Guard Extensions (SGX)"
 DIFFERS = "an MSR differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INCONSISTENT_MSR or TDX_INCORRECT_MSR_VALUE); " \
           "update the firmware"
+OPEN_SMM = "the SMM range is not locked (bit 10): TDH.SYS.INIT will refuse (TDX_SMRR_NOT_LOCKED); update the firmware"
+DEAD_CPU = "CPUs that did not start keep the module from being configured, since it waits for each: disable those cores in the " \
+           "firmware setup, or reset the machine"
 SEAMRR_MASK = "IA32_SEAMRR_PHYS_MASK (MSR 0x1401) = 0xfffffc000800"
 
 
@@ -26,7 +29,7 @@ class Seen:
 def seen(tmp_path_factory):
     knobs = tmp_path_factory.mktemp("check") / "knobs.cfg"
     knobs.write_text(KNOBS)
-    machine = Septum("--sim-config", str(knobs), "--smp", "2")
+    machine = Septum("--sim-config", str(knobs), "--smp", "3")
     says = Seen()
     try:
         machine.child.expect_exact("UEFI Interactive Shell", timeout=BOOT_S)
@@ -54,17 +57,18 @@ def test_the_shell_gets_the_table(seen):
     assert f"  missing  seamrr_locked    {SEAMRR_MASK}\r\n           {NEVER_LOCKED}\r\n" in seen.shell
     assert "  unknown  same_msrs        asked at the console, where all CPUs run\r\n" in seen.shell
     assert "  unknown  seamldr          not asked without seamrr_locked\r\n" in seen.shell
-    assert "16 ok, 3 missing, 6 unknown before the start" in seen.shell
+    assert "15 ok, 4 missing, 6 unknown before the start" in seen.shell
 
 
 def test_the_console_has_the_same_and_more(seen):
     checks = {check["name"]: check for check in seen.check["checks"]}
     missing = {name: check["fix"] for name, check in checks.items() if check["state"] == "missing"}
-    assert missing == {"microcode": NO_MICROCODE, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "same_msrs": DIFFERS}
+    assert missing == {"microcode": NO_MICROCODE, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "smrr": OPEN_SMM,
+                       "same_msrs": DIFFERS, "cpus": DEAD_CPU}
     unknown = {name: check["value"] for name, check in checks.items() if check["state"] == "unknown"}
     assert unknown == {"seamldr": "not asked without seamrr_locked", "module": "not asked without seamrr_locked",
                        "module_version": "not asked without module", "cmrs": "not asked without module_version"}
-    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (4, 4, 25)
+    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (6, 4, 25)
     assert checks["same_msrs"]["value"] == "IA32_TSX_CTRL (MSR 0x122) = 0x2 on CPU 1, 0x0 on CPU 0"
-    assert checks["cpus"]["value"] == "ACPI MADT: 2 CPUs, 2 of them started"
+    assert checks["cpus"]["value"] == "ACPI MADT: 3 CPUs, 2 of them started, not CPU 2 (APIC id 2)"
     assert seen.init["error"] == f"this machine is not ready for TDX: {NEVER_LOCKED} [{SEAMRR_MASK}]"
