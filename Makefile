@@ -100,7 +100,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test clean help tools-present
+.PHONY: all run test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
@@ -124,6 +124,7 @@ help:
 	@echo 'make gdb           boots and waits for gdb'
 	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1: septum-sim.img, the simulated platform first'
 	@echo 'make image-test    boots both from AHCI, NVMe, virtio and USB storage (STORAGE="usb")'
+	@echo 'make hwtest        compares the captured log of a machine with TDX with what it must say (LOG=FILE)'
 	@echo 'make clean         removes build/'
 	@echo 'B=dir builds elsewhere, CC=clang uses another compiler, V=1 shows commands'
 
@@ -384,11 +385,11 @@ gdb: all
 	@tools/run --build $(B) --gdb
 
 # What a person at a machine boots: with the demonstration, the tests of docs/server.md, and files to change by hand.
-IMAGE_FILES := tools/image/septum.cfg tools/image/startup.nsh tools/demo.septum
+IMAGE_FILES := tools/image/septum.cfg tools/image/startup.nsh tools/demo.septum tools/hwtest.sep
 $(IMAGES): $(B)/septum.efi $(B)/simtdx.efi tools/mkimage $(IMAGE_FILES)
 	$(call say,IMAGE,$@)
 	@rm -rf $@.volume && mkdir -p $@.volume/scripts
-	@cp tools/demo.septum $@.volume/scripts/demo.sep
+	@cp tools/demo.septum $@.volume/scripts/demo.sep && cp tools/hwtest.sep $@.volume/scripts/
 	$(Q)tools/mkimage $(if $(filter %-sim.img,$@),,--bare) --build $(B) --startup tools/image/startup.nsh $@ tools/image/septum.cfg $@.volume/scripts
 	@rm -rf $@.volume
 IMAGE = $(B)/septum$(if $(SIM),-sim).img
@@ -400,6 +401,13 @@ image:
 image-test: $(IMAGES)
 	@SEPTUM_STORAGE="$(STORAGE)" SEPTUM_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/system/test_image.py
 STORAGE ?= ahci nvme virtio usb
+
+# What a machine with TDX answered, beside what it must: tools/hwtest.sep, which docs/server.md shows too.
+hwtest:
+	@test -n "$(LOG)" || { echo 'hwtest: LOG=FILE names the log that tools/capture wrote while `script hwtest.sep` ran' >&2; exit 2; }
+	@tools/hwtest $(LOG)
+hwtest-docs:
+	@tools/hwtest --docs docs/server.md
 
 # One entry a source file and image it belongs to, for editors and analysers.
 comma := ,

@@ -40,7 +40,7 @@ def test_simulated_platform_comes_to_its_prompt(storage):
         machine.wait_for_prompt()
         assert REFUSAL not in machine.boot_text
         scripts = machine.good("script")
-        assert scripts["scripts"] == 1 and "demo.sep" in scripts.text
+        assert scripts["scripts"] == 2 and "demo.sep" in scripts.text and "hwtest.sep" in scripts.text
         assert machine.poweroff(3) == 3
         # Firmware keeps its variables on the volume: of the copy that it got.
         assert pathlib.Path(image("septum-sim.img")).read_bytes() == content
@@ -51,6 +51,7 @@ def test_simulated_platform_comes_to_its_prompt(storage):
 def test_volume_has_what_the_guide_says():
     listing = subprocess.run(["mdir", "-i", image("septum.img") + "@@1M", "-b", "-/", "::"], capture_output=True, text=True, check=True)
     assert set(listing.stdout.split()) == {"::/EFI/", "::/EFI/BOOT/", "::/EFI/BOOT/BOOTX64.EFI", "::/EFI/TDX/", "::/septum.efi",
-                                           "::/septum.cfg", "::/startup.nsh", "::/scripts/", "::/scripts/demo.sep"}
+                                           "::/septum.cfg", "::/startup.nsh", "::/scripts/", "::/scripts/demo.sep",
+                                           "::/scripts/hwtest.sep"}
     table = subprocess.run(["/sbin/sfdisk", "--verify", image("septum.img")], capture_output=True, text=True, check=False)
     assert table.returncode == 0 and "No errors detected." in table.stdout, table
