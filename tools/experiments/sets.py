@@ -3,7 +3,7 @@
     runs:
       policies-{policy}:                       # {name}: a value of `each`
         each: {policy: [scan, ready]}          # a run for each combination of the lists
-        on: platform                           # a boot of QEMU by tools/run; or lab: a process of tools/lab
+        place: platform                        # a boot of QEMU by tools/run; or lab: a process of tools/lab
         options: [--smp, "4"]                  # of tools/run, or of tools/lab
         experiment: policies policy={policy}   # as on the console; a list runs one after the other in one boot
         minutes: 5                             # a net for what hangs; 10 without it
