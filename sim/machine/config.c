@@ -8,6 +8,7 @@
 /* Constant after start. */
 static struct sim_config config = {
     .packages = 1,
+    .threads = 1,
     .hkids = 32,
     .module_present = true,
     .seamldr_present = true,
@@ -41,6 +42,7 @@ struct key {
 /* clang-format off */
 static const struct key keys[] = {
     {"packages",       NUMBER, &config.packages,       1, 4, {0}},
+    {"threads",        NUMBER, &config.threads,        1, 2, {0}},
     {"apic_id_base",   NUMBER, &config.apic_id_base,   0, 1 << 20, {0}},
     {"hkids",          NUMBER, &config.hkids,          1, 63, {0}},
     {"module",         FLAG,   &config.module_present, 0, 1, {"absent", "present"}},

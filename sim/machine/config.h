@@ -16,6 +16,7 @@ enum tme_state { TME_ABSENT, TME_OFF, TME_ON };
 
 struct sim_config {
     u32 packages;        /* that the CPUs are shown in */
+    u32 threads;         /* of a core */
     u32 apic_id_base;    /* APIC IDs of all CPUs but the first are shown so much higher */
     u32 hkids;           /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
     bool module_present; /* when the VMM starts */

@@ -77,6 +77,7 @@ unsigned cpu_count(void);
 struct cpu *cpu_at(unsigned index);
 /* Packages: which bits of an APIC ID number the CPUs of one, and how many there are in one. Constant after start. */
 unsigned cpu_package_shift(void);
+unsigned cpu_thread_shift(void); /* the same of one core: 0, or 1 with two threads */
 unsigned cpu_package_size(unsigned package);
 static inline struct cpu *cpu_of_lp(struct seam_lp *lp)
 {

@@ -4,6 +4,7 @@
  */
 #include "sim/machine/cpuid.h"
 #include "sim/machine/config.h"
+#include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pmu.h"
@@ -40,7 +41,7 @@ static void features_1(const struct cpu *cpu, u32 out[4])
 
 /*
  * Caches of a fourth-generation Xeon (the CPU underneath may have leaf 8000001Dh instead): the last level is a package's, the others
- * one core's; a core has one thread. EAX without its counts, EBX, ECX, EDX by SDM vol. 2.
+ * one core's, which its threads share. EAX without its counts, EBX, ECX, EDX by SDM vol. 2.
  */
 static void caches(u32 subleaf, u32 out[4])
 {
@@ -51,20 +52,22 @@ static void caches(u32 subleaf, u32 out[4])
         {0x163, 14u << 22 | 63, 114687, 4}, /* L3, 105 MiB */
     };
     const unsigned count = sizeof(table) / sizeof(table[0]);
-    u32 others = (1u << cpu_package_shift()) - 1;
+    u32 in_package = (1u << cpu_package_shift()) - 1, in_core = sim_config()->threads - 1;
+    u32 cores = (1u << (cpu_package_shift() - cpu_thread_shift())) - 1;
     set(out, 0, 0, 0, 0);
     if (subleaf >= count)
         return;
     const u32 *row = table[subleaf];
-    set(out, row[EAX] | (subleaf == count - 1 ? others : 0) << 14 | others << 26, row[EBX], row[ECX], row[EDX]);
+    set(out, row[EAX] | (subleaf == count - 1 ? in_package : in_core) << 14 | cores << 26, row[EBX], row[ECX],
+        row[EDX]);
 }
 
-/* SDM vol. 2, CPUID leaf 1FH: one thread a core, the rest of the x2APIC ID below the shift numbers a package's cores. */
+/* SDM vol. 2, CPUID leaf 1FH: the lowest bits of the x2APIC ID number a core's threads, the rest below the shift a package's cores. */
 static void topology(const struct cpu *cpu, u32 subleaf, u32 out[4])
 {
     set(out, 0, 0, subleaf, cpu->apic_id);
     if (subleaf == 0)
-        set(out, 0, 1, 1u << 8, cpu->apic_id);
+        set(out, cpu_thread_shift(), sim_config()->threads, 1u << 8, cpu->apic_id);
     else if (subleaf == 1)
         set(out, cpu_package_shift(), cpu_package_size(cpu->lp.package), 1 | 2u << 8, cpu->apic_id);
 }

@@ -4,7 +4,8 @@
 
 static struct cpu cpus[MACHINE_CPUS_MAX]; /* per CPU, but for what cpu.h says */
 static unsigned count;                    /* constant after start */
-static unsigned package_shift;            /* constant after start */
+static unsigned package_shift;            /* constant after start, as the next one */
+static unsigned thread_shift;
 
 /* Each CPU has a GDT inside its struct; the firmware's lies elsewhere. */
 struct cpu *cpu_this(void)
@@ -28,6 +29,11 @@ unsigned cpu_package_shift(void)
     return package_shift;
 }
 
+unsigned cpu_thread_shift(void)
+{
+    return thread_shift;
+}
+
 unsigned cpu_package_size(unsigned package)
 {
     unsigned size = 0;
@@ -45,7 +51,7 @@ static u32 highest_id(void)
     return highest;
 }
 
-void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, u32 base)
+void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, unsigned threads, u32 base)
 {
     count = number;
     for (unsigned i = 0; i < count; i++) {
@@ -53,6 +59,7 @@ void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, u32 base
         cpus[i].real_apic_id = apic_ids[i];
         cpus[i].apic_id = apic_ids[i] + (i ? base : 0);
     }
+    package_shift = thread_shift = threads - 1;
     while ((packages << package_shift) <= highest_id())
         package_shift++;
     for (unsigned i = 0; i < count; i++)

@@ -6,8 +6,8 @@
 
 /*
  * Once, at start: `number` CPUs, at most MACHINE_CPUS_MAX, the one that runs this first, shown in `packages` packages by the
- * upper bits of their APIC IDs. All but the first are shown with IDs that are `base` higher.
+ * upper bits of their APIC IDs, and `threads` (1 or 2) in a core by the lower ones. All but the first are shown with IDs that are `base` higher.
  */
-void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, u32 base);
+void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, unsigned threads, u32 base);
 
 #endif

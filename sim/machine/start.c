@@ -222,7 +222,7 @@ static EFI_STATUS learn_cpus(EFI_BOOT_SERVICES *boot, u64 *trampoline)
     if (count > MACHINE_CPUS_MAX)
         sim_log("%u CPUs: %u of them are used, which is all that the platform can", count, MACHINE_CPUS_MAX);
     cpus_init(apic_ids, count < MACHINE_CPUS_MAX ? count : MACHINE_CPUS_MAX, sim_config()->packages,
-              sim_config()->apic_id_base);
+              sim_config()->threads, sim_config()->apic_id_base);
     *trampoline = page;
     return EFI_SUCCESS;
 }

@@ -19,12 +19,12 @@ MARK = 0x1122334455667788
 ROUNDS = 3
 
 
-def run(tmp_path, cpus, packages):
+def run(tmp_path, cpus, packages, threads):
     """Returns the console's text and {name: [value of CPU 0, 1, ...]}, with a list of values where a name comes again."""
     shutil.copy(BUILD / "simtdx.efi", tmp_path / "simtdx.efi")
     shutil.copy(BUILD / "testguest-smp.efi", tmp_path / "septum.efi")
     knobs = tmp_path / "knobs"
-    knobs.write_text(f"packages = {packages}\n")
+    knobs.write_text(f"packages = {packages}\nthreads = {threads}\n")
     done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", "6G", "--smp", str(cpus), "--timeout", str(LIMIT_S),
                            "--sim-config", str(knobs)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -61,21 +61,21 @@ def expect_start(cpus):
     }
 
 
-def expect_topology(cpus, packages):
-    """APIC IDs are 0, 1, ...: its upper bit is the package where there are two."""
+def expect_topology(cpus, packages, threads):
+    """APIC IDs are 0, 1, ...: its upper bit is the package where there are two, the lowest one the thread where a core has two."""
     bits = (cpus - 1).bit_length()
     shift = bits - 1 if packages == 2 else bits
     of_package = collections.Counter(cpu >> shift for cpu in range(cpus))
     sizes = {cpu: [of_package[cpu >> shift]] for cpu in range(1, cpus)}
     ids = {cpu: [cpu] for cpu in range(1, cpus)}
-    cores = (1 << shift) - 1
+    cores, others, thread_shift = (1 << shift) // threads - 1, (1 << shift) - 1, threads - 1
     return {
         "CPUID 1 EBX": {cpu: [cpu << 24 | (1 << shift) << 16 | 8 << 8] for cpu in range(1, cpus)},
-        "CPUID 4.0 EAX": same(cpus, cores << 26 | 0x121),
-        "CPUID 4.3 EAX": same(cpus, cores << 26 | cores << 14 | 0x163),
-        "CPUID B.0 EAX": same(cpus, 0), "CPUID B.1 EAX": same(cpus, shift), "CPUID B.1 EBX": sizes,
+        "CPUID 4.0 EAX": same(cpus, cores << 26 | (threads - 1) << 14 | 0x121),
+        "CPUID 4.3 EAX": same(cpus, cores << 26 | others << 14 | 0x163),
+        "CPUID B.0 EAX": same(cpus, thread_shift), "CPUID B.1 EAX": same(cpus, shift), "CPUID B.1 EBX": sizes,
         "CPUID B.1 ECX": same(cpus, 0x201), "CPUID B.2 ECX": same(cpus, 2),
-        "CPUID 1F.0 EBX": same(cpus, 1), "CPUID 1F.1 EAX": same(cpus, shift), "CPUID 1F.1 EBX": sizes,
+        "CPUID 1F.0 EBX": same(cpus, threads), "CPUID 1F.1 EAX": same(cpus, shift), "CPUID 1F.1 EBX": sizes,
         "CPUID 1F.1 EDX": ids,
     }
 
@@ -127,10 +127,10 @@ def expect_module(cpus, packages):
     }
 
 
-@pytest.mark.parametrize("cpus, packages", [(2, 1), (4, 2), (8, 1)])
-def test_each_cpu_is_its_own(tmp_path, cpus, packages):
-    text, seen = run(tmp_path, cpus, packages)
-    expected = {**expect_start(cpus), **expect_topology(cpus, packages), **expect_vmx(cpus), **expect_interrupts(cpus),
+@pytest.mark.parametrize("cpus, packages, threads", [(2, 1, 1), (4, 2, 1), (8, 1, 2)])
+def test_each_cpu_is_its_own(tmp_path, cpus, packages, threads):
+    text, seen = run(tmp_path, cpus, packages, threads)
+    expected = {**expect_start(cpus), **expect_topology(cpus, packages, threads), **expect_vmx(cpus), **expect_interrupts(cpus),
                 **expect_module(cpus, packages)}
     assert {name: value for name, value in seen.items() if value != expected.get(name)} == {}
     assert seen.keys() == expected.keys()

@@ -82,8 +82,9 @@ def test_bad_knob_stops_the_boot_with_file_line_and_reason(tmp_path, line, words
 def test_absent_module_is_named(tmp_path):
     config = tmp_path / "knobs.cfg"
     config.write_text("module = absent\n")
-    text = run_to_the_shell("--sim-config", str(config))
-    assert "not ready for TDX" in text and "module" in text, text[-2000:]
+    text = run_to_the_shell("--sim-config", str(config), "--options", "module=/EFI/TDX/TDX-SEAM.so")
+    assert "option module=: /EFI/TDX/TDX-SEAM.so: there is no such file on the boot volume" in text, text[-2000:]
+    assert "not ready for TDX" in text and "no TDX module is loaded" in text, text[-2000:]
     assert PROMPT not in text
 
 
