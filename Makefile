@@ -123,7 +123,7 @@ help:
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
 	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1: septum-sim.img, the simulated platform first'
-	@echo 'make image-test    boots both from AHCI, NVMe, virtio and USB storage (STORAGE="usb")'
+	@echo 'make image-test    boots both from AHCI, NVMe, virtio and USB storage, septum.efi over PXE (STORAGE="usb")'
 	@echo 'make hwtest        compares the captured log of a machine with TDX with what it must say (LOG=FILE)'
 	@echo 'make clean         removes build/'
 	@echo 'B=dir builds elsewhere, CC=clang uses another compiler, V=1 shows commands'
@@ -397,10 +397,10 @@ image:
 	@tools/deps run
 	@$(MAKE) --no-print-directory $(IMAGE)
 	@echo '$(IMAGE): dd writes it to a USB stick, docs/server.md says what comes then'
-# The image on each kind of storage that QEMU has; `make test` tries one.
+# The image on each kind of storage that QEMU has, and septum.efi over the network; `make test` tries one.
 image-test: $(IMAGES)
 	@SEPTUM_STORAGE="$(STORAGE)" SEPTUM_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/system/test_image.py
-STORAGE ?= ahci nvme virtio usb
+STORAGE ?= ahci nvme virtio usb pxe ipxe
 
 # What a machine with TDX answered, beside what it must: tools/hwtest.sep, which docs/server.md shows too.
 hwtest:

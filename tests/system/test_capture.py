@@ -135,6 +135,19 @@ def test_reports_read_captured_logs(tmp_path):
     assert captured.problems == recorded.problems == [] and captured.samples == recorded.samples != []
 
 
+def test_log_goes_on_when_nobody_looks_on(tmp_path):
+    log = tmp_path / "a.log"
+    process = start("-", log, stdin=subprocess.PIPE)
+    process.stdout.close()
+    for text in (b"one\n", b"two\n"):
+        process.stdin.write(text)
+        process.stdin.flush()
+        wait_until(lambda: log.exists() and log.read_bytes().endswith(text), 20)
+    process.stdin.close()
+    assert process.wait(20) == 0 and strip(text_of(log)) == "one\ntwo\n"
+    process.stderr.close()
+
+
 def test_device_that_goes_is_told(line, tmp_path):
     server, device = line
     process = start(device, tmp_path / "a.log")
@@ -150,7 +163,8 @@ def test_second_reader_is_refused(line, tmp_path):
     _, device = line
     process = start(device, tmp_path / "a.log")
     wait_until((tmp_path / "a.log").exists, 20)
-    assert finish(start(device, tmp_path / "b.log"))[::2] == (2, f"capture: {device}: another program reads it, and each would get a part\n")
+    status, _, err = finish(start(device, tmp_path / "b.log"))
+    assert (status, err) == (2, f"capture: {device}: another program reads it, and each would get a part\n")
     assert not (tmp_path / "b.log").exists()
     process.kill()
     process.wait()

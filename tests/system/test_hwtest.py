@@ -1,5 +1,5 @@
-"""tools/hwtest: the list of tests that need a machine with TDX, run on the simulated platform from the image of `make image`, captured
-and compared; what is damaged in a log or in the list."""
+"""tools/hwtest: the list of tests that need a machine with TDX, run on the simulated platform from the image of `make image`,
+captured and compared; what is damaged in a log or in the list."""
 import re
 import subprocess
 
@@ -27,8 +27,8 @@ def captured(tmp_path_factory):
     command = [str(RUN), "--build", str(BUILD), "--image", str(BUILD / "septum-sim.img"), "--storage", "ahci", "--smp", "3",
                "--timeout", str(LIMIT_S)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as machine:
-        capture = subprocess.Popen([str(ROOT / "tools" / "capture"), "-", str(log)], stdin=machine.stdout, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        capture = subprocess.Popen([str(ROOT / "tools" / "capture"), "-", str(log)], stdin=machine.stdout,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         machine.stdout.close()
         machine.stdin.write(b"script hwtest.sep\n")
         machine.stdin.close()
@@ -66,7 +66,8 @@ def test_hardware_holds(captured, tmp_path):
     ('@{"cmd":"sept"', '@{"cmd":"se', "  sept: was not run, or has no answer"),
     ('septum> -split', 'septum> -spli', "  split 0 1g: was not run, or has no answer"),
     ('"free_bytes_before":', '"free_bytes_before":1', "  td destroy: free_bytes = .free_bytes_before, but is "),
-    (r'"1g":\d+(?=},"walk_cycles")', '"1G":1', "  probe touch 0 64M order=random count=10000 write=0: walks.1g > 0, but is not in the answer"),
+    (r'"1g":\d+(?=},"walk_cycles")', '"1G":1',
+     "  probe touch 0 64M order=random count=10000 write=0: walks.1g > 0, but is not in the answer"),
 ])
 def test_what_is_wrong_in_a_log_is_named(captured, tmp_path, old, new, words):
     text, count = re.subn(old, new, captured.read_text(encoding="latin-1"))
@@ -101,6 +102,7 @@ def test_docs_have_the_list(tmp_path):
     ("#? ok is true\n-mem\n", ":1: neither an expectation"),
     ("#? ok = true\n\n-mem\n", ":2: neither an expectation"),
     ("-mem\n#= something\n", ":2: neither an expectation"),
+    ("#? text ~ (\n-mem\n", ":1: '(' is no regular expression: missing )"),
 ])
 def test_damaged_list_is_refused(tmp_path, text, words):
     path = tmp_path / "list.sep"
