@@ -93,6 +93,8 @@ static enum err sample(struct work *w, const struct look *from, u64 work_ms, u64
     struct look to;
 
     look(&to);
+    if (to.policy.policy != w->policy)
+        return fault_say(&w->x->fault, ERR_STATE, "the policy %s has ended: the log says why", w->policy->name);
     enum err e = read_all(w, &reads);
     if (e != ERR_OK)
         return e;

@@ -8,11 +8,10 @@ from experiments.words import count, listed, number
 TITLE = "Merge policies"
 QUESTION = "What does each merge policy make of a guest's conversions, and what does it cost?"
 READING = (
-    "Calls for merging are the policy's own and those of touches of what it had blocked; the work's own are left "
-    "out. Added pauses are "
-    "those of a vCPU because of its memory beyond the ones that it has under the policy none. With more than one "
-    "vCPU counts depend a "
-    "little on how they meet; ticks and milliseconds are those of the machine."
+    "Calls for merging are the policy's own and those of touches of what it had blocked. Calls beyond none's are what the whole round "
+    "took more than without a policy: what is merged has to be split again. Added pauses are those of a vCPU because of its memory "
+    "beyond the ones that it has under none. With more than one vCPU counts depend a little on how they meet; ticks and milliseconds "
+    "are those of the machine."
 )
 NEEDS = (
     "policy",
@@ -36,6 +35,7 @@ TITLES = {
     "ms": "ms until all is large",
     "till": "ms until a region is merged, at most",
     "calls": "calls for merging, a round",
+    "beyond": "calls beyond none's",
     "merged": "merges a round",
     "per_merge": "calls a merge",
     "tracks": "TRACKs for merging",
@@ -68,6 +68,7 @@ def row(group):
         "ms": settled["ms"].median() if len(settled) == len(group) else None,
         "till": till / 1000 if till is not None else None,
         "calls": calls.mean(),
+        "beyond": group["seamcalls"].mean() if "seamcalls" in group else None,
         "merged": merges / len(group),
         "per_merge": calls.sum() / merges if merges else None,
         "tracks": mean(group, "did.tracks"),
@@ -132,7 +133,8 @@ def costs(samples, works):
         [*works, "policy"], key=lambda c: c.map(order[c.name]) if c.name in order else c, kind="stable"
     )
     frame.insert(0, "work", [name_of(works, row_) for _, row_ in frame.iterrows()])
-    idle = frame[frame["policy"] == "none"].set_index("work")["pauses"]
+    none = frame[frame["policy"] == "none"].set_index("work")
+    idle, frame["beyond"] = none["pauses"], frame["beyond"] - frame["work"].map(none["beyond"])
     frame.insert(
         list(frame.columns).index("pauses") + 1, "added", (frame["pauses"] - frame["work"].map(idle)).clip(lower=0)
     )
