@@ -21,6 +21,8 @@
 #include "tdx/seamldr.h"
 #include "tdx/td.h"
 
+#define TDMR_BYTES_MAX (16 * GIB) /* a CPU's share: larger ones would be one CPU's work while others wait */
+
 struct tdx_module tdx_module;
 
 /* What one call of tdx_module_init() works with. */
@@ -399,6 +401,7 @@ static struct tdx_init_fault step_plan_tdmrs(const struct setup *s)
         tdmr_plan(&layout, &limits, s->memory, s->memory_count, tdx_module.cmrs, tdx_module.cmr_count, s->limit_bytes);
     if (e != ERR_OK)
         return tdx_init_failed(e, "no convertible memory can be given to TDs");
+    tdmr_split(&layout, limits.tdmrs_max, TDMR_BYTES_MAX);
     e = tdmr_place_pamts(&layout, &limits, s->take);
     if (e == ERR_RANGE)
         return tdx_init_failed(e, "the PAMTs lie in more pieces than a TDMR has reserved areas");

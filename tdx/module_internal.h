@@ -79,6 +79,9 @@ MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limi
                               const struct phys_range *memory, unsigned memory_count, const struct phys_range *cmrs,
                               unsigned cmr_count, u64 limit_bytes);
 
+/* Cuts TDMRs of more than `bytes_max`, at least 1 GiB, into halves while there are less than `tdmrs_max`. Before PAMTs are placed. */
+void tdmr_split(struct tdmr_layout *layout, unsigned tdmrs_max, u64 bytes_max);
+
 /* The layout that SYS.CONFIG was given; empty before it was planned. */
 const struct tdmr_layout *tdx_module_layout(void);
 

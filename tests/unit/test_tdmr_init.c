@@ -71,12 +71,82 @@ static void fault_comes_before_a_stop(void **state)
     tdx_set_watch(NULL);
 }
 
+/* --- large ones are cut ---------------------------------------------------------------------------------------------- */
+
+static struct tdmr_layout layout;
+
+static void one(u64 base, u64 bytes)
+{
+    memset(&layout, 0, sizeof(layout));
+    layout.count = 1;
+    layout.tdmrs[0].base = base;
+    layout.tdmrs[0].bytes = bytes;
+}
+
+static void reserve(unsigned n, u64 offset, u64 bytes)
+{
+    layout.tdmrs[0].reserved[n].offset = offset;
+    layout.tdmrs[0].reserved[n].bytes = bytes;
+}
+
+static void large_tdmrs_become_equal_ones_side_by_side(void **state)
+{
+    one(4 * G1, 1024 * G1);
+    tdmr_split(&layout, 64, 16 * G1);
+    assert_int_equal(layout.count, 64);
+    for (unsigned i = 0; i < 64; i++) {
+        assert_int_equal(layout.tdmrs[i].base, (4 + 16 * i) * G1);
+        assert_int_equal(layout.tdmrs[i].bytes, 16 * G1);
+    }
+}
+
+static void small_ones_and_the_limit_are_kept(void **state)
+{
+    one(0, 16 * G1);
+    tdmr_split(&layout, 64, 16 * G1);
+    assert_int_equal(layout.count, 1);
+    one(0, 3 * G1);
+    tdmr_split(&layout, 3, G1);
+    assert_int_equal(layout.count, 3);
+    one(0, 1024 * G1);
+    tdmr_split(&layout, 3, 16 * G1);
+    assert_int_equal(layout.count, 3);
+    assert_int_equal(layout.tdmrs[0].bytes + layout.tdmrs[1].bytes + layout.tdmrs[2].bytes, 1024 * G1);
+}
+
+/* An area that lies across the cut is in both; one that fills a half leaves the other. */
+static void reserved_areas_go_with_their_half(void **state)
+{
+    one(G1, 4 * G1);
+    reserve(0, 0, K4);
+    reserve(1, 2 * G1 - K4, 3 * K4);
+    reserve(2, 3 * G1, K4);
+    tdmr_split(&layout, 64, 2 * G1);
+    assert_int_equal(layout.count, 2);
+    assert_int_equal(layout.tdmrs[0].reserved[1].offset, 2 * G1 - K4);
+    assert_int_equal(layout.tdmrs[0].reserved[1].bytes, K4);
+    assert_int_equal(layout.tdmrs[0].reserved[2].bytes, 0);
+    assert_int_equal(layout.tdmrs[1].base, 3 * G1);
+    assert_int_equal(layout.tdmrs[1].reserved[0].offset, 0);
+    assert_int_equal(layout.tdmrs[1].reserved[0].bytes, 2 * K4);
+    assert_int_equal(layout.tdmrs[1].reserved[1].offset, G1);
+    one(0, 4 * G1);
+    reserve(0, G1 / 2, 3 * G1 + G1 / 2); /* all but the first half GiB */
+    tdmr_split(&layout, 64, G1);
+    assert_int_equal(layout.count, 1);
+    assert_int_equal(layout.tdmrs[0].bytes, G1);
+    assert_int_equal(layout.tdmrs[0].reserved[0].bytes, G1 / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(progress_grows_up_to_the_end),
         cmocka_unit_test(stopped_initialisation_goes_on_where_it_was),
         cmocka_unit_test(fault_comes_before_a_stop),
+        cmocka_unit_test(large_tdmrs_become_equal_ones_side_by_side),
+        cmocka_unit_test(small_ones_and_the_limit_are_kept),
+        cmocka_unit_test(reserved_areas_go_with_their_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
