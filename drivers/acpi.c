@@ -256,6 +256,8 @@ static void read_table(u64 at)
         (void)spcr_read(t, bytes, &acpi.spcr);
     else if (memcmp(t, "HPET", 4) == 0)
         read_hpet(t, bytes);
+    else if (memcmp(t, "SRAT", 4) == 0)
+        srat_read(t, bytes, &acpi.srat);
 }
 
 /* The RSDP when it is one, else NULL. */

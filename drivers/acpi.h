@@ -1,12 +1,13 @@
 /*
  * The few ACPI tables that Septum needs: MADT (processors, I/O APICs), FADT and the DSDT's \_S5_ (power-off, reset, PM timer),
- * SPCR (the console's serial port), HPET.
+ * SPCR (the console's serial port), HPET, SRAT (which node memory is of).
  * ACPI 6.5, chapter 5. No AML interpreter: \_S5_ is found by its byte pattern, as small kernels do.
  */
 #ifndef DRIVERS_ACPI_H
 #define DRIVERS_ACPI_H
 
 #include "drivers/serial.h"
+#include "drivers/srat.h"
 #include "lib/addr.h"
 #include "lib/err.h"
 
@@ -51,6 +52,7 @@ struct acpi_info {
     u8 reset_value;
     struct serial_port spcr; /* base 0: none that can be used */
     hpa_t hpet;              /* its registers; 0: none */
+    struct srat srat;
 };
 
 extern struct acpi_info acpi;

@@ -15,6 +15,7 @@
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
 #include "kernel/line.h"
+#include "kernel/ram.h"
 #include "kernel/print.h"
 #include "kernel/time.h"
 #include "kernel/timer.h"
@@ -48,33 +49,6 @@ static unsigned list_registers(hpa_t pages[REGISTER_PAGES_MAX])
     return n;
 }
 
-static void say_of_map(const struct memory_map *m)
-{
-    char bytes[PRINT_SIZE_BYTES];
-
-    if (m->bad != 0)
-        log_msg(LOG_WARN, "memory map: %u descriptors make no sense, not used", m->bad);
-    if (m->overlap_bytes != 0)
-        log_msg(LOG_WARN, "memory map: descriptors overlap: %s counted once, or left alone where one says used",
-                print_size(bytes, m->overlap_bytes));
-    if (m->set_aside_bytes != 0)
-        log_msg(LOG_INFO, "memory map: %s set aside by the firmware (persistent, or for a special purpose), left alone",
-                print_size(bytes, m->set_aside_bytes));
-    if (m->beyond_bytes != 0)
-        log_msg(LOG_WARN, "memory map: %s above 128 TiB, where Septum maps nothing, not used",
-                print_size(bytes, m->beyond_bytes));
-}
-
-static void say_what_is_left_out(const struct phys_ranges *memory)
-{
-    struct page_left_out out = page_left_out();
-    char bytes[PRINT_SIZE_BYTES];
-
-    if (memory->given_up + out.pieces != 0)
-        log_msg(LOG_WARN, "memory: the smallest %u of %u pieces are given up, %s", memory->given_up + out.pieces,
-                memory->given_up + memory->count, print_size(bytes, memory->given_up_bytes + out.bytes));
-}
-
 static void start_memory(void)
 {
     hpa_t registers[REGISTER_PAGES_MAX];
@@ -92,10 +66,7 @@ static void start_memory(void)
     if (e != ERR_OK)
         panic("page tables for %u pieces of memory: %s", boot->map.described.count, err_text(e));
     /* Only now: until here the firmware's page tables lay in memory that is free from here on. */
-    for (unsigned i = 0; i < boot->map.free.count; i++)
-        page_add_range(boot->map.free.r[i].base, boot->map.free.r[i].bytes);
-    say_of_map(&boot->map);
-    say_what_is_left_out(&boot->map.free);
+    ram_start(&boot->map);
 }
 
 /* False: it has no interrupt that can be used. */

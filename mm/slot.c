@@ -46,9 +46,9 @@ static enum err back_window(struct slot *s, u64 i)
 {
     u64 bytes = window_bytes(s, i);
     level_t align = level_is(s->max_level, LEVEL_1G) && bytes < level_bytes(LEVEL_1G) ? LEVEL_2M : s->max_level;
-    enum err e = page_alloc_range(bytes, level_bytes(align), &s->back[i]);
+    enum err e = page_alloc_range_on(s->node, bytes, level_bytes(align), &s->back[i]);
     if (e == ERR_NO_MEMORY && level_is(align, LEVEL_1G)) {
-        e = page_alloc_range(bytes, level_bytes(LEVEL_2M), &s->back[i]);
+        e = page_alloc_range_on(s->node, bytes, level_bytes(LEVEL_2M), &s->back[i]);
         if (e == ERR_OK)
             log_msg(LOG_WARN, "no free 1G block for gpa %llx: it can have 2M pages at most",
                     (unsigned long long)window_start(s, i).raw);
@@ -84,7 +84,7 @@ static enum err back_pages(struct slot *s)
     while (!is_coprime(stride, s->back_count))
         stride += 2;
     for (u64 i = 0; i < s->back_count; i++) {
-        enum err e = page_alloc(LEVEL_4K, &s->back[i * stride % s->back_count]);
+        enum err e = page_alloc_range_on(s->node, PAGE_BYTES, PAGE_BYTES, &s->back[i * stride % s->back_count]);
         if (e != ERR_OK)
             return e;
     }
@@ -112,14 +112,14 @@ static enum err take_side_tables(struct slot *s)
     return ERR_OK;
 }
 
-enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, enum tdp_backing backing)
+enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, enum tdp_backing backing, unsigned node)
 {
     level_t align = level_is(max_level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M;
     if (!gpa_is_aligned(base, align) || !is_aligned(bytes, PAGE_BYTES))
         return ERR_UNALIGNED;
     if (bytes == 0 || max_level.raw > 2)
         return ERR_ARGUMENT;
-    *s = (struct slot){.base = base, .bytes = bytes, .max_level = max_level, .backing = backing};
+    *s = (struct slot){.base = base, .bytes = bytes, .max_level = max_level, .backing = backing, .node = node};
     s->back_count = backing == TDP_INPLACE ? region_count(s, LEVEL_1G) : bytes >> PAGE_SHIFT;
     enum err e = take_side_tables(s);
     if (e == ERR_OK)
@@ -243,7 +243,8 @@ hpa_t slot_place(const struct slot *s, gpa_t gpa)
 enum err slot_take_home(struct slot *s, gpa_t gpa)
 {
     hpa_t *home = &s->home[region_index(s, gpa, LEVEL_2M)];
-    return hpa_is(*home, HPA_NONE) ? page_alloc(LEVEL_2M, home) : ERR_OK;
+    u64 bytes = level_bytes(LEVEL_2M);
+    return hpa_is(*home, HPA_NONE) ? page_alloc_range_on(s->node, bytes, bytes, home) : ERR_OK;
 }
 
 void slot_give_empty_home(struct slot *s, gpa_t gpa)

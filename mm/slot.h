@@ -29,6 +29,7 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "mm/bitmap.h"
+#include "mm/page.h"
 #include "mm/tdp.h"
 
 struct slot {
@@ -36,6 +37,7 @@ struct slot {
     u64 bytes;         /* a 4K multiple, not 0 */
     level_t max_level; /* the largest mapping allowed */
     enum tdp_backing backing;
+    unsigned node; /* that backs it, or PAGE_ANY_NODE */
     u64 back_count;
     hpa_t *back;       /* what backs each GiB window (inplace) or page (scatter); HPA_NONE: nothing yet */
     hpa_t *home;       /* scatter: each 2M region's home, HPA_NONE before it has one */
@@ -44,8 +46,10 @@ struct slot {
     u32 *shared_in[2]; /* how many are set: in each 2M region, in each 1G region that the slot touches */
 };
 
-/* Takes the backing and the side tables from mm/page.h. ERR_NO_MEMORY: nothing is taken. All pages begin private. */
-MUST_CHECK enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, enum tdp_backing backing);
+/* Takes the backing, of `node` or PAGE_ANY_NODE, and the side tables from mm/page.h. ERR_NO_MEMORY: nothing is taken. All pages
+ * begin private. */
+MUST_CHECK enum err slot_create(struct slot *s, gpa_t base, u64 bytes, level_t max_level, enum tdp_backing backing,
+                                unsigned node);
 /* All backing goes back: none of it may be the TD's any more. Also of a slot that slot_create() left half done. */
 void slot_destroy(struct slot *s);
 

@@ -20,8 +20,10 @@ enum tdp_backing { TDP_INPLACE, TDP_SCATTER };
 
 struct tdp; /* mm/tdp_internal.h */
 
-/* Creates slots and the empty mirror for TD memory [0, bytes). `level` is the largest mapping allowed. */
-MUST_CHECK enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, enum tdp_backing backing);
+/* Creates slots and the empty mirror for TD memory [0, bytes). `level` is the largest mapping allowed; `node`: the NUMA node that
+ * backs it, or PAGE_ANY_NODE. */
+MUST_CHECK enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, enum tdp_backing backing,
+                               unsigned node);
 /* Another private slot outside the first, such as the page of the reset vector; backed by 4K pages. */
 MUST_CHECK enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes);
 

@@ -19,7 +19,7 @@ static void give_up(struct tdp *t)
     page_give(t, sizeof(*t));
 }
 
-enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, enum tdp_backing backing)
+enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, enum tdp_backing backing, unsigned node)
 {
     struct tdp *t = page_take(sizeof(*t));
     if (!t)
@@ -29,7 +29,7 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
     t->choice.back = LEVEL_2M;
     t->pause = TDP_PAUSE_DEFAULT;
     t->shared.root = HPA_NONE;
-    enum err e = slot_create(&t->slots[0], (gpa_t){0}, bytes, level, backing);
+    enum err e = slot_create(&t->slots[0], (gpa_t){0}, bytes, level, backing, node);
     if (e == ERR_OK) {
         t->slot_count = 1;
         e = mirror_create(&t->mirror);
@@ -55,7 +55,7 @@ enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
         if (base.raw < slot_end(&t->slots[i]).raw && t->slots[i].base.raw < base.raw + bytes)
             return ERR_EXISTS;
     tdp_forget_seen(t);
-    enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE);
+    enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE, t->slots[0].node);
     if (e == ERR_OK)
         t->slot_count++;
     return e;

@@ -387,9 +387,17 @@ const struct tdmr_layout *tdx_module_layout(void)
     return &layout;
 }
 
+static const struct tdx_numa *numa; /* NULL: one node */
+
+void tdx_set_numa(const struct tdx_numa *nodes)
+{
+    numa = nodes;
+}
+
 static struct tdmr_limits limits_of_module(void)
 {
-    struct tdmr_limits l = {.tdmrs_max = tdx_module.tdmrs_max, .reserved_max = tdx_module.reserved_per_tdmr};
+    struct tdmr_limits l = {
+        .tdmrs_max = tdx_module.tdmrs_max, .reserved_max = tdx_module.reserved_per_tdmr, .numa = numa};
     memcpy(l.pamt_entry_bytes, tdx_module.pamt_entry_bytes, sizeof(l.pamt_entry_bytes));
     return l;
 }
@@ -514,6 +522,7 @@ void tdx_module_forget(void)
     scratch = HPA_NONE;
     steps_done = 0;
     cpus = NULL;
+    numa = NULL;
     memset(regions, 0, sizeof(regions));
     memset(vmx_is_on, 0, sizeof(vmx_is_on));
     tdx_hkids_forget();

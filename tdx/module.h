@@ -70,6 +70,14 @@ struct tdx_watch {
 };
 void tdx_set_watch(const struct tdx_watch *watch);
 
+/* Where memory lies, for a machine of several NUMA nodes: set once before tdx_module_init(). */
+struct tdx_numa {
+    hpa_t (*end)(hpa_t at); /* of the run of one node's memory around `at` */
+    /* Contiguous pages for ever, of the node of `near`, or elsewhere where it has none; HPA_NONE. */
+    hpa_t (*take)(u64 bytes, hpa_t near);
+};
+void tdx_set_numa(const struct tdx_numa *numa);
+
 struct tdx_init_fault {
     enum err err;
     const char *what;

@@ -59,6 +59,7 @@ MUST_CHECK struct tdx_init_fault tdx_tdmrs_init(void (*share)(void (*work)(void 
 struct tdmr_limits {
     unsigned tdmrs_max, reserved_max;
     unsigned pamt_entry_bytes[3]; /* by level */
+    const struct tdx_numa *numa;  /* NULL: the machine has one node */
 };
 
 struct tdmr_layout {
@@ -70,10 +71,10 @@ struct tdmr_layout {
 };
 
 /*
- * TDMRs over `memory` (sorted, page aligned): 1 GiB-granular, one for each run of GiBs that hold usable memory. What
- * is not usable in it (not in `memory`, or outside the CMRs) becomes reserved areas; where they are more than a TDMR
- * takes, it is cut into several, and within one GiB the smallest pieces of memory are dropped. Of `limit_bytes` (0: no
- * limit) whole pages count. The PAMTs are not placed yet.
+ * TDMRs over `memory` (page aligned): 1 GiB-granular, one for each run of GiBs of one node that hold usable memory. What is not
+ * usable in it (not in `memory`, or outside the CMRs) becomes reserved areas; where they are more than a TDMR takes, the next
+ * one begins. Within one GiB, and where more TDMRs would be needed than the module has, the smallest pieces of memory are
+ * dropped. Of `limit_bytes` (0: no limit) whole pages count. The PAMTs are not placed yet.
  */
 MUST_CHECK enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits,
                               const struct phys_range *memory, unsigned memory_count, const struct phys_range *cmrs,
@@ -89,7 +90,7 @@ const struct tdmr_layout *tdx_module_layout(void);
 u64 tdmr_pamt_bytes(u64 tdmr_bytes, level_t level, unsigned entry_bytes);
 
 /*
- * Takes the PAMTs' memory and enters it into the TDMRs; it becomes a reserved area of each TDMR that it lies in.
+ * Takes the PAMTs' memory, by `limits->numa` where there are nodes, and enters it into the TDMRs; it becomes a reserved area of each TDMR that it lies in.
  * ERR_NO_MEMORY; ERR_RANGE when a reserved area too many would be needed.
  */
 MUST_CHECK enum err tdmr_place_pamts(struct tdmr_layout *layout, const struct tdmr_limits *limits,

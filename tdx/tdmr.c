@@ -5,97 +5,54 @@
  *
  * Rules of SYS.CONFIG behind it: base and size are multiples of 1 GiB; at most 16 reserved areas a TDMR, sorted and
  * apart; all that is not reserved lies in CMRs; PAMTs lie in CMRs and overlap no memory of any TDMR that is not
- * reserved.
+ * reserved. Septum's own: a TDMR is of one NUMA node, and its PAMTs are there too.
  */
 #include "lib/bits.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "tdx/module_internal.h"
 
-#define PIECES_MAX      512u
+#define PIECES_MAX      4096u
 #define AREAS_FOR_PAMTS 2u /* kept free in each TDMR when holes are laid out */
-
-struct piece {
-    u64 base, end;
-};
-
-/* Usable memory, sorted and apart. Neighbours that touch are one piece. */
-struct pieces {
-    struct piece p[PIECES_MAX];
-    unsigned count;
-};
 
 /* --- usable memory ----------------------------------------------------------------------------------------------- */
 
-static bool add_piece(struct pieces *to, u64 base, u64 end)
+/* Cuts the list behind `limit` bytes, a 4K multiple. */
+static void apply_limit(struct phys_ranges *p, u64 limit)
 {
-    if (to->count && to->p[to->count - 1].end == base) {
-        to->p[to->count - 1].end = end;
-        return true;
-    }
-    if (to->count == PIECES_MAX)
-        return false;
-    to->p[to->count++] = (struct piece){base, end};
-    return true;
-}
-
-/* What of one range of memory lies in CMRs; gives the bytes that do not, or do not fit the list. */
-static u64 add_usable(struct pieces *to, const struct phys_range *m, const struct phys_range *cmrs, unsigned cmr_count)
-{
-    u64 left_out = m->bytes;
-    for (unsigned i = 0; i < cmr_count; i++) {
-        u64 base = align_up(max_u64(m->base.raw, cmrs[i].base.raw), PAGE_BYTES);
-        u64 end = align_down(min_u64(m->base.raw + m->bytes, cmrs[i].base.raw + cmrs[i].bytes), PAGE_BYTES);
-        if (base < end && add_piece(to, base, end))
-            left_out -= end - base;
-    }
-    return left_out;
-}
-
-/* Cuts the list behind `limit` bytes, a 4K multiple; gives the bytes cut off. */
-static u64 apply_limit(struct pieces *p, u64 limit)
-{
-    u64 kept = 0, cut = 0;
-    unsigned count = 0;
     for (unsigned i = 0; i < p->count; i++) {
-        u64 bytes = p->p[i].end - p->p[i].base, take = min_u64(bytes, limit - kept);
-        if (take) {
-            p->p[i].end = p->p[i].base + take;
-            count = i + 1;
+        if (p->r[i].bytes >= limit) {
+            (void)ranges_cut(p, p->r[i].base.raw + limit, ~0ull);
+            return;
         }
-        kept += take;
-        cut += bytes - take;
+        limit -= p->r[i].bytes;
     }
-    p->count = count;
-    return cut;
+}
+
+/* What of the memory lies in CMRs, in whole pages. */
+static void list_usable(struct phys_ranges *to, const struct phys_range *memory, unsigned memory_count,
+                        const struct phys_range *cmrs, unsigned cmr_count)
+{
+    for (unsigned m = 0; m < memory_count; m++)
+        for (unsigned c = 0; c < cmr_count; c++) {
+            u64 base = align_up(max_u64(memory[m].base.raw, cmrs[c].base.raw), PAGE_BYTES);
+            u64 end = align_down(min_u64(range_end(&memory[m]), range_end(&cmrs[c])), PAGE_BYTES);
+            (void)ranges_add(to, base, end);
+        }
 }
 
 /* --- regions ----------------------------------------------------------------------------------------------------- */
 
-static u64 overlap(const struct piece *p, u64 lo, u64 hi)
-{
-    u64 base = max_u64(p->base, lo), end = min_u64(p->end, hi);
-    return base < end ? end - base : 0;
-}
-
-static u64 usable_bytes(const struct pieces *p, u64 lo, u64 hi)
-{
-    u64 sum = 0;
-    for (unsigned i = 0; i < p->count; i++)
-        sum += overlap(&p->p[i], lo, hi);
-    return sum;
-}
-
-/* The gaps of [lo, hi), as reserved areas when `to` is given (room for them is there then); gives their number. */
-static unsigned holes(const struct pieces *p, u64 lo, u64 hi, struct tdmr_info *to)
+/* The gaps of [lo, hi), as reserved areas when `to` is given (room for them is there then); gives their number. `first`: a
+ * piece before which none reaches into it. */
+static unsigned holes(const struct phys_ranges *p, unsigned first, u64 lo, u64 hi, struct tdmr_info *to)
 {
     unsigned count = 0;
     u64 at = lo;
-    for (unsigned i = 0; i <= p->count; i++) {
-        bool last = i == p->count;
-        if (!last && !overlap(&p->p[i], lo, hi))
-            continue;
-        u64 next = last ? hi : max_u64(p->p[i].base, lo);
+
+    for (unsigned i = first; at < hi; i++) {
+        bool last = i == p->count || p->r[i].base.raw >= hi;
+        u64 next = last ? hi : max_u64(p->r[i].base.raw, lo);
         if (next > at) {
             if (to) {
                 to->reserved[count].offset = at - lo;
@@ -103,99 +60,104 @@ static unsigned holes(const struct pieces *p, u64 lo, u64 hi, struct tdmr_info *
             }
             count++;
         }
-        at = last ? hi : min_u64(p->p[i].end, hi);
+        at = last ? hi : max_u64(at, min_u64(range_end(&p->r[i]), hi));
     }
     return count;
 }
 
-/* Takes the smallest piece out of one GiB; gives its bytes. Pieces that cross a border of the GiB lose what lies
- * inside. */
-static u64 drop_smallest(struct pieces *p, u64 lo, u64 hi)
+/* The smallest part of a piece in [lo, hi), where there is one. */
+static struct phys_range smallest_part(const struct phys_ranges *p, u64 lo, u64 hi)
 {
-    unsigned smallest = 0;
-    u64 bytes = ~0ull;
+    struct phys_range least = {{lo}, hi - lo};
+
+    for (unsigned i = 0; i < p->count && p->r[i].base.raw < hi; i++) {
+        u64 base = max_u64(p->r[i].base.raw, lo), end = min_u64(range_end(&p->r[i]), hi);
+        if (base < end && end - base < least.bytes)
+            least = (struct phys_range){{base}, end - base};
+    }
+    return least;
+}
+
+/* A GiB with more holes than one TDMR takes gives up its smallest pieces of memory, or what of them lies in it. */
+static void thin_out(struct phys_ranges *p, unsigned room)
+{
     for (unsigned i = 0; i < p->count; i++) {
-        u64 o = overlap(&p->p[i], lo, hi);
-        if (o && o < bytes) {
-            bytes = o;
-            smallest = i;
+        u64 lo = align_down(p->r[i].base.raw, GIB), hi = lo + GIB;
+        unsigned first = i;
+        while (first && range_end(&p->r[first - 1]) > lo)
+            first--;
+        while (i < p->count && holes(p, first, lo, hi, NULL) > room) {
+            struct phys_range least = smallest_part(p, lo, hi);
+            (void)ranges_cut(p, least.base.raw, range_end(&least));
         }
     }
-    struct piece *s = &p->p[smallest];
-    if (s->base < lo) {
-        s->end = lo;
-    } else if (s->end > hi) {
-        s->base = hi;
-    } else {
-        memmove(s, s + 1, (p->count - smallest - 1) * sizeof(*s));
-        p->count--;
-    }
-    return bytes;
 }
 
-/*
- * Covers [lo, hi), whole GiBs, by one TDMR where the holes fit, else by those of its two halves. One GiB with too many
- * holes gives up its smallest pieces of memory. The depth is the logarithm of the number of GiBs.
- */
-static void cover(struct tdmr_layout *layout, const struct tdmr_limits *limits, struct pieces *p, u64 lo, u64 hi)
+/* The end of the TDMR that begins at `lo`, with piece `i` in its first GiB: as many GiBs as hold memory one behind the other,
+ * of one node, as long as their holes fit. */
+static u64 tdmr_end(const struct phys_ranges *p, unsigned i, u64 lo, unsigned room, const struct tdx_numa *numa)
 {
-    unsigned room = limits->reserved_max - AREAS_FOR_PAMTS;
-    while (hi - lo == GIB && holes(p, lo, hi, NULL) > room)
-        layout->dropped_bytes += drop_smallest(p, lo, hi);
-    u64 bytes = usable_bytes(p, lo, hi);
-    if (bytes == 0)
-        return;
-    if (holes(p, lo, hi, NULL) > room) {
-        u64 middle = lo + align_down((hi - lo) / 2, GIB);
-        cover(layout, limits, p, lo, middle);
-        cover(layout, limits, p, middle, hi);
-        return;
+    u64 hi = lo + GIB, border = numa ? max_u64(align_down(numa->end((hpa_t){lo}).raw, GIB), hi) : ~0ull;
+
+    for (unsigned next = i; hi < border && holes(p, i, lo, hi + GIB, NULL) <= room; hi += GIB) {
+        while (next < p->count && range_end(&p->r[next]) <= hi)
+            next++;
+        if (next == p->count || p->r[next].base.raw >= hi + GIB)
+            break;
     }
-    if (layout->count == limits->tdmrs_max) {
-        layout->dropped_bytes += bytes;
-        return;
-    }
-    struct tdmr_info *t = &layout->tdmrs[layout->count++];
-    *t = (struct tdmr_info){.base = lo, .bytes = hi - lo};
-    (void)holes(p, lo, hi, t);
-    layout->memory_bytes += bytes;
+    return hi;
 }
 
-/* Runs of GiBs that hold memory; a GiB without any ends a run. */
-static void cover_all(struct tdmr_layout *layout, const struct tdmr_limits *limits, struct pieces *p)
+/* Lays out the TDMRs that the pieces need; gives their number. `layout` NULL: only counts. */
+static unsigned cover(struct tdmr_layout *layout, const struct phys_ranges *p, unsigned room,
+                      const struct tdx_numa *numa)
 {
-    u64 done = 0;
-    for (;;) {
-        unsigned i = 0;
-        while (i < p->count && p->p[i].end <= done)
+    unsigned count = 0;
+
+    for (u64 i = 0, hi = 0; i < p->count; count++) {
+        u64 lo = max_u64(align_down(p->r[i].base.raw, GIB), hi);
+        hi = tdmr_end(p, (unsigned)i, lo, room, numa);
+        if (layout) {
+            layout->tdmrs[count] = (struct tdmr_info){.base = lo, .bytes = hi - lo};
+            (void)holes(p, (unsigned)i, lo, hi, &layout->tdmrs[count]);
+        }
+        while (i < p->count && range_end(&p->r[i]) <= hi)
             i++;
-        if (i == p->count)
-            return;
-        u64 lo = max_u64(align_down(p->p[i].base, GIB), done);
-        u64 hi = align_up(p->p[i].end, GIB);
-        while (++i < p->count && align_down(p->p[i].base, GIB) <= hi)
-            hi = max_u64(hi, align_up(p->p[i].end, GIB));
-        cover(layout, limits, p, lo, hi);
-        done = hi;
     }
+    return count;
+}
+
+/* Each piece that goes spares one TDMR at most, so that no more go than need to. */
+static void cover_all(struct tdmr_layout *layout, const struct tdmr_limits *limits, struct phys_ranges *p)
+{
+    unsigned room = limits->reserved_max - AREAS_FOR_PAMTS, needed;
+
+    thin_out(p, room);
+    while ((needed = cover(NULL, p, room, limits->numa)) > limits->tdmrs_max)
+        ranges_trim(p, p->count - min_u64(needed - limits->tdmrs_max, p->count - 1));
+    layout->count = cover(layout, p, room, limits->numa);
 }
 
 enum err tdmr_plan(struct tdmr_layout *layout, const struct tdmr_limits *limits, const struct phys_range *memory,
                    unsigned memory_count, const struct phys_range *cmrs, unsigned cmr_count, u64 limit_bytes)
 {
-    static struct pieces usable; /* 8 KiB: too much for a stack; the module is initialised once, by one CPU */
+    static struct phys_range pieces[PIECES_MAX]; /* the module is initialised once, by one CPU */
+    struct phys_ranges usable = {.r = pieces, .max = PIECES_MAX};
     struct tdmr_limits l = *limits;
-    if (l.reserved_max <= AREAS_FOR_PAMTS)
+
+    if (l.reserved_max <= AREAS_FOR_PAMTS || l.tdmrs_max == 0)
         return ERR_UNSUPPORTED;
     l.reserved_max = (unsigned)min_u64(l.reserved_max, TDMR_RESERVED_MAX);
     l.tdmrs_max = (unsigned)min_u64(l.tdmrs_max, TDX_TDMRS_MAX);
     memset(layout, 0, sizeof(*layout));
-    usable.count = 0;
-    for (unsigned i = 0; i < memory_count; i++)
-        layout->dropped_bytes += add_usable(&usable, &memory[i], cmrs, cmr_count);
+    list_usable(&usable, memory, memory_count, cmrs, cmr_count);
     if (limit_bytes)
-        layout->dropped_bytes += apply_limit(&usable, align_down(limit_bytes, PAGE_BYTES));
+        apply_limit(&usable, align_down(limit_bytes, PAGE_BYTES));
     cover_all(layout, &l, &usable);
+    layout->memory_bytes = ranges_bytes(&usable);
+    for (unsigned i = 0; i < memory_count; i++)
+        layout->dropped_bytes += memory[i].bytes;
+    layout->dropped_bytes -= layout->memory_bytes;
     return layout->count ? ERR_OK : ERR_NO_MEMORY;
 }
 
@@ -270,40 +232,56 @@ static u64 lay_pamts(struct tdmr_info *t, const struct tdmr_limits *limits, u64 
     return at;
 }
 
-static enum err place_together(struct tdmr_layout *layout, const struct tdmr_limits *limits, hpa_t base)
+/* The PAMTs of TDMRs [first, past) one behind the other from `base`. */
+static enum err place(struct tdmr_layout *layout, const struct tdmr_limits *limits, unsigned first, unsigned past,
+                      hpa_t base)
 {
     u64 at = base.raw;
-    for (unsigned i = 0; i < layout->count; i++)
+
+    for (unsigned i = first; i < past; i++)
         at = lay_pamts(&layout->tdmrs[i], limits, at);
-    layout->pamt_bytes = at - base.raw;
+    layout->pamt_bytes += at - base.raw;
     return reserve_everywhere(layout, limits, base.raw, at);
 }
 
-static enum err place_one_by_one(struct tdmr_layout *layout, const struct tdmr_limits *limits,
-                                 hpa_t (*take)(u64 bytes, u64 align))
+/* Memory near the TDMR, or wherever the machine has one node. */
+static hpa_t take_near(const struct tdmr_info *t, const struct tdmr_limits *limits, u64 bytes,
+                       hpa_t (*take)(u64 bytes, u64 align))
 {
-    for (unsigned i = 0; i < layout->count; i++) {
-        hpa_t base = take(pamts_bytes(&layout->tdmrs[i], limits), PAGE_BYTES);
-        if (hpa_is(base, HPA_NONE))
-            return ERR_NO_MEMORY;
-        u64 end = lay_pamts(&layout->tdmrs[i], limits, base.raw);
-        layout->pamt_bytes += end - base.raw;
-        enum err e = reserve_everywhere(layout, limits, base.raw, end);
-        if (e != ERR_OK)
-            return e;
-    }
-    return ERR_OK;
+    return limits->numa ? limits->numa->take(bytes, (hpa_t){t->base}) : take(bytes, PAGE_BYTES);
 }
 
-/* All in one block where there is one: a single hole in the memory. */
+/* Those of [first, past), which are of one node: in one block where there is one, a single hole in the memory. */
+static enum err place_node(struct tdmr_layout *layout, const struct tdmr_limits *limits, unsigned first, unsigned past,
+                           hpa_t (*take)(u64 bytes, u64 align))
+{
+    u64 bytes = 0;
+    enum err e = ERR_OK;
+
+    for (unsigned i = first; i < past; i++)
+        bytes += pamts_bytes(&layout->tdmrs[i], limits);
+    hpa_t base = take_near(&layout->tdmrs[first], limits, bytes, take);
+    if (!hpa_is(base, HPA_NONE))
+        return place(layout, limits, first, past, base);
+    for (unsigned i = first; i < past && e == ERR_OK; i++) {
+        base = take_near(&layout->tdmrs[i], limits, pamts_bytes(&layout->tdmrs[i], limits), take);
+        e = hpa_is(base, HPA_NONE) ? ERR_NO_MEMORY : place(layout, limits, i, i + 1, base);
+    }
+    return e;
+}
+
 enum err tdmr_place_pamts(struct tdmr_layout *layout, const struct tdmr_limits *limits,
                           hpa_t (*take)(u64 bytes, u64 align))
 {
     struct tdmr_limits l = *limits;
+    enum err e = ERR_OK;
+
     l.reserved_max = (unsigned)min_u64(l.reserved_max, TDMR_RESERVED_MAX);
-    u64 bytes = 0;
-    for (unsigned i = 0; i < layout->count; i++)
-        bytes += pamts_bytes(&layout->tdmrs[i], &l);
-    hpa_t base = take(bytes, PAGE_BYTES);
-    return hpa_is(base, HPA_NONE) ? place_one_by_one(layout, &l, take) : place_together(layout, &l, base);
+    for (unsigned first = 0, past; first < layout->count && e == ERR_OK; first = past) {
+        u64 border = l.numa ? l.numa->end((hpa_t){layout->tdmrs[first].base}).raw : ~0ull;
+        for (past = first + 1; past < layout->count && layout->tdmrs[past].base < border; past++)
+            ;
+        e = place_node(layout, &l, first, past, take);
+    }
+    return e;
 }

@@ -1,4 +1,5 @@
 /* Commands about the machine and the console itself: help version mem cpus log script reboot poweroff. */
+#include "drivers/acpi.h"
 #include "drivers/serial.h"
 #include "kernel/console/cmd.h"
 #include "kernel/cpus.h"
@@ -73,6 +74,33 @@ void cmd_version(struct command_call *c)
     json_text(j, "hypervisor", signature);
 }
 
+static void print_nodes(void)
+{
+    char total[PRINT_SIZE_BYTES], free[PRINT_SIZE_BYTES];
+
+    for (unsigned n = 0; n < acpi.srat.node_count; n++) {
+        struct page_use use = page_use(n);
+        print("  node %u (domain %u): %s, of which %s are free, %llu whole 1G blocks\n", n, acpi.srat.domains[n],
+              print_size(total, use.total), print_size(free, use.free), (unsigned long long)use.blocks[2]);
+    }
+}
+
+static void add_nodes(struct json *j)
+{
+    json_array(j, "nodes");
+    for (unsigned n = 0; n < acpi.srat.node_count; n++) {
+        struct page_use use = page_use(n);
+        json_object(j, NULL);
+        json_number(j, "node", n);
+        json_number(j, "domain", acpi.srat.domains[n]);
+        json_number(j, "total_bytes", use.total);
+        json_number(j, "free_bytes", use.free);
+        json_number(j, "free_1g", use.blocks[2]);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
 void cmd_mem(struct command_call *c)
 {
     char total[PRINT_SIZE_BYTES], free[PRINT_SIZE_BYTES];
@@ -84,6 +112,7 @@ void cmd_mem(struct command_call *c)
     for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
         print("  whole free blocks of %-3s %llu\n", level_name(levels[i]),
               (unsigned long long)page_free_blocks(levels[i]));
+    print_nodes();
     struct json *j = reply_ok(c);
     json_number(j, "total_bytes", page_total_bytes());
     json_number(j, "free_bytes", page_free_bytes());
@@ -92,6 +121,7 @@ void cmd_mem(struct command_call *c)
     for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
         json_number(j, level_name(levels[i]), page_free_blocks(levels[i]));
     json_end_object(j);
+    add_nodes(j);
 }
 
 static const char *cpu_state_text(unsigned cpu)

@@ -22,6 +22,8 @@ static void add_td(struct json *j)
     json_number(j, "mem", vm.memory_bytes);
     json_text(j, "level", level_name(vm.level));
     json_text(j, "backing", vm.backing == TDP_INPLACE ? "inplace" : "scatter");
+    if (vm.node != PAGE_ANY_NODE)
+        json_number(j, "node", vm.node);
     json_text(j, "plan", goal_name(tdp_choice(vm.tdp).goal));
     json_text(j, "back", level_name(tdp_choice(vm.tdp).back));
     json_hex(j, "payload", vm.payload.raw);
@@ -79,13 +81,15 @@ void cmd_td_create(struct command_call *c)
     struct vm_config config = {.memory_bytes = MEMORY_DEFAULT, .level = LEVEL_1G};
     struct fault_text fault;
     struct tdp_choice choice = {.back = LEVEL_2M};
-    u64 vcpus = 1, pause = TDP_PAUSE_DEFAULT;
+    u64 vcpus = 1, pause = TDP_PAUSE_DEFAULT, node = PAGE_ANY_NODE;
 
     if (!arg_key_size(c, "mem", &config.memory_bytes) || !arg_key_number(c, "vcpus", 0, ~0u, &vcpus) ||
         !arg_key_number(c, "pause", 1, PAUSE_MAX, &pause) || !arg_key_bool(c, "debug", &config.debug) ||
-        !arg_key_bool(c, "perfmon", &config.perfmon) || !read_words(c, &config) || !arg_choice(c, &choice))
+        !arg_key_bool(c, "perfmon", &config.perfmon) || !arg_key_number(c, "node", 0, PAGE_NODES_MAX - 1, &node) ||
+        !read_words(c, &config) || !arg_choice(c, &choice))
         return;
     config.vcpus = (unsigned)vcpus;
+    config.node = (unsigned)node;
     if (vm_create(&config, &fault) != ERR_OK) {
         reply_fail(c, "%s", fault.text);
         return;

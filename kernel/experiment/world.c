@@ -14,6 +14,7 @@ static enum err begin(struct experiment_run *x, struct vm_config config, u64 byt
 {
     /* The payload lies at the end, so that what is measured is a GiB, or a row of regions, of its own. */
     config.memory_bytes = align_up(WORLD_BASE + bytes, level_bytes(LEVEL_2M)) + 16 * MIB;
+    config.node = PAGE_ANY_NODE;
     config.perfmon = vm_may_have_perfmon();
     world_begin_walks();
     enum err e = vm_create(&config, &x->fault);

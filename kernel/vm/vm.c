@@ -4,6 +4,7 @@
 #include "kernel/cpus.h"
 #include "kernel/print.h"
 #include "lib/bits.h"
+#include "lib/format.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mm/page.h"
@@ -75,6 +76,8 @@ static enum err check_config(const struct vm_config *c, struct fault_text *fault
     if (c->vcpus == 0 || c->vcpus > vm_vcpus_max())
         return fault_say(fault, ERR_RANGE, "vcpus=%u: from 1 to %u are possible, %s", c->vcpus, vm_vcpus_max(),
                          cpus_online() > 1 ? "one on each CPU beside the console's" : "taking turns on the one CPU");
+    if (c->node != PAGE_ANY_NODE && page_use(c->node).total == 0)
+        return fault_say(fault, ERR_RANGE, "node=%u: that node has no memory; `mem` lists those that have", c->node);
     if (c->perfmon && !vm_may_have_perfmon())
         return fault_say(fault, ERR_UNSUPPORTED, "perfmon=1: the TDX module gives TDs no performance counters here");
     return ERR_OK;
@@ -169,18 +172,20 @@ static enum err set_shared_ept(struct fault_text *fault)
 /* What is missing, now that all is given back again: memory, or only memory in one piece. */
 static enum err say_no_memory(struct fault_text *fault)
 {
-    u64 piece = min_u64(vm.memory_bytes, level_bytes(LEVEL_1G));
-    u64 largest = page_largest_range(PAGE_ANY_NODE, level_bytes(level_is(vm.level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M));
-    char whole[PRINT_SIZE_BYTES], wanted[PRINT_SIZE_BYTES], found[PRINT_SIZE_BYTES];
+    u64 piece = min_u64(vm.memory_bytes, level_bytes(LEVEL_1G)), free = page_use(vm.node).free;
+    u64 largest = page_largest_range(vm.node, level_bytes(level_is(vm.level, LEVEL_4K) ? LEVEL_4K : LEVEL_2M));
+    char whole[PRINT_SIZE_BYTES], wanted[PRINT_SIZE_BYTES], found[PRINT_SIZE_BYTES], where[sizeof(" of node 63")] = "";
 
     print_size(whole, vm.memory_bytes);
-    if (vm.backing == TDP_SCATTER || page_free_bytes() <= vm.memory_bytes)
-        return fault_say(fault, ERR_NO_MEMORY, "TD memory of %s: out of memory, %s are free", whole,
-                         print_size(found, page_free_bytes()));
+    if (vm.node != PAGE_ANY_NODE)
+        format_to(where, sizeof(where), " of node %u", vm.node);
+    if (vm.backing == TDP_SCATTER || free <= vm.memory_bytes)
+        return fault_say(fault, ERR_NO_MEMORY, "TD memory of %s: out of memory%s, %s are free", whole, where,
+                         print_size(found, free));
     return fault_say(fault, ERR_NO_MEMORY,
-                     "TD memory of %s: one contiguous range of %s is wanted%s, the largest that is free has %s; "
+                     "TD memory of %s: one contiguous range of %s%s is wanted%s, the largest that is free has %s; "
                      "backing=scatter needs none",
-                     whole, print_size(wanted, piece), piece < vm.memory_bytes ? " for each GiB" : "",
+                     whole, print_size(wanted, piece), where, piece < vm.memory_bytes ? " for each GiB" : "",
                      print_size(found, largest));
 }
 
@@ -194,7 +199,7 @@ static enum err create_all(const struct vm_config *c, struct fault_text *fault)
         e = add_vcpus(fault);
     if (e != ERR_OK)
         return e;
-    e = tdp_create(&vm.tdp, &vm.td, vm.memory_bytes, vm.level, vm.backing);
+    e = tdp_create(&vm.tdp, &vm.td, vm.memory_bytes, vm.level, vm.backing, vm.node);
     if (e == ERR_NO_MEMORY)
         return say_no_memory(fault);
     if (e != ERR_OK)
@@ -219,6 +224,7 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
     vm.memory_bytes = c->memory_bytes;
     vm.level = c->level;
     vm.backing = c->backing;
+    vm.node = c->node;
     vm.vcpu_count = c->vcpus;
     vm.free_bytes_before = page_free_bytes();
     vm.lost_bytes_before = page_lost_bytes();

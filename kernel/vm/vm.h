@@ -13,6 +13,7 @@
 #include "guest/probe/protocol.h"
 #include "kernel/vm/fault_text.h"
 #include "lib/lock.h"
+#include "mm/page.h"
 #include "mm/tdp.h"
 
 /* Changed by the functions below, and to VM_DEAD by any vCPU: the module refuses the TD; it can only be destroyed. */
@@ -69,6 +70,7 @@ struct vm {
     u64 memory_bytes;
     level_t level;
     enum tdp_backing backing;
+    unsigned node; /* that backs its memory, or PAGE_ANY_NODE */
     unsigned vcpu_count;
     gpa_t payload, mailboxes, rom; /* where the parts of the payload lie */
     u64 payload_bytes;
@@ -84,6 +86,7 @@ struct vm_config {
     unsigned vcpus;
     level_t level;
     enum tdp_backing backing;
+    unsigned node; /* or PAGE_ANY_NODE */
     bool debug, perfmon;
 };
 

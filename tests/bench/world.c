@@ -140,7 +140,7 @@ void world_start(const struct world_config *wanted)
 
 void world_use_septum(void)
 {
-    if (tdp_create(&world.tdp, &world.td, config.td_bytes, LEVEL_1G, config.backing) != ERR_OK)
+    if (tdp_create(&world.tdp, &world.td, config.td_bytes, LEVEL_1G, config.backing, PAGE_ANY_NODE) != ERR_OK)
         world_fail("TD memory", config.td_bytes);
 }
 

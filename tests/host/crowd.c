@@ -364,7 +364,7 @@ static void create_td(void)
         good(td_add_vcpu(&crowd.td, 0, pages));
     }
     need(tdp_create(&crowd.tdp, &crowd.td, crowd.plan->giant ? gpa_add(GIANT, GIANT_BYTES).raw : crowd.bytes,
-                    crowd.plan->giant ? LEVEL_1G : LEVEL_2M, crowd.plan->backing) == ERR_OK,
+                    crowd.plan->giant ? LEVEL_1G : LEVEL_2M, crowd.plan->backing, PAGE_ANY_NODE) == ERR_OK,
          "the TDP MMU", 0);
     tdp_set_stop(crowd.tdp, crowd_stop);
     tdp_set_kick_again(crowd.tdp, crowd.plan->kicks_again);

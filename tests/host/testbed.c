@@ -248,7 +248,7 @@ void tb_create(u64 bytes, level_t level, bool unfinished)
     need(td_create(&tb.td, &config, hkid, pages));
     take_pages(pages, vcpu_control_pages());
     need(td_add_vcpu(&tb.td, 0, pages));
-    TB_NEED(tdp_create(&tb.tdp, &tb.td, bytes, level, tb.backing) == ERR_OK, bytes);
+    TB_NEED(tdp_create(&tb.tdp, &tb.td, bytes, level, tb.backing, PAGE_ANY_NODE) == ERR_OK, bytes);
     need(vcpu_set_shared_ept(&tb.td.vcpus[0], tdp_shared_root(tb.tdp)));
     if (!unfinished)
         tb_finalize();

@@ -61,6 +61,50 @@ def test_a_hundred_and_fifty_holes_cost_the_smallest_pieces(fragmented):
     assert answers["probe fill"]["bad_bytes"] == 0
 
 
+@pytest.fixture(scope="module")
+def nodes():
+    """A machine of two nodes, with 2 GiB of the first below 4 GiB and 2 above, and 4 of the second behind."""
+    machine = Septum("--mem", "8G", "--nodes", "2")
+    try:
+        machine.wait_for_prompt()
+        yield machine, machine.good("mem"), machine.good("tdx init")
+    finally:
+        machine.stop()
+
+
+def test_memory_is_told_by_nodes(nodes):
+    _, before, _ = nodes
+    assert [node["domain"] for node in before["nodes"]] == [0, 1]
+    assert sum(node["total_bytes"] for node in before["nodes"]) == before["total_bytes"]
+    assert 4 * GIB - 160 * MIB < before["nodes"][0]["total_bytes"] < 4 * GIB
+    assert 4 * GIB - 32 * MIB < before["nodes"][1]["total_bytes"] < 4 * GIB
+    assert before["nodes"][1]["free_1g"] == 3
+
+
+def test_each_tdmr_and_its_pamt_are_of_one_node(nodes):
+    machine, before, init = nodes
+    tdmrs = [(int(tdmr["base"], 16) // GIB, tdmr["bytes"] // GIB) for tdmr in init["tdmr_list"]]
+    assert tdmrs == [(0, 2), (4, 2), (6, 4)]
+    # 16 bytes for each 4K page, 4 MiB a GiB, and the smaller tables.
+    for was, now, gib in zip(before["nodes"], machine.good("mem")["nodes"], (4, 4)):
+        assert gib * 4 * MIB <= was["free_bytes"] - now["free_bytes"] < gib * 4 * MIB + MIB
+        assert now["free_1g"] == was["free_1g"]
+
+
+def test_a_td_lives_on_the_node_that_it_was_created_on(nodes):
+    machine, _, _ = nodes
+    free = machine.good("mem")["nodes"]
+    machine.good("td create mem=2G node=1")
+    now = machine.good("mem")["nodes"]
+    assert 2 * GIB <= free[1]["free_bytes"] - now[1]["free_bytes"] < 2 * GIB + 2 * MIB
+    assert free[0]["free_bytes"] - now[0]["free_bytes"] < 2 * MIB
+    assert machine.good("td info")["node"] == 1
+    machine.good("td destroy")
+    assert "out of memory of node 1" in machine.bad("td create mem=5G node=1")["error"]
+    assert "node=2: that node has no memory" in machine.bad("td create node=2")["error"]
+    assert machine.good("mem")["nodes"] == free
+
+
 def qemu_of(machine):
     children = pathlib.Path(f"/proc/{machine.child.pid}/task/{machine.child.pid}/children").read_text(encoding="ascii")
     return int(children.split()[0])

@@ -37,7 +37,7 @@ static gpa_t at(uint64_t gpa)
 static void test_home_is_aligned_like_the_gpa(void **state)
 {
     struct slot s;
-    assert_int_equal(slot_create(&s, at(0), 1200 * MIB_, LEVEL_1G, TDP_INPLACE), ERR_OK);
+    assert_int_equal(slot_create(&s, at(0), 1200 * MIB_, LEVEL_1G, TDP_INPLACE, PAGE_ANY_NODE), ERR_OK);
     assert_int_equal(slot_page(&s, at(0)).raw % G1, 0);
     assert_int_equal(slot_page(&s, at(G1)).raw % M2, 0);
     assert_int_equal(slot_page(&s, at(0x12345000)).raw, slot_page(&s, at(0)).raw + 0x12345000);
@@ -52,7 +52,7 @@ static void test_home_is_aligned_like_the_gpa(void **state)
 static void test_slot_of_4k_pages_is_never_large(void **state)
 {
     struct slot s;
-    assert_int_equal(slot_create(&s, at(0xfffe0000), 0x20000, LEVEL_4K, TDP_INPLACE), ERR_OK);
+    assert_int_equal(slot_create(&s, at(0xfffe0000), 0x20000, LEVEL_4K, TDP_INPLACE, PAGE_ANY_NODE), ERR_OK);
     assert_true(slot_holds(&s, at(0xfffff000), PAGE));
     assert_false(slot_holds(&s, at(0xfffff000), 2 * PAGE));
     assert_false(slot_holds(&s, at(0xfffdf000), PAGE));
@@ -66,7 +66,7 @@ static void test_scatter_is_never_large_and_never_contiguous(void **state)
     struct slot s;
     static const uint64_t pages[] = {1024, 509, 2 * 509, 509 * 7, 509 * 511 * 2, 1};
     for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-        assert_int_equal(slot_create(&s, at(0), pages[i] * PAGE, LEVEL_1G, TDP_SCATTER), ERR_OK);
+        assert_int_equal(slot_create(&s, at(0), pages[i] * PAGE, LEVEL_1G, TDP_SCATTER, PAGE_ANY_NODE), ERR_OK);
         assert_false(slot_may_be(&s, at(0), LEVEL_2M));
         for (uint64_t gpa = 0; gpa < pages[i] * PAGE; gpa += PAGE)
             assert_int_not_equal(slot_page(&s, at(gpa)).raw, HPA_NONE.raw);
@@ -85,7 +85,7 @@ static void test_no_1g_block_means_2m_pages(void **state)
         page_free(hpa_add(block, 0), LEVEL_4K); /* a hole at each start */
     page_free_range(hpa_add(block, M2), G1 - M2);
     total = page_free_bytes();
-    assert_int_equal(slot_create(&s, at(0), 512 * MIB_, LEVEL_1G, TDP_INPLACE), ERR_OK);
+    assert_int_equal(slot_create(&s, at(0), 512 * MIB_, LEVEL_1G, TDP_INPLACE, PAGE_ANY_NODE), ERR_OK);
     assert_true(slot_may_be(&s, at(0), LEVEL_2M));
     slot_destroy(&s);
     assert_int_equal(page_free_bytes(), total);
@@ -94,18 +94,18 @@ static void test_no_1g_block_means_2m_pages(void **state)
 static void test_out_of_memory_takes_nothing(void **state)
 {
     struct slot s;
-    assert_int_equal(slot_create(&s, at(0), 64 * G1, LEVEL_1G, TDP_INPLACE), ERR_NO_MEMORY);
-    assert_int_equal(slot_create(&s, at(0), 8 * G1, LEVEL_4K, TDP_SCATTER), ERR_NO_MEMORY);
+    assert_int_equal(slot_create(&s, at(0), 64 * G1, LEVEL_1G, TDP_INPLACE, PAGE_ANY_NODE), ERR_NO_MEMORY);
+    assert_int_equal(slot_create(&s, at(0), 8 * G1, LEVEL_4K, TDP_SCATTER, PAGE_ANY_NODE), ERR_NO_MEMORY);
     assert_int_equal(page_free_bytes(), total);
 }
 
 static void test_bad_slots_are_refused(void **state)
 {
     struct slot s;
-    assert_int_equal(slot_create(&s, at(0), 0, LEVEL_2M, TDP_INPLACE), ERR_ARGUMENT);
-    assert_int_equal(slot_create(&s, at(0), 0x1800, LEVEL_2M, TDP_INPLACE), ERR_UNALIGNED);
-    assert_int_equal(slot_create(&s, at(0x1000), M2, LEVEL_2M, TDP_INPLACE), ERR_UNALIGNED);
-    assert_int_equal(slot_create(&s, at(0), G1, LEVEL_512G, TDP_INPLACE), ERR_ARGUMENT);
+    assert_int_equal(slot_create(&s, at(0), 0, LEVEL_2M, TDP_INPLACE, PAGE_ANY_NODE), ERR_ARGUMENT);
+    assert_int_equal(slot_create(&s, at(0), 0x1800, LEVEL_2M, TDP_INPLACE, PAGE_ANY_NODE), ERR_UNALIGNED);
+    assert_int_equal(slot_create(&s, at(0x1000), M2, LEVEL_2M, TDP_INPLACE, PAGE_ANY_NODE), ERR_UNALIGNED);
+    assert_int_equal(slot_create(&s, at(0), G1, LEVEL_512G, TDP_INPLACE, PAGE_ANY_NODE), ERR_ARGUMENT);
     assert_int_equal(page_free_bytes(), total);
 }
 
@@ -115,7 +115,7 @@ static void test_counts_follow_the_attributes(void **state)
     static unsigned char shared[PAGES];
     struct slot s;
     srand(99);
-    assert_int_equal(slot_create(&s, at(0), PAGES * PAGE, LEVEL_1G, TDP_INPLACE), ERR_OK);
+    assert_int_equal(slot_create(&s, at(0), PAGES * PAGE, LEVEL_1G, TDP_INPLACE, PAGE_ANY_NODE), ERR_OK);
     for (int step = 0; step < 400; step++) {
         uint64_t first = (uint64_t)rand() % PAGES, count = 1 + (uint64_t)rand() % (step % 10 ? 900 : 300000);
         if (first + count > PAGES)

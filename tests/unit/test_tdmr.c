@@ -335,6 +335,119 @@ static void pamts_one_by_one_where_no_block_is_large_enough(void **state)
     assert_int_equal(tdmr_place_pamts(&layout, &limits, take), ERR_NO_MEMORY);
 }
 
+/* --- servers ------------------------------------------------------------------------------------------------------ */
+
+#define T1 (1024 * G1)
+
+/* The report: 17 holes in one GiB. 14 fit beside two for PAMTs, so that the smallest pieces go; the first of them, with no hole in
+ * front, spares none. */
+static void seventeen_holes_in_one_gib(void **state)
+{
+    struct phys_range m[18], c[] = {range(0, 8 * G1)};
+    for (unsigned i = 0; i < 17; i++)
+        m[i] = range(G1 + i * 32 * M1, G1 + i * 32 * M1 + (i + 4) * M1);
+    m[17] = range(G1 + 17 * 32 * M1, 4 * G1);
+    struct world w = WORLD(m, c);
+    assert_int_equal(plan(&w, 0), ERR_OK);
+    assert_int_equal(layout.count, 1); /* and it goes on into the GiBs without holes */
+    assert_int_equal(layout.tdmrs[0].bytes, 3 * G1);
+    assert_int_equal(layout.dropped_bytes, (4 + 5 + 6 + 7) * M1);
+}
+
+/* A hundred runs of GiBs, of which the module takes 64: those that go are the smallest, wherever they stand. */
+static void too_many_runs_cost_the_smallest(void **state)
+{
+    struct phys_range m[100], c[] = {range(0, T1)};
+    u64 dropped = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        unsigned size = i * 37 % 100;
+        m[i] = range(4 * i * G1, 4 * i * G1 + (size + 1) * M1);
+        dropped += size < 36 ? (size + 1) * M1 : 0;
+    }
+    struct world w = WORLD(m, c);
+    assert_int_equal(plan(&w, 0), ERR_OK);
+    assert_int_equal(layout.count, 64);
+    assert_int_equal(layout.dropped_bytes, dropped);
+}
+
+/* More pieces than any table has, the largest in the end. */
+static void thousands_of_pieces(void **state)
+{
+    static struct phys_range m[6000];
+    struct phys_range c[] = {range(0, 16 * T1)};
+    for (unsigned i = 0; i < 5999; i++)
+        m[i] = range(G1 + i * M1, G1 + i * M1 + (1 + i % 7) * K4);
+    m[5999] = range(8 * G1, 8 * T1);
+    struct world w = WORLD(m, c);
+    assert_int_equal(plan(&w, 0), ERR_OK);
+    assert_true(layout.memory_bytes >= 8 * T1 - 8 * G1);
+}
+
+/* Sockets of equal size one behind the other, the first around the hole below 4 GiB. */
+static u64 socket_bytes;
+
+static hpa_t socket_end(hpa_t at)
+{
+    u64 socket = at.raw < 2 * G1 + socket_bytes ? 0 : (at.raw - 2 * G1) / socket_bytes;
+    return (hpa_t){2 * G1 + (socket + 1) * socket_bytes};
+}
+
+static hpa_t near_to[8];
+static unsigned near_count;
+
+/* The end of the node's memory: whole GiBs in front of it stay. */
+static hpa_t take_near(u64 bytes, hpa_t near)
+{
+    near_to[near_count++] = near;
+    return (hpa_t){socket_end(near).raw - bytes};
+}
+
+static const struct tdx_numa sockets = {socket_end, take_near};
+
+/* As public boot logs of machines with 1 to 4 TiB list their memory: pieces below 2 GiB, then all from 4 GiB on. */
+static void check_server(unsigned count, u64 each)
+{
+    struct phys_range m[] = {range(M1, 0x5d3f7 * K4), range(0x60000 * K4, 0x6a0cf * K4), range(0x6f7ff * K4, 2 * G1),
+                             range(4 * G1, 2 * G1 + count * each)};
+    struct phys_range c[] = {range(M1, 0x778 * M1), range(4 * G1, 2 * G1 + count * each)};
+    struct world w = WORLD(m, c);
+    struct tdmr_limits l = limits;
+    socket_bytes = each;
+    near_count = 0;
+    l.numa = &sockets;
+    assert_int_equal(tdmr_plan(&layout, &l, m, ARRAY_COUNT(m), c, ARRAY_COUNT(c), 0), ERR_OK);
+    check_layout(&w);
+    assert_int_equal(layout.count, 1 + count); /* below 2 GiB, and one a socket */
+    for (unsigned i = 1; i < layout.count; i++)
+        assert_true(socket_end((hpa_t){layout.tdmrs[i].base}).raw == layout.tdmrs[i].base + layout.tdmrs[i].bytes);
+    assert_int_equal(layout.dropped_bytes, 2 * G1 - 0x778 * M1);
+    assert_int_equal(tdmr_place_pamts(&layout, &l, NULL), ERR_OK);
+    check_pamts();
+    assert_int_equal(near_count, count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct tdmr_info *t = &layout.tdmrs[i + 1];
+        assert_true(near_to[i].raw <= t->base && t->pamt[2].base >= t->base && t->pamt[2].base < t->base + t->bytes);
+    }
+}
+
+static void servers_of_two_and_four_sockets(void **state)
+{
+    check_server(2, 512 * G1);
+    check_server(2, T1);
+    check_server(4, 512 * G1);
+    check_server(4, T1);
+}
+
+/* No memory above 2^46 less than below it. */
+static void sixteen_tebibytes_above_2_46(void **state)
+{
+    struct phys_range m[] = {range(64 * T1, 80 * T1)}, c[] = {range(64 * T1, 80 * T1)};
+    struct world w = WORLD(m, c);
+    assert_int_equal(plan(&w, 0), ERR_OK);
+    assert_int_equal(layout.count, 1);
+    assert_int_equal(layout.memory_bytes, 16 * T1);
+}
+
 /* --- random layouts ----------------------------------------------------------------------------------------------- */
 
 static u64 random_below(u64 n)
@@ -385,6 +498,11 @@ int main(void)
         cmocka_unit_test(pamts_in_one_block_inside_a_tdmr),
         cmocka_unit_test(pamt_beside_a_hole_joins_it),
         cmocka_unit_test(pamts_one_by_one_where_no_block_is_large_enough),
+        cmocka_unit_test(seventeen_holes_in_one_gib),
+        cmocka_unit_test(too_many_runs_cost_the_smallest),
+        cmocka_unit_test(thousands_of_pieces),
+        cmocka_unit_test(servers_of_two_and_four_sockets),
+        cmocka_unit_test(sixteen_tebibytes_above_2_46),
         cmocka_unit_test(random_layouts_keep_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
