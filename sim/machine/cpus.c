@@ -4,8 +4,8 @@
 
 static struct cpu cpus[MACHINE_CPUS_MAX]; /* per CPU, but for what cpu.h says */
 static unsigned count;                    /* constant after start */
-static unsigned package_shift;            /* constant after start, as the next one */
-static unsigned thread_shift;
+static unsigned package_shift;            /* constant after start */
+static unsigned thread_shift;             /* constant after start */
 
 /* Each CPU has a GDT inside its struct; the firmware's lies elsewhere. */
 struct cpu *cpu_this(void)

@@ -50,7 +50,8 @@ static void accepts_the_documented_forms(void **state)
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
     assert_true(sim_config()->seamldr_present);
-    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\npackages = 4\napic_id_base = 256\nthreads = 2"));
+    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\npackages = "
+                      "4\napic_id_base = 256\nthreads = 2"));
     assert_int_equal(sim_config()->threads, 2);
     assert_false(sim_config()->seamldr_present);
     assert_int_equal(sim_config()->seamldr_busy_every, 3);
