@@ -105,20 +105,30 @@ static void start_line(bool now)
         (void)serial_init(&boot->serial); /* where it does not answer any more there is nobody to tell */
 }
 
+static enum err name_late(enum err e, unsigned cpu)
+{
+    if (e == ERR_TIMEOUT)
+        log_msg(LOG_ERROR, "CPU %u (APIC id %u) does not answer", cpu, cpus_apic_id(cpu));
+    return e;
+}
+
 static enum err call_each(void (*work)(void *arg), void *arg)
 {
-    unsigned late;
+    unsigned late = 0;
     enum err e = cpus_call_each(work, arg, &late);
 
-    if (e != ERR_OK)
-        log_msg(LOG_ERROR, "CPU %u (APIC id %u) does not answer", late, cpus_apic_id(late));
-    return e;
+    return name_late(e, late);
+}
+
+static enum err call_one(unsigned cpu, void (*work)(void *arg), void *arg)
+{
+    return name_late(cpus_call(cpu, work, arg), cpu);
 }
 
 static void start_cpus(void)
 {
     static const struct tdx_cpus cpus = {
-        .each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count, .package = cpus_package};
+        .each = call_each, .one = call_one, .share = cpus_share, .count = cpus_count, .package = cpus_package};
 
     cpus_start();
     tdx_set_cpus(&cpus);
