@@ -44,6 +44,22 @@ const char *probe_status_text(u32 status)
     return status < ARRAY_COUNT(names) ? names[status] : "unknown";
 }
 
+static struct json *refuse_work(struct command_call *c, const struct outcome *o)
+{
+    gpa_t page;
+    const char *name = vm_in_the_way(o->gpa, o->bytes, &page);
+    struct json *j;
+
+    if (o->bytes > vm.memory_bytes || o->gpa.raw > vm.memory_bytes - o->bytes)
+        return reply_fail(c, "the payload refuses the work: TD memory ends at 0x%llx",
+                          (unsigned long long)vm.memory_bytes);
+    if (name == NULL)
+        return reply_fail(c, "the payload refuses the work");
+    j = reply_fail(c, "the payload refuses the work: 0x%llx is a page of %s", (unsigned long long)page.raw, name);
+    json_hex(j, "at", page.raw);
+    return j;
+}
+
 /* What the payload said, in words; it is not trusted, so an unknown status is a failure too. */
 static struct json *answer_result(struct command_call *c, const struct outcome *o)
 {
@@ -75,8 +91,7 @@ static struct json *answer_result(struct command_call *c, const struct outcome *
         j = reply_fail(c, "MapGPA at 0x%llx was answered with 0x%llx", at, (unsigned long long)r->vmcall_status);
         break;
     case PROBE_BAD_WORK:
-        j = reply_fail(c,
-                       "the payload refuses the work: the range is outside TD memory or holds the payload's own pages");
+        j = refuse_work(c, o);
         break;
     default:
         j = reply_fail(c, "the payload answers with status %u, which means nothing", r->status);

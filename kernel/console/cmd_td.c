@@ -12,6 +12,7 @@
 
 static void add_td(struct json *j)
 {
+    gpa_t gib;
     bool measured = vm.state != VM_NONE && vm.td.state >= TD_RUNNABLE;
 
     json_text(j, "state", vm_state_name(vm.state));
@@ -28,6 +29,8 @@ static void add_td(struct json *j)
     json_text(j, "back", level_name(tdp_choice(vm.tdp).back));
     json_hex(j, "payload", vm.payload.raw);
     json_hex(j, "mailboxes", vm.mailboxes.raw);
+    if (vm_has_shared_gib(&gib))
+        json_hex(j, "shared_gib", gib.raw);
     json_array(j, "vcpu_states");
     for (unsigned i = 0; i < vm.vcpu_count; i++)
         json_text(j, NULL, vm_vcpu_state_name(vm.vcpus[i].state));
@@ -37,12 +40,16 @@ static void add_td(struct json *j)
 static void print_td(void)
 {
     char size[PRINT_SIZE_BYTES];
+    gpa_t gib;
 
     print("TD: %s, %s from 0, %u vCPU%s, KeyID %u, largest page %s\n", vm_state_name(vm.state),
           print_size(size, vm.memory_bytes), vm.vcpu_count, vm.vcpu_count == 1 ? "" : "s", vm.td.hkid.raw,
           level_name(vm.level));
     print("  payload 0x%llx, mailboxes 0x%llx, ROM 0x%llx\n", (unsigned long long)vm.payload.raw,
           (unsigned long long)vm.mailboxes.raw, (unsigned long long)vm.rom.raw);
+    if (vm_has_shared_gib(&gib))
+        print("  the GiB at 0x%llx can't become one page: the mailboxes in it are shared\n",
+              (unsigned long long)gib.raw);
     for (unsigned i = 0; i < vm.vcpu_count; i++) {
         const struct vm_vcpu *v = &vm.vcpus[i];
         bool has_why = v->state == VCPU_WAITS || v->state == VCPU_HALTED;

@@ -48,7 +48,13 @@ enum err job_start(const struct command *command, unsigned vcpu, const struct pr
     enum err e = vm_work_begin(vcpu, work, fault);
     if (e != ERR_OK)
         return e;
-    *free = (struct job){.number = ++last_number, .command = command, .vcpu = vcpu, .started = cpu_tsc()};
+    *free = (struct job){
+        .number = ++last_number,
+        .command = command,
+        .vcpu = vcpu,
+        .started = cpu_tsc(),
+        .outcome = {.gpa = {work->gpa}, .bytes = work->len},
+    };
     *job = free;
     return ERR_OK;
 }

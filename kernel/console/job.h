@@ -12,6 +12,8 @@
 
 /* How a piece of work ended and what it cost. */
 struct outcome {
+    gpa_t gpa; /* the range that it was about, where it was about one */
+    u64 bytes;
     enum err err;
     struct probe_result result;
     struct fault_text fault;

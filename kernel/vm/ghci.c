@@ -9,8 +9,8 @@
 #include "lib/trace.h"
 #include "tdx/abi_vmcall.h"
 
-/* One MapGPA goes to the next multiple of this and answers RETRY, so that the TD sees its interrupts and the console
- * its ^C. No large page spans two of them. */
+/* A MapGPA of more goes to the next multiple of this and answers RETRY, so that the TD sees its interrupts and the console its ^C.
+ * No large page spans two of them. What is no more is one plan, whatever border it lies across. */
 #define MAPGPA_CHUNK GIB
 
 #define FATAL_MESSAGE_BYTES 64
@@ -58,7 +58,7 @@ static void mapgpa(struct seamcall_regs *r, unsigned vcpu)
     u64 shared_bit = BIT(vm.td.shared_bit), gpa = r->r12, bytes = r->r13;
     enum tdp_attr to = gpa & shared_bit ? TDP_SHARED : TDP_PRIVATE;
     u64 status = mapgpa_check(gpa, bytes, shared_bit);
-    u64 base = gpa & ~shared_bit, now = min_u64(bytes, MAPGPA_CHUNK - base % MAPGPA_CHUNK);
+    u64 base = gpa & ~shared_bit, now = bytes <= MAPGPA_CHUNK ? bytes : MAPGPA_CHUNK - base % MAPGPA_CHUNK;
 
     r->r11 = gpa;
     if (status != VMCALL_STATUS_SUCCESS) {

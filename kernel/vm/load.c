@@ -5,8 +5,9 @@
  *   |  free for work, can become 1G pages      |  free  | image | mail-  |        | ROM |
  *   |                                          |        |       | boxes  |          4G
  *
- * Image and mailboxes lie at the top, so that what is left above the last whole GiB takes them; the ROM with the reset
- * vector ends at 4 GiB, in a slot of its own where memory does not reach it.
+ * Image and mailboxes lie at the top, so that what is left above the last whole GiB takes them; where too little is left there,
+ * and memory reaches 4 GiB, they lie below the ROM with the reset vector, which ends at 4 GiB and is in the way of that GiB
+ * anyhow. The ROM has a slot of its own where memory does not reach it.
  */
 #include "kernel/vm/vm.h"
 
@@ -42,7 +43,7 @@ enum err vm_layout(struct fault_text *fault)
     if (!header_of_probe(&h))
         return fault_say(fault, ERR_ARGUMENT, "the embedded payload has no valid header");
     u64 need = h.total_bytes + vm.vcpu_count * PAGE_BYTES;
-    if (top > rom && top - need < ROM_END)
+    if (top > rom && top - need < max_u64(ROM_END, align_down(top, GIB)))
         top = rom;
     if (need > top / 2)
         return fault_say(fault, ERR_RANGE, "mem: the payload takes 0x%llx bytes, more than half of the memory",
@@ -52,6 +53,36 @@ enum err vm_layout(struct fault_text *fault)
     vm.payload = (gpa_t){top - need};
     vm.payload_bytes = h.total_bytes;
     return ERR_OK;
+}
+
+const char *vm_in_the_way(gpa_t gpa, u64 bytes, gpa_t *page)
+{
+    const struct {
+        gpa_t base;
+        u64 bytes;
+        const char *name;
+    } parts[] = {
+        {vm.payload, vm.payload_bytes, "the payload's image"},
+        {vm.mailboxes, vm.vcpu_count * PAGE_BYTES, "the payload's mailboxes, which are shared"},
+        {vm.rom, rom_bytes(), "the ROM with the reset vector"},
+    };
+    const char *name = NULL;
+
+    for (unsigned i = 0; i < ARRAY_COUNT(parts); i++) {
+        u64 from = max_u64(gpa.raw, parts[i].base.raw),
+            past = min_u64(gpa.raw + bytes, parts[i].base.raw + parts[i].bytes);
+        if (from >= past || (name != NULL && page->raw <= from))
+            continue;
+        *page = gpa_floor((gpa_t){from}, LEVEL_4K);
+        name = parts[i].name;
+    }
+    return name;
+}
+
+bool vm_has_shared_gib(gpa_t *gib)
+{
+    *gib = gpa_floor(vm.mailboxes, LEVEL_1G);
+    return level_is(vm.level, LEVEL_1G) && gib->raw + GIB <= vm.memory_bytes;
 }
 
 static enum err load_rom(struct fault_text *fault)

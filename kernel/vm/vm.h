@@ -93,6 +93,11 @@ struct vm_config {
 #define VM_MEMORY_MIN (8 * MIB)
 #define VM_MEMORY_MAX (2048 * GIB) /* what the payload has page tables for */
 
+/* The first page of [gpa, gpa + bytes) that the payload keeps for itself, and whose it is, in words; NULL: there is none. */
+const char *vm_in_the_way(gpa_t gpa, u64 bytes, gpa_t *page);
+/* Is there a whole GiB of memory that can't become one page, for the mailboxes in it are shared? */
+bool vm_has_shared_gib(gpa_t *gib);
+
 /* Creates, loads, measures and finalizes the TD; all or nothing. */
 MUST_CHECK enum err vm_create(const struct vm_config *config, struct fault_text *fault);
 /* Tears down whatever exists of it. ERR_STATE: none. Pages that the module does not give back are named in `fault`. */

@@ -253,3 +253,27 @@ def test_the_lab_knows_the_same_keys():
     for i, one in enumerate(numbers):
         assert said(numbers[:i] + numbers[i + 1:]) == (1, f"lab: the profile has no {one.split('=')[0]}\n")
     assert said(numbers + ["access.4k=1"]) == (1, "lab: 'access.4k=1' is neither an option nor a number of a profile\n")
+
+
+def test_a_conversion_across_the_border_of_two_1g_pages_is_one_plan():
+    """A page on each side, by one MapGPA: twice BLOCK, DEMOTE, BLOCK, DEMOTE, BLOCK, REMOVE behind three TRACKs."""
+    script = """tdx init
+td create mem=5G
+td run
+probe accept 40000000 2G 2m
+merge 40000000 1g
+merge 80000000 1g
+convert 7ffff000 8K shared
+-probe fill bfff0000 1G
+-probe fill ff000000 32M
+td info
+"""
+    status, out, _ = run("--script", "-", "--memory", "8G", script=script)
+    got = answers(out)
+    convert = next(a for a in got if a["cmd"] == "convert")
+    assert convert["ok"] and convert["seamcalls"] == 15 and convert["mapgpa_retries"] == 0
+    fills = [a for a in got if a["cmd"] == "probe fill"]
+    assert "is a page of the payload's image" in fills[0]["error"] and fills[0]["at"] == got[-2]["payload"]
+    assert "is a page of the payload's image" in fills[1]["error"]
+    # Below the reset vector's page, in the GiB that that one is in the way of.
+    assert got[-2]["shared_gib"] == "0xc0000000" and int(got[-2]["payload"], 16) > 0xFF000000

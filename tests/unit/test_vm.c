@@ -107,6 +107,8 @@ static void test_layout(void **state)
         {"td create mem=1200M vcpus=4", 1200 * 0x100000ull - 0x4000},
         {"td create mem=4G", 0x100000000ull - 0x4000 - 0x1000},
         {"td create mem=4098M", 4098 * 0x100000ull - 0x1000},
+        {"td create mem=6G", 0x100000000ull - 0x4000 - 0x1000},
+        {"td create mem=5122M vcpus=2", 5122 * 0x100000ull - 0x2000},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         good(cases[i].line);
@@ -115,6 +117,29 @@ static void test_layout(void **state)
         says(good("sept"), "\"agree\":true");
         good("td destroy");
     }
+}
+
+/* Only whole GiBs that may be 1G pages are told; a page in the way is named, the first one. */
+static void test_what_is_in_the_way(void **state)
+{
+    gpa_t page = {0};
+    says(good("td create mem=6G vcpus=2"), "\"shared_gib\":\"0xc0000000\"");
+    assert_null(vm_in_the_way((gpa_t){0}, 3 * GIB_1, &page));
+    assert_null(vm_in_the_way((gpa_t){4 * GIB_1}, 2 * GIB_1, &page));
+    assert_string_equal(vm_in_the_way((gpa_t){3 * GIB_1}, GIB_1, &page), "the payload's image");
+    assert_int_equal(page.raw, vm.payload.raw);
+    assert_string_equal(vm_in_the_way((gpa_t){0xffffa123}, 0x10000, &page),
+                        "the payload's mailboxes, which are shared");
+    assert_int_equal(page.raw, 0xffffa000);
+    assert_string_equal(vm_in_the_way((gpa_t){0xffffd000}, 8, &page), "the ROM with the reset vector");
+    assert_int_equal(page.raw, 0xffffd000);
+    good("td destroy");
+    says(good("td create mem=1G"), "\"shared_gib\":\"0x0\"");
+    good("td destroy");
+    assert_null(strstr(good("td create mem=1200M"), "shared_gib"));
+    good("td destroy");
+    assert_null(strstr(good("td create mem=1G level=2m"), "shared_gib"));
+    good("td destroy");
 }
 
 /* Enough memory, in pieces that are too small: what is wanted, what there is, and what to do. */
@@ -401,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_bad_sizes),
         cmocka_unit_test(test_performance_counters),
         cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_what_is_in_the_way),
         cmocka_unit_test(test_memory_in_pieces),
         cmocka_unit_test(test_creation_fails_cleanly),
         cmocka_unit_test(test_destruction_goes_on_where_it_failed),
