@@ -9,6 +9,7 @@
 #include "kernel/hw/ap.h"
 #include "kernel/hw/paging.h"
 #include "kernel/hw/traps.h"
+#include "kernel/mca.h"
 #include "kernel/time.h"
 #include "lib/hw/cpu.h"
 #include "lib/lock.h"
@@ -243,6 +244,7 @@ _Noreturn static void arrive(void *arg)
 
     cpu_set_local(&self->local);
     self->tsc_at_arrival = cpu_tsc();
+    mca_init();
     if (apic_init() != ERR_OK || !atomic_compare_exchange_strong(&self->state, &starting, CPU_IDLE))
         cpu_halt();
     idle(self);

@@ -15,6 +15,7 @@
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
 #include "kernel/line.h"
+#include "kernel/mca.h"
 #include "kernel/ram.h"
 #include "kernel/print.h"
 #include "kernel/time.h"
@@ -190,6 +191,7 @@ void kernel_start(void *boot_info)
     start_memory();
     start_line(!line_is_low(&boot->serial));
     start_interrupts();
+    mca_init();
     start_cpus();
     if (trace_init() != ERR_OK)
         log_msg(LOG_WARN, "trace: no memory for the ring, nothing will be recorded");

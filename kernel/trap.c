@@ -7,6 +7,7 @@
 #include "kernel/cpus.h"
 #include "kernel/hw/firmware.h"
 #include "kernel/leave.h"
+#include "kernel/mca.h"
 #include "kernel/panic.h"
 #include "lib/format.h"
 #include "lib/hw/fixup.h"
@@ -15,6 +16,7 @@
 #define VECTOR_NMI             2
 #define VECTOR_UD              6
 #define VECTOR_GP              13
+#define VECTOR_MC              18
 #define VECTOR_FIRST_INTERRUPT 32
 
 static const char *exception_name(u64 vector)
@@ -75,6 +77,24 @@ static void interrupt(struct trap_frame *frame)
     }
 }
 
+/* One that has nothing to do with what this CPU did, or needs nothing done, is left behind: whoever asked for the data that is
+ * broken is the VMM itself here. */
+static void machine_check(const struct trap_frame *frame)
+{
+    struct mca_report r = mca_take();
+    char text[MCA_TEXT_BYTES], what[MCA_TEXT_BYTES + 64];
+
+    trace_record(TRACE_IRQ, frame->vector, frame->rip, r.status, r.at.raw);
+    if (r.verdict <= MCA_SURVIVED && r.can_resume)
+        return;
+    format_to(what, sizeof(what), "machine check, %s: %s",
+              r.verdict == MCA_MEMORY  ? "the VMM's own memory is broken"
+              : r.verdict == MCA_FATAL ? "fatal"
+                                       : "and what it interrupted cannot go on",
+              mca_text(&r, text));
+    panic_trap(frame, what);
+}
+
 void trap_handle(struct trap_frame *frame)
 {
     char what[48];
@@ -92,6 +112,10 @@ void trap_handle(struct trap_frame *frame)
     }
     if (firmware_give_up(frame))
         return;
+    if (frame->vector == VECTOR_MC) {
+        machine_check(frame);
+        return;
+    }
     format_to(what, sizeof(what), "exception %llu %s", (unsigned long long)frame->vector,
               exception_name(frame->vector));
     panic_trap(frame, what);

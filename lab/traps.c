@@ -49,6 +49,8 @@ void irq_wait(void)
     machine_self->interrupts_on = were_on;
 }
 
+void nmi_take(void) {}
+
 /* After a panic, or where a power-off did not work: there is nobody who could press a button. */
 _Noreturn void cpu_halt(void)
 {

@@ -309,6 +309,33 @@ void page_lose(hpa_t base, u64 bytes)
     spin_unlock(&lock);
 }
 
+static bool is_used(hpa_t page)
+{
+    u64 pfn = page.raw >> PAGE_SHIFT;
+    unsigned at = first_behind(pfn);
+
+    if (at == range_count || ranges[by_address[at]].first > pfn)
+        return false;
+    spin_lock(&lock);
+    bool used = buddy_find(ranges[by_address[at]].b, BUDDY_USED, pfn, pfn + 1, true) == pfn;
+    spin_unlock(&lock);
+    return used;
+}
+
+bool page_poison(hpa_t page)
+{
+    u64 total = page_total_bytes();
+
+    if (page_first_lost(page, PAGE_BYTES).raw == page.raw)
+        return false;
+    if (is_used(page)) {
+        page_lose(page, PAGE_BYTES);
+        return true;
+    }
+    page_withdraw(page, PAGE_BYTES);
+    return page_total_bytes() != total;
+}
+
 /* Without the lock where nothing is lost, which is always but for what tests do and broken machines. */
 hpa_t page_first_lost(hpa_t base, u64 bytes)
 {

@@ -40,6 +40,9 @@ void page_free(hpa_t page, level_t level);
 /* Pages that somebody has taken, and that must never be used again: freed, they stay taken, and are no longer that
  * somebody's. They count as total memory, not as free. */
 void page_lose(hpa_t base, u64 bytes);
+/* A page that is broken: kept out of use from here on, whoever has it. False: it was out of use before, or is none of the
+ * allocator's. */
+MUST_CHECK bool page_poison(hpa_t page);
 /* The first 4K page of the range that is lost, or its end. Any memory may be asked about. */
 hpa_t page_first_lost(hpa_t base, u64 bytes);
 extern _Atomic u64 pages_lost; /* changed by page_lose() alone */

@@ -123,6 +123,7 @@ enum vcpu_exit_kind {
     VCPU_EXIT_EPT_VIOLATION, /* `gpa`, `accept`, `level` */
     VCPU_EXIT_VMCALL,        /* `regs` of the vCPU hold R10..R15, RBX, RDI, RSI, R8, R9, RDX */
     VCPU_EXIT_INTERRUPT,
+    VCPU_EXIT_NMI, /* whose handler is to be run now */
     VCPU_EXIT_TRIPLE_FAULT,
     VCPU_EXIT_OTHER, /* `reason` says which */
     VCPU_EXIT_TD_DEAD,
@@ -133,14 +134,15 @@ enum vcpu_exit_kind {
 struct vcpu_exit {
     enum vcpu_exit_kind kind;
     tdx_status_t status;
-    u32 reason;        /* VMX basic exit reason, 77 for TDVMCALL */
-    u64 qualification; /* bits 2:0 read, write, fetch for an EPT violation */
-    u64 extended;      /* RDX of the exit */
-    gpa_t gpa;         /* shared bit stripped */
-    bool shared;       /* the shared bit of the faulting GPA */
-    bool accept;       /* caused by TDG.MEM.PAGE.ACCEPT */
-    level_t level;     /* the level ACCEPT asked for */
-    bool pending;      /* access to a PENDING page */
+    u32 reason;            /* VMX basic exit reason, 77 for TDVMCALL */
+    u64 qualification;     /* bits 2:0 read, write, fetch for an EPT violation */
+    u64 extended;          /* RDX of the exit */
+    gpa_t gpa;             /* shared bit stripped */
+    bool shared;           /* the shared bit of the faulting GPA */
+    bool accept;           /* caused by TDG.MEM.PAGE.ACCEPT */
+    level_t level;         /* the level ACCEPT asked for */
+    bool pending;          /* access to a PENDING page */
+    bool is_machine_check; /* what took it out of the TD, which is dead */
 };
 
 /* TDH.VP.WR of the shared EPT's root table: what GPAs with the shared bit go through. Associates the vCPU with this

@@ -34,6 +34,12 @@ enum exit_reason {
 
 #define EXIT_REASON_BASIC 0xffffu
 
+/* R9: the VM-exit interruption information. */
+#define INTERRUPTION_TYPE(i)   ((i) >> 8 & 7)
+#define INTERRUPTION_VECTOR(i) ((i)&0xff)
+#define INTERRUPTION_NMI       2u
+#define VECTOR_MC              18u
+
 /* RDX of an EPT-violation exit: the extended exit qualification. */
 #define EXTENDED_TYPE_SHIFT  0
 #define EXTENDED_TYPE_WIDTH  4
@@ -97,6 +103,14 @@ static void decode_ept_violation(const struct vcpu *v, struct vcpu_exit *e)
     e->pending = type == EXTENDED_PENDING;
 }
 
+static void decode_exception(const struct vcpu *v, struct vcpu_exit *e)
+{
+    u64 info = v->regs.r9;
+
+    e->kind = INTERRUPTION_TYPE(info) == INTERRUPTION_NMI ? VCPU_EXIT_NMI : VCPU_EXIT_OTHER;
+    e->is_machine_check = e->kind != VCPU_EXIT_NMI && INTERRUPTION_VECTOR(info) == VECTOR_MC;
+}
+
 static void decode(const struct vcpu *v, struct vcpu_exit *e)
 {
     e->reason = (u32)e->status.raw & EXIT_REASON_BASIC;
@@ -111,6 +125,9 @@ static void decode(const struct vcpu *v, struct vcpu_exit *e)
         break;
     case EXIT_EXTERNAL_INTERRUPT:
         e->kind = VCPU_EXIT_INTERRUPT;
+        break;
+    case EXIT_EXCEPTION_OR_NMI:
+        decode_exception(v, e);
         break;
     case EXIT_TRIPLE_FAULT:
         e->kind = VCPU_EXIT_TRIPLE_FAULT;

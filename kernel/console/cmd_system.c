@@ -108,7 +108,8 @@ void cmd_mem(struct command_call *c)
 
     print("%s, of which %s are free\n", print_size(total, page_total_bytes()), print_size(free, page_free_bytes()));
     if (page_lost_bytes() != 0)
-        print("  lost: %llu pages whose cache flush failed\n", (unsigned long long)page_lost_bytes() / PAGE_BYTES);
+        print("  lost: %llu pages, out of use: a cache flush failed, or a machine check named them\n",
+              (unsigned long long)page_lost_bytes() / PAGE_BYTES);
     for (unsigned i = 0; i < ARRAY_COUNT(levels); i++)
         print("  whole free blocks of %-3s %llu\n", level_name(levels[i]),
               (unsigned long long)page_free_blocks(levels[i]));

@@ -179,7 +179,7 @@ void cmd_td_destroy(struct command_call *c)
     if (vm.lost_bytes == 0)
         print("the TD is gone; as much memory is free as before it\n");
     else
-        print("the TD is gone; lost: %llu pages whose cache flush failed, all others are free as before it\n",
+        print("the TD is gone; lost: %llu pages, out of use for good (`mem`), all others are free as before it\n",
               (unsigned long long)vm.lost_bytes / PAGE_BYTES);
     struct json *j = reply_ok(c);
     json_number(j, "free_bytes_before", vm.free_bytes_before);

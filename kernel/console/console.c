@@ -7,6 +7,7 @@
 #include "kernel/console/command.h"
 #include "kernel/console/editor.h"
 #include "kernel/hw/traps.h"
+#include "kernel/mca.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
 #include "lib/format.h"
@@ -43,12 +44,18 @@ static void tell_trouble(void)
     unsigned lost = serial_take_overruns();
     u64 dropped = serial_take_lost();
     unsigned strange = atomic_exchange(&strangers, 0);
+    struct mca_report newest;
+    unsigned checks = mca_take_survived(&newest);
+    char text[MCA_TEXT_BYTES];
 
     if (lost != 0)
         log_msg(LOG_WARN, "console: input overrun, about %u bytes lost", lost);
     if (dropped != 0)
         log_msg(LOG_WARN, "console: %llu bytes of output lost: the serial line took none for long",
                 (unsigned long long)dropped);
+    if (checks != 0)
+        log_msg(LOG_WARN, "%u machine check%s survived, the newest: %s", checks, checks == 1 ? "" : "s",
+                mca_text(&newest, text));
     if (strange != 0)
         log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump form=text` has the newest", strange);
 }

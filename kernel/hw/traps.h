@@ -44,6 +44,8 @@ void irq_enable(void);
 void irq_disable(void);
 /* Sleeps until the next interrupt; interrupts are on inside and off afterwards as they were before. */
 void irq_wait(void);
+/* An NMI that came while the CPU was in a TD is handled as if it came here. */
+void nmi_take(void);
 _Noreturn void cpu_halt(void);
 
 /* Of the fault that is being handled. */

@@ -7,10 +7,13 @@
 
 #include "kernel/cpus.h"
 #include "kernel/hw/traps.h"
+#include "kernel/mca.h"
 #include "kernel/time.h"
 #include "kernel/vm/ghci.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
+#include "lib/log.h"
+#include "mm/page.h"
 
 #define ABORT_US       2000000ull
 #define BUSY_TURNS_MAX 100000u /* faults of a vCPU in a row that meet other operations at work on the entry */
@@ -170,6 +173,25 @@ static enum turn vmcall_turn(struct vm_vcpu *v)
     }
 }
 
+/* The page that the TD met is not used again, by whoever gets it back from the TD. */
+static void say_machine_check(struct vm_vcpu *v)
+{
+    u64 irq = cpu_irq_save();
+    struct mca_report r = mca_take();
+    char text[MCA_TEXT_BYTES];
+
+    cpu_irq_restore(irq);
+    mca_text(&r, text);
+    if (r.verdict == MCA_FATAL)
+        panic("machine check while vCPU %u ran, fatal: %s", run_index(v), text);
+    if (r.verdict == MCA_MEMORY && page_poison(r.at))
+        (void)fault_say(&v->why, ERR_TD_DEAD,
+                        "the TD is dead: vCPU %u met a machine check (%s); that page is kept out of use", run_index(v),
+                        text);
+    else
+        (void)fault_say(&v->why, ERR_TD_DEAD, "the TD is dead: vCPU %u met a machine check (%s)", run_index(v), text);
+}
+
 static enum turn enter_turn(struct vm_vcpu *v)
 {
     u64 asked = cpu_tsc();
@@ -187,6 +209,9 @@ static enum turn enter_turn(struct vm_vcpu *v)
     case VCPU_EXIT_HELD:
         cpu_relax();
         return TURN_AGAIN;
+    case VCPU_EXIT_NMI:
+        nmi_take();
+        return TURN_AGAIN;
     case VCPU_EXIT_INTERRUPT:
         return TURN_AGAIN;
     case VCPU_EXIT_TRIPLE_FAULT:
@@ -194,7 +219,10 @@ static enum turn enter_turn(struct vm_vcpu *v)
         return end_turn(v, VCPU_HALTED);
     case VCPU_EXIT_TD_DEAD:
         vm_dies();
-        (void)fault_leaf(why, "the TD is dead", "TDH.VP.ENTER", exit.status);
+        if (exit.is_machine_check)
+            say_machine_check(v);
+        else
+            (void)fault_leaf(why, "the TD is dead", "TDH.VP.ENTER", exit.status);
         return end_turn(v, VCPU_HALTED);
     case VCPU_EXIT_REFUSED:
         (void)fault_leaf(why, "entering the TD", "TDH.VP.ENTER", exit.status);

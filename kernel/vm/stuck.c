@@ -3,6 +3,7 @@
  * Specification, "Zero-Step Attack Mitigation".
  */
 #include "kernel/cpus.h"
+#include "kernel/hw/traps.h"
 #include "kernel/time.h"
 #include "kernel/vm/run.h"
 #include "lib/hw/cpu.h"
@@ -43,7 +44,9 @@ static void enter_again(void *arg)
         u64 from = cpu_tsc();
         struct vcpu_exit exit = vcpu_enter(&vm.td.vcpus[s->vcpu]);
         u64 ticks = cpu_tsc() - from;
-        if (exit.kind != VCPU_EXIT_HELD && exit.kind != VCPU_EXIT_INTERRUPT) {
+        if (exit.kind == VCPU_EXIT_NMI)
+            nmi_take();
+        if (exit.kind != VCPU_EXIT_HELD && exit.kind != VCPU_EXIT_INTERRUPT && exit.kind != VCPU_EXIT_NMI) {
             note(s, &exit, ticks);
             empty = 0;
         } else if (++empty > EMPTY_MAX) {

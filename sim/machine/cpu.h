@@ -22,6 +22,11 @@ struct shoot_state {
     u64 seen;    /* the generation at its entry */
 };
 
+struct cpu_mca { /* see mca.h */
+    u64 mcg_status, status, address;
+    u64 control[4];
+};
+
 /*
  * Where a CPU is in its life. The firmware keeps the application processors until the VMM's first INIT and SIPI; from then on
  * they are the platform's. Up to CPU_STARTS, and back to CPU_FIRMWARE where it does not come, by the CPU that sends INIT and
@@ -53,7 +58,8 @@ struct cpu {
     unsigned vmxon_watch; /* instructions still single-stepped in search of VMXON: vmx_watch() */
     bool x2apic;          /* IA32_APIC_BASE.EXTD as the VMM set it */
     bool x2apic_native;   /* the real APIC is in x2APIC mode */
-    struct seam_pmu pmu;  /* the VMM's, which counts nothing: its page walks are not seen */
+    struct cpu_mca mca;
+    struct seam_pmu pmu; /* the VMM's, which counts nothing: its page walks are not seen */
 
     /* From other CPUs. */
     enum cpu_life life;

@@ -7,6 +7,7 @@
 #include "sim/machine/config.h"
 #include "sim/machine/guest.h"
 #include "sim/machine/hw/cpu.h"
+#include "sim/machine/mca.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pmu.h"
 #include "sim/machine/pool.h"
@@ -194,7 +195,7 @@ static bool is_own(u32 msr)
     for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (own[i] == msr)
             return true;
-    return (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) || pmu_has_msr(msr) ||
+    return (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST) || pmu_has_msr(msr) || mca_has_msr(msr) ||
            (msr >= AMD_FIRST && msr <= AMD_LAST) || (msr >= IA32_VMX_BASIC && msr <= IA32_VMX_VMFUNC);
 }
 
@@ -204,6 +205,8 @@ static bool read_msr(struct cpu *cpu, u32 msr, u64 *value)
         return apic_read_msr(cpu, msr, value);
     if (pmu_has_msr(msr))
         return pmu_read(&cpu->pmu, msr, value);
+    if (mca_has_msr(msr))
+        return mca_read(&cpu->mca, msr, value);
     for (unsigned i = 0; i < CONSTANT_COUNT; i++)
         if (constants[i].msr == msr) {
             *value = constants[i].value;
@@ -229,6 +232,8 @@ static bool write_msr(struct cpu *cpu, u32 msr, u64 value)
         return apic_write_msr(cpu, msr, value);
     if (pmu_has_msr(msr))
         return pmu_write(&cpu->pmu, msr, value);
+    if (mca_has_msr(msr))
+        return mca_write(&cpu->mca, msr, value);
     switch (msr) {
     case IA32_APIC_BASE:
         return apic_base_write(cpu, value);

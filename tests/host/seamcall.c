@@ -228,6 +228,7 @@ static void run_script(struct seam_lp *lp)
         leave(td, REASON_EPT, a->qualification, a->gpa, 0);
     } else {
         leave(td, a->kind == GUEST_INTERRUPT ? REASON_INTR : a->reason, a->qualification, a->gpa, 0);
+        td->exit_intr_info = a->kind == GUEST_EXIT ? a->event : td->exit_intr_info;
     }
 }
 

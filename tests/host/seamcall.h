@@ -45,6 +45,7 @@ struct guest_action {
     u64 gpa;            /* EPT violation, with the shared bit where it has one */
     u64 qualification;  /* EPT violation: 1 read, 2 write, 4 fetch; else of the exit */
     u32 reason;         /* GUEST_EXIT: VMX basic exit reason */
+    u32 event;          /* GUEST_EXIT: VM-exit interruption information */
     bool done;          /* the TD went on behind it (TDCALL), or its exit was delivered (others) */
     u32 injected;       /* vector of the event that the module injected in answer, 0: none */
 };

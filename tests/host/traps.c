@@ -5,6 +5,7 @@
 #include "kernel/hw/firmware.h"
 #include "kernel/hw/paging.h"
 #include "tests/host/io.h"
+#include "tests/host/traps.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -17,6 +18,13 @@ void irq_disable(void) {}
 void irq_wait(void)
 {
     (void)sched_yield();
+}
+
+unsigned traps_host_nmis;
+
+void nmi_take(void)
+{
+    traps_host_nmis++;
 }
 
 void cpu_halt(void)

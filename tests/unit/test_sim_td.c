@@ -1,6 +1,8 @@
 /* What a TD vCPU of the simulated machine reaches: its state, translations, violations, shared and spoilt memory. */
 #include "tests/unit/td_stage.h"
 
+#include "sim/machine/mca.h"
+
 static void state_goes_there_and_back(void **state)
 {
     INSN(0x0f, 0xa2);
@@ -222,6 +224,19 @@ static void spoilt_page_is_a_machine_check(void **state)
     RUN({EXIT_NPF, 1ull << 32 | 4, DATA_GPA, 0});
     assert_int_equal(v->exit_reason, 0);
     assert_int_equal(v->exit_intr_info, 1u << 31 | 3 << 8 | 18);
+    /* Bank 1: valid, uncorrected, action required, at a physical address; until it is cleared. */
+    u64 value;
+    assert_true(mca_read(&cpu.mca, 0x405, &value));
+    assert_int_equal(value, 0xbd80000000000134);
+    assert_true(mca_read(&cpu.mca, 0x406, &value));
+    assert_int_equal(value & ~0xfffull, poisoned);
+    assert_true(mca_read(&cpu.mca, 0x407, &value));
+    assert_int_equal(value & 0x1ff, 0x86);
+    assert_false(mca_write(&cpu.mca, 0x405, 1));
+    assert_true(mca_write(&cpu.mca, 0x405, 0));
+    assert_true(mca_read(&cpu.mca, 0x405, &value));
+    assert_int_equal(value, 0);
+    assert_false(mca_write(&cpu.mca, 0x179, 4));
 }
 
 static void large_page_around_a_spoilt_one(void **state)

@@ -5,6 +5,7 @@
 #include "tests/unit/vm_world.h"
 
 #include "tdx/module.h"
+#include "tests/host/traps.h"
 
 #define GHCI_INFO      0x10000ull
 #define GHCI_MAP_GPA   0x10001ull
@@ -383,6 +384,50 @@ static void test_triple_fault(void **state)
     bad("td run", "triple fault");
 }
 
+#define EVENT_NMI 0x80000202u /* VM-exit interruption information */
+#define EVENT_MC  0x80000312u
+
+/* It is the VMM's, whoever was inside; the TD goes on. */
+static void test_nmi_in_the_td(void **state)
+{
+    traps_host_nmis = 0;
+    for (unsigned i = 0; i < 5; i++)
+        guest_push(vcpu(0), action((struct guest_action){.kind = GUEST_EXIT, .reason = 0, .event = EVENT_NMI}));
+    push_idle();
+    good("probe spin 0");
+    assert_int_equal(traps_host_nmis, 5);
+}
+
+/* Bank 1: a data load, action required, at a line of the TD's memory, with the TD's KeyID above the address. */
+static void test_machine_check_in_the_td(void **state)
+{
+    struct tdp_walk walk;
+    char words[120];
+    u64 lost = page_lost_bytes();
+
+    good("map 600000 2M");
+    assert_int_equal(tdp_walk(vm.tdp, (gpa_t){0x600000}, &walk).err, ERR_OK);
+    cpu_host_set_cpuid(1, 0, (struct cpuid_regs){.eax = 0x806f8, .ecx = 1u << 5, .edx = 1u << 12 | 1u << 14 | 1u << 7});
+    cpu_host_set_msr(0x179, 0x1000002);
+    cpu_host_set_msr(0x17a, 5);
+    cpu_host_set_msr(0x401, 0);
+    cpu_host_set_msr(0x405, 0xbd80000000000134);
+    cpu_host_set_msr(0x406, (33ull << 46) | (walk.page.raw + 0x3040));
+    cpu_host_set_msr(0x407, 0x86);
+    guest_push(vcpu(0), action((struct guest_action){.kind = GUEST_EXIT, .reason = 0, .event = EVENT_MC}));
+    snprintf(words, sizeof(words), "bank 1, status 0xbd80000000000134, address 0x%llx); that page is kept out of use",
+             (unsigned long long)walk.page.raw + 0x3000);
+    bad("probe spin 0", words);
+    bad("td run", "dead");
+    assert_int_equal(page_lost_bytes(), lost + 0x1000);
+    assert_int_equal(page_first_lost(walk.page, 0x200000).raw, walk.page.raw + 0x3000);
+    says(good("td destroy"), "\"lost_bytes\":4096");
+    assert_int_equal(vm.state, VM_NONE);
+    assert_int_equal(page_free_bytes(), free_before - 0x1000);
+    assert_int_equal(page_first_lost(walk.page, 0x200000).raw, walk.page.raw + 0x3000);
+    free_before = page_free_bytes();
+}
+
 static void test_stop(void **state)
 {
     good("td stop");
@@ -439,6 +484,8 @@ int main(void)
         WITH_TD(test_other_leafs),
         WITH_TD(test_fatal_error_is_told),
         WITH_TD(test_triple_fault),
+        WITH_TD(test_nmi_in_the_td),
+        WITH_TD(test_machine_check_in_the_td),
         WITH_TD(test_stop),
         WITH_TD(test_block_by_hand_parks),
         WITH_TD(test_private_access_to_shared),

@@ -9,6 +9,7 @@
 #include "sim/machine/config.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/guard.h"
+#include "sim/machine/mca.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
 #include "sim/machine/pmu.h"
@@ -164,8 +165,10 @@ static enum td_next fill(struct cpu *cpu, const struct violation *what, const st
     u64 hpa = walk->hpa;
 
     if (!is_sound(hpa & ~(PAGE - 1), PAGE, shared)) {
-        if (!shared)
+        if (!shared) {
+            mca_note_broken(&cpu->mca, hpa);
             return td_leave_exception(cpu, VECTOR_MC, 0, false, 0);
+        }
         hpa = cpu->td_state->absent_page; /* the platform's or a TD's memory, seen with the wrong key */
     }
     tlb->stats.walk_steps[level] += walk->steps;

@@ -1,0 +1,19 @@
+/*
+ * Machine-check banks, as far as the platform has something to put there: a page that failed its integrity check. SDM volume 3,
+ * chapter 16 ("Machine-check architecture"). Four banks, with software error recovery; the error is a data load's, in bank 1.
+ * Left out: all other errors, corrected-error interrupts, broadcast to other CPUs. Pure logic.
+ */
+#ifndef SIM_MACHINE_MCA_H
+#define SIM_MACHINE_MCA_H
+
+#include "sim/machine/cpu.h"
+
+/* A TD on this CPU used the page at `hpa`: the banks say so, until the VMM clears them. */
+void mca_note_broken(struct cpu_mca *mca, u64 hpa);
+
+bool mca_has_msr(u32 msr);
+/* Of an MSR that it has. False: #GP. */
+bool mca_read(const struct cpu_mca *mca, u32 msr, u64 *value);
+bool mca_write(struct cpu_mca *mca, u32 msr, u64 value);
+
+#endif
