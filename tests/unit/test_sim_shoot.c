@@ -114,7 +114,7 @@ static void test_no_guest_uses_what_is_withdrawn(void **state)
 
     value = 1;
     for (unsigned i = 0; i < CPUS; i++) {
-        cpus[i].index = cpus[i].apic_id = indexes[i] = i;
+        cpus[i].index = cpus[i].apic_id = cpus[i].real_apic_id = indexes[i] = i;
         assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? shooter : guest, &indexes[i]), 0);
     }
     for (unsigned i = 0; i < CPUS; i++)
@@ -142,7 +142,7 @@ static void test_whose_nmi(void **state)
 {
     struct cpu *cpu = &cpus[1];
 
-    *cpu = (struct cpu){.index = 1, .apic_id = 1}; /* its last NMI may be under way still */
+    *cpu = (struct cpu){.index = 1, .apic_id = 1, .real_apic_id = 1}; /* its last NMI may be under way still */
     self = 1;
     assert_true(shoot_take_nmi(cpu)); /* from a device: nobody here sent it */
     shoot_send_nmi(&cpus[0], cpu);
