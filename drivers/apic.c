@@ -20,6 +20,7 @@
 #define REG_ICR           0x300
 #define REG_ICR_HIGH      0x310
 #define REG_LVT_TIMER     0x320
+#define REG_LVT_COUNTER   0x340
 #define REG_LVT_LINT0     0x350
 #define REG_LVT_LINT1     0x360
 #define REG_INITIAL_COUNT 0x380
@@ -171,6 +172,12 @@ void apic_send_startup(u32 to, hpa_t start)
 void apic_send_nmi_to_others(void)
 {
     send(0, ICR_OTHERS | ICR_NMI | ICR_ASSERT);
+}
+
+bool apic_counter_nmi(void)
+{
+    reg_write(REG_LVT_COUNTER, LVT_NMI);
+    return reg_read(REG_LVT_COUNTER) == LVT_NMI;
 }
 
 u32 apic_timer_measure(void (*wait)(u64 us), u64 us)

@@ -32,6 +32,9 @@ void apic_send_startup(u32 to, hpa_t start);
 /* An NMI to all other CPUs. */
 void apic_send_nmi_to_others(void);
 
+/* An overflow of this CPU's performance counters is an NMI, once. False: the APIC has no such entry. */
+bool apic_counter_nmi(void);
+
 /* Ticks of the timer (divided by 16) that pass while `wait(us)` waits; for calibration. */
 u32 apic_timer_measure(void (*wait)(u64 us), u64 us);
 

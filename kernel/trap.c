@@ -9,6 +9,7 @@
 #include "kernel/leave.h"
 #include "kernel/mca.h"
 #include "kernel/panic.h"
+#include "kernel/watchdog.h"
 #include "lib/format.h"
 #include "lib/hw/fixup.h"
 #include "lib/trace.h"
@@ -54,6 +55,7 @@ static void interrupt(struct trap_frame *frame)
 {
     switch (frame->vector) {
     case APIC_VECTOR_TIMER:
+        watchdog_beat();
         serial_poll();
         apic_eoi();
         if (leave_is_late())
@@ -106,7 +108,13 @@ void trap_handle(struct trap_frame *frame)
     if (fix_up(frame))
         return;
     if (frame->vector == VECTOR_NMI) {
+        bool hangs;
         panic_join(frame);
+        if (watchdog_nmi(&hangs)) {
+            if (hangs && !firmware_give_up(frame))
+                panic_trap(frame, "the console's CPU hangs: it has worked for 10 s with interrupts off");
+            return;
+        }
         trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
         return;
     }

@@ -1,0 +1,83 @@
+/* The watchdog. See watchdog.h. */
+#include "kernel/watchdog.h"
+
+#include "drivers/apic.h"
+#include "kernel/time.h"
+#include "lib/bits.h"
+#include "lib/hw/cpu.h"
+
+#define CPUID_PMU         0x0au
+#define PMU_VERSION(eax)  ((eax)&0xff)
+#define PMU_COUNTERS(eax) ((eax) >> 8 & 0xff)
+#define PMU_EVENTS(eax)   ((eax) >> 24) /* how many bits of EBX mean something */
+#define EVENT_IS_MISSING  BIT(0)        /* EBX: unhalted core cycles */
+
+#define MSR_COUNTER       0xc1 /* takes 32 bits, and extends their sign */
+#define MSR_SELECT        0x186
+#define MSR_STATUS        0x38e
+#define MSR_CONTROL       0x38f
+#define MSR_CLEAR         0x390
+#define SELECT_CYCLES     0x3c
+#define SELECT_EVERYWHERE (BIT(16) | BIT(17))
+#define SELECT_INTERRUPT  BIT(20)
+#define SELECT_ENABLE     BIT(22)
+#define COUNTER_0         BIT(0)
+#define COUNT_MAX         0x7fffffffull
+
+static bool is_on;         /* of that CPU: off again where arming fails */
+static unsigned watched;   /* the CPU */
+static unsigned looks_max; /* of them take WATCHDOG_S */
+static _Atomic unsigned beats;
+static unsigned seen, looks; /* by the NMI handler of that CPU */
+
+static bool has_counter(void)
+{
+    if (cpu_cpuid(0, 0).eax < CPUID_PMU)
+        return false;
+    struct cpuid_regs r = cpu_cpuid(CPUID_PMU, 0);
+    return PMU_VERSION(r.eax) >= 2 && PMU_COUNTERS(r.eax) != 0 && PMU_EVENTS(r.eax) != 0 && !(r.ebx & EVENT_IS_MISSING);
+}
+
+static u64 cycles_a_look(void)
+{
+    return min_u64(time_tsc_khz() * 1000 * WATCHDOG_LOOK_S, COUNT_MAX);
+}
+
+/* Interrupts once more after so many cycles; the local APIC masks its entry each time. */
+static bool arm(void)
+{
+    return cpu_write_msr(MSR_COUNTER, (u32)-cycles_a_look()) && cpu_write_msr(MSR_CLEAR, COUNTER_0) &&
+           apic_counter_nmi();
+}
+
+bool watchdog_start(void)
+{
+    watched = cpu_index();
+    looks_max = (unsigned)(time_tsc_khz() * 1000 * WATCHDOG_S / cycles_a_look());
+    looks = 0;
+    seen = beats;
+    is_on = has_counter() && cpu_write_msr(MSR_CONTROL, 0) &&
+            cpu_write_msr(MSR_SELECT, SELECT_CYCLES | SELECT_EVERYWHERE | SELECT_INTERRUPT | SELECT_ENABLE) && arm() &&
+            cpu_write_msr(MSR_CONTROL, COUNTER_0);
+    return is_on;
+}
+
+void watchdog_beat(void)
+{
+    beats++;
+}
+
+bool watchdog_nmi(bool *hangs)
+{
+    u64 status;
+    unsigned now = beats;
+
+    *hangs = false;
+    if (!is_on || cpu_index() != watched || !cpu_read_msr(MSR_STATUS, &status) || !(status & COUNTER_0))
+        return false;
+    looks = now == seen ? looks + 1 : 0;
+    seen = now;
+    *hangs = looks >= looks_max;
+    is_on = arm();
+    return true;
+}
