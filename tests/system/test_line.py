@@ -46,7 +46,8 @@ def session(line):
 
 
 CONSOLE = ["-chardev", "stdio,id=console,signal=off"]
-# Their machines tell the TSC's rate by the ACPI PM timer and by the HPET. SPCR names a COM1 that is not there; and an adapter on the PCI bus, beside which there is a COM1.
+# Their machines tell the TSC's rate by the ACPI PM timer and by the HPET.
+# SPCR names a COM1 that is not there; and an adapter on the PCI bus, beside which there is a COM1.
 PLACES = {
     "com2": (["-device", "isa-serial,index=1,chardev=console"], spcr(1, 0x3F8), r"I/O port 0x2f8, 115200 baud \(by COM2\)",
              "pic=off,hpet=off"),

@@ -12,6 +12,7 @@
 #include "drivers/power.h"
 #include "tests/host/cpu.h"
 #include "tests/host/io.h"
+#include "tests/host/log.h"
 #include "tests/host/platform.h"
 
 #define RSDP_AT 0xf0000ull
@@ -363,6 +364,30 @@ static void test_more_ioapics_than_fit(void **state)
     assert_int_equal(acpi.ioapic_count, 16);
 }
 
+/* A plain COM1; then one bit is wrong, then the length: as if there were no such table. */
+static void test_spcr(void **state)
+{
+    memset(at(0x112000), 0, 0x1000);
+    at(0x112000)[40] = 1;
+    put64(0x112000 + 44, 0x3f8);
+    put32(0x112000 + 64, 0xffffffff);
+    seal(0x112000, "SPCR", 80);
+    put64(XSDT_AT + 52, 0x112000);
+    seal(XSDT_AT, "XSDT", 60);
+    assert_int_equal(init(), ERR_OK);
+    assert_int_equal(acpi.spcr.base, 0x3f8);
+    at(0x112000)[45] ^= 1;
+    log_host_forget();
+    assert_int_equal(init(), ERR_OK);
+    assert_int_equal(acpi.spcr.base, 0);
+    assert_string_equal(log_host_last(), "acpi: table SPCR at 0x112000 has a bad length or checksum, not used");
+    at(0x112000)[45] ^= 1;
+    seal(0x112000, "SPCR", 79);
+    assert_int_equal(init(), ERR_OK);
+    assert_int_equal(acpi.spcr.base, 0);
+    assert_true(acpi.cpu_count == 4 && acpi.has_s5); /* the other tables are used */
+}
+
 static int machine(void **state)
 {
     platform_host_start(NULL);
@@ -375,6 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_good_tables, tables),
         cmocka_unit_test_setup(test_power_off, tables),
+        cmocka_unit_test_setup(test_spcr, tables),
         cmocka_unit_test_setup(test_old_rsdp_uses_the_rsdt, tables),
         cmocka_unit_test_setup(test_nothing_there, tables),
         cmocka_unit_test_setup(test_bad_checksums, tables),

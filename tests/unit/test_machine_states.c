@@ -128,8 +128,8 @@ static void test_hpet_that_does_not_count(void **state)
     }
 }
 
-/* 14.318 MHz, whose counter overflows meanwhile; 10 looks of 2 ms each, in which a TSC of 2.1 GHz counts 4200000. What the test itself
- * takes comes on top. */
+/* 14.318 MHz, whose counter overflows meanwhile; 10 looks of 2 ms each, in which a TSC of 2.1 GHz counts 4200000. What the
+ * test itself takes comes on top. */
 static void test_rate_by_hpet(void **state)
 {
     static const u32 period = 69841279, nearly_over = 0xffff0000;
