@@ -237,12 +237,15 @@ static u64 changes_of(const struct tdp *t)
 }
 
 /* A fault that repeats at one address is counted: apart where nothing was done about it. */
-static __attribute__((noinline)) void judge_another(struct tdp *t, struct tdp_fault_history *h, bool pending,
-                                                    struct tdp_report *r)
+static __attribute__((noinline)) void judge(struct tdp *t, struct tdp_fault_history *h, gpa_t gpa, u64 calls,
+                                            bool pending, struct tdp_report *r)
 {
     u64 changes = changes_of(t);
+    bool is_first = atomic_exchange(&h->gpa, gpa.raw) != gpa.raw;
 
-    if (h->changes != changes)
+    if (atomic_exchange(&h->calls, calls) != calls || is_first)
+        h->busy = 0;
+    if (is_first || h->changes != changes)
         h->idle = h->answered = 0;
     h->changes = changes;
     if (r->err != ERR_OK)
@@ -255,28 +258,28 @@ static __attribute__((noinline)) void judge_another(struct tdp *t, struct tdp_fa
     r->err = ERR_NO_PROGRESS;
     r->what =
         pending ? "access to a page that the TD has not accepted" : "the same fault repeats though the page is mapped";
-    r->at = (gpa_t){h->gpa};
+    r->at = gpa;
     h->idle = h->answered = 0;
     h->busy = 0;
 }
 
+/* The usual one, another page than the last and something done about it, in few instructions. */
 static void judge_progress(struct tdp *t, unsigned vcpu, const struct vcpu_exit *exit, struct tdp_report *r)
 {
     struct tdp_fault_history *h = &t->faults[vcpu];
+    const struct vcpu *v = &t->td->vcpus[vcpu];
     gpa_t gpa = gpa_floor(exit->gpa, LEVEL_4K);
-    u64 calls = t->td->vcpus[vcpu].calls;
 
-    if (atomic_exchange(&h->calls, calls) != calls)
-        h->busy = 0;
-    atomic_store_explicit(&h->exits, t->td->vcpus[vcpu].exits, memory_order_relaxed);
-    if (h->gpa == gpa.raw) {
-        judge_another(t, h, exit->pending, r);
+    atomic_store_explicit(&h->exits, v->exits, memory_order_relaxed);
+    if (h->gpa == gpa.raw || r->err != ERR_OK || r->seamcalls == 0) {
+        judge(t, h, gpa, v->calls, exit->pending, r);
         return;
     }
     atomic_store_explicit(&h->gpa, gpa.raw, memory_order_relaxed);
-    atomic_store_explicit(&h->busy, r->err == ERR_OK, memory_order_relaxed);
-    h->answered = r->err == ERR_OK;
-    h->idle = h->answered && r->seamcalls == 0;
+    atomic_store_explicit(&h->calls, v->calls, memory_order_relaxed);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    h->answered = 1;
+    h->idle = 0;
     h->changes = changes_of(t);
 }
 
