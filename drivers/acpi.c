@@ -6,6 +6,7 @@
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
 #include "lib/string.h"
+#include "lib/unaligned.h"
 
 #define HEADER_BYTES    36u
 #define TABLE_BYTES_MAX (16u << 20)
@@ -47,20 +48,6 @@ enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_64 = 5, MA
 
 struct acpi_info acpi;
 static bool (*is_memory)(hpa_t at, u64 bytes); /* of acpi_init()'s caller */
-
-static u32 read32(const u8 *at)
-{
-    u32 v;
-    memcpy(&v, at, sizeof(v));
-    return v;
-}
-
-static u64 read64(const u8 *at)
-{
-    u64 v;
-    memcpy(&v, at, sizeof(v));
-    return v;
-}
 
 static bool sum_is_zero(const u8 *at, u32 bytes)
 {

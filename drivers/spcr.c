@@ -3,7 +3,7 @@
 
 #include "drivers/pci.h"
 #include "lib/log.h"
-#include "lib/string.h"
+#include "lib/unaligned.h"
 
 #define SPCR_BYTES_MIN      80u /* revision 2; later ones append */
 #define SPCR_INTERFACE      36
@@ -36,16 +36,6 @@ enum { INTERFACE_16550 = 0x00, INTERFACE_16450 = 0x01, INTERFACE_16550_GAS = 0x1
 #define PCI_NONE     0xffffu
 #define IO_PORT_LAST 0xfff8ull
 #define MMIO_LAST    ((1ull << 47) - 4096) /* as far as our page tables go */
-
-static u16 read16(const u8 *at)
-{
-    return (u16)(at[0] | at[1] << 8);
-}
-
-static u32 read32(const u8 *at)
-{
-    return read16(at) | (u32)read16(at + 2) << 16;
-}
 
 /* 0: as the firmware left it. A clock of a device of its own is not known, so that its divisor stays. */
 static u32 baud_of(u8 code, bool is_pc)

@@ -3,7 +3,7 @@
 
 #include "lib/bits.h"
 #include "lib/log.h"
-#include "lib/string.h"
+#include "lib/unaligned.h"
 
 #define SRAT_ENTRIES   48u
 #define MEMORY_TYPE    1u
@@ -13,22 +13,6 @@
 #define MEMORY_LENGTH  16u
 #define MEMORY_FLAGS   28u
 #define MEMORY_ENABLED 1u
-
-static u32 read32(const u8 *at)
-{
-    u32 v;
-
-    memcpy(&v, at, sizeof(v));
-    return v;
-}
-
-static u64 read64(const u8 *at)
-{
-    u64 v;
-
-    memcpy(&v, at, sizeof(v));
-    return v;
-}
 
 /* SRAT_NODES_MAX: there is no room for one more. */
 static u32 node_of_domain(struct srat *s, u32 domain)
