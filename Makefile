@@ -38,7 +38,7 @@ TSAN := $(LANGUAGE) -O1 -fno-omit-frame-pointer -fsanitize=thread -DHOST_PROCESS
 HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
-VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c)
+VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/guard/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c)
 # The payload's order of access is calculated by experiments too.
 VMM_LOGIC += guest/probe/order.c
 VMM_HW    := $(wildcard boot/*.c lib/hw/*.c mm/hw/*.c tdx/hw/*.c kernel/hw/*.c drivers/hw/*.c)
@@ -85,7 +85,7 @@ LAB_OBJ    := $(call obj,lab,$(filter-out guest/%,$(VMM_LOGIC)) kernel/hw/payloa
                 tests/host/platform_cpuid.c $(wildcard lab/*.c lab/hw/*.asm)) $(B)/lab/probe.o
 LABPROBE_OBJ := $(call obj,lab,$(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
-HOST_REPLACED := kernel/log.c kernel/panic.c kernel/cpus.c kernel/vm/kick.c
+HOST_REPLACED := kernel/log.c kernel/guard/panic.c kernel/cpus.c kernel/vm/kick.c
 HOSTVMM_OBJ := $(call obj,host,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC))
 HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
 HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))

@@ -9,7 +9,7 @@
 #include "kernel/hw/ap.h"
 #include "kernel/hw/paging.h"
 #include "kernel/hw/traps.h"
-#include "kernel/mca.h"
+#include "kernel/guard/mca.h"
 #include "kernel/time.h"
 #include "lib/hw/cpu.h"
 #include "lib/lock.h"

@@ -46,7 +46,7 @@ MUST_CHECK enum err cpus_call(unsigned cpu, void (*work)(void *arg), void *arg);
 /* Runs `work` on all idle CPUs and this one, each call in its own time with interrupts on; returns when all have ended. */
 void cpus_share(void (*work)(void *arg), void *arg);
 
-/* The interrupt handler's part of it (kernel/trap.c). */
+/* The interrupt handler's part of it (kernel/guard/trap.c). */
 void cpus_answer(void);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/trap.h"
+#include "kernel/guard/trap.h"
 #include "lab/cost.h"
 #include "lab/memory.h"
 #include "lib/bits.h"

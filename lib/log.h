@@ -1,6 +1,6 @@
 /*
  * Messages for people, and the end of the road. Declared here so that every room can use them; kernel/log.c and
- * kernel/panic.c implement them, tests/host/log.c for host processes.
+ * kernel/guard/panic.c implement them, tests/host/log.c for host processes.
  */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H

@@ -5,7 +5,7 @@
 #include "kernel/cpus.h"
 #include "kernel/hw/traps.h"
 #include "kernel/hypervisor.h"
-#include "kernel/leave.h"
+#include "kernel/guard/leave.h"
 #include "kernel/log_level.h"
 #include "kernel/print.h"
 #include "kernel/console/script.h"

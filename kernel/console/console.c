@@ -7,7 +7,7 @@
 #include "kernel/console/command.h"
 #include "kernel/console/editor.h"
 #include "kernel/hw/traps.h"
-#include "kernel/mca.h"
+#include "kernel/guard/mca.h"
 #include "kernel/print.h"
 #include "kernel/vm/vm.h"
 #include "lib/format.h"

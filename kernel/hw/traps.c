@@ -2,7 +2,7 @@
 #include "kernel/hw/traps.h"
 
 #include "drivers/pic.h"
-#include "kernel/control.h"
+#include "kernel/guard/control.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"

@@ -1,6 +1,6 @@
 /*
- * Exceptions and interrupts of a CPU: GDT, TSS, IDT and the stubs that end in trap_handle() (kernel/trap.h). SDM vol.
- * 3, chapters 3.5, 6 and 8. On the machine kernel/hw/traps.c and traps.asm; in a host process tests/host/traps.c.
+ * Exceptions and interrupts of a CPU: GDT, TSS, IDT and the stubs that end in trap_handle() (kernel/guard/trap.h). SDM vol. 3,
+ * chapters 3.5, 6 and 8. On the machine kernel/hw/traps.c and traps.asm; in a host process tests/host/traps.c.
  */
 #ifndef KERNEL_HW_TRAPS_H
 #define KERNEL_HW_TRAPS_H
@@ -34,7 +34,8 @@ void traps_borrow(struct traps_saved *saved);
 void traps_give_back(const struct traps_saved *saved);
 
 /* For good, on each CPU with tables of its own: GDT, TSS with stacks for #DF, #PF, NMI and #MC, the IDT, which all
- * share; both 8259 masked, CR4 as kernel/control.h has it. Loads GS with zero: the per-CPU area (cpu_set_local) comes after it. */
+ * share; both 8259 masked, CR4 as kernel/guard/control.h has it. Loads GS with zero: the per-CPU area (cpu_set_local) comes
+ * after it. */
 void traps_init(struct traps_tables *tables);
 
 /* CR4 as the firmware left it. */

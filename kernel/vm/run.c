@@ -7,7 +7,7 @@
 
 #include "kernel/cpus.h"
 #include "kernel/hw/traps.h"
-#include "kernel/mca.h"
+#include "kernel/guard/mca.h"
 #include "kernel/time.h"
 #include "kernel/vm/ghci.h"
 #include "lib/bits.h"

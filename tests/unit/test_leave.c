@@ -1,8 +1,8 @@
-/* The way out (kernel/leave.h): what is done with TDX before a reset, and which ways are tried in which order. */
+/* The way out (kernel/guard/leave.h): what is done with TDX before a reset, and which ways are tried in which order. */
 #include "tests/unit/vm_world.h"
 
 #include "drivers/acpi.h"
-#include "kernel/leave.h"
+#include "kernel/guard/leave.h"
 #include "tdx/module_internal.h"
 
 #define LEAF_VP_FLUSH 18

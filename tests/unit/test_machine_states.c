@@ -10,7 +10,7 @@
 
 #include "drivers/acpi.h"
 #include "drivers/pic.h"
-#include "kernel/control.h"
+#include "kernel/guard/control.h"
 #include "kernel/time.h"
 #include "tests/host/cpu.h"
 #include "tests/host/io.h"

@@ -1,5 +1,5 @@
-/* Machine checks (kernel/mca.h), bank by bank, and the panic or the survival that comes of them. Numbers typed from SDM volume 3,
- * chapter "Machine-check architecture". */
+/* Machine checks (kernel/guard/mca.h), bank by bank, and the panic or the survival that comes of them. Numbers typed from SDM
+ * volume 3, chapter "Machine-check architecture". */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,10 +11,10 @@
 
 #include "drivers/apic.h"
 #include "kernel/console/console.h"
-#include "kernel/leave.h"
-#include "kernel/mca.h"
-#include "kernel/panic.h"
-#include "kernel/trap.h"
+#include "kernel/guard/leave.h"
+#include "kernel/guard/mca.h"
+#include "kernel/guard/panic.h"
+#include "kernel/guard/trap.h"
 #include "lib/hw/fixup.h"
 #include "tdx/module.h"
 #include "tests/host/cpu.h"

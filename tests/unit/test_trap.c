@@ -1,4 +1,4 @@
-/* What interrupts of the VMM's own CPU end with: kernel/trap.c over the registers of an x2APIC. */
+/* What interrupts of the VMM's own CPU end with: kernel/guard/trap.c over the registers of an x2APIC. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,9 +10,9 @@
 #include "drivers/apic.h"
 #include "kernel/console/console.h"
 #include "kernel/hw/firmware.h"
-#include "kernel/leave.h"
-#include "kernel/panic.h"
-#include "kernel/trap.h"
+#include "kernel/guard/leave.h"
+#include "kernel/guard/panic.h"
+#include "kernel/guard/trap.h"
 #include "lib/hw/fixup.h"
 #include "tests/host/cpu.h"
 #include "tests/host/platform.h"

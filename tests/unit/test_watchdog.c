@@ -1,5 +1,5 @@
-/* The watchdog (kernel/watchdog.h): which CPUs have a counter for it, what it is told, and what its NMIs end with. Numbers typed
- * from SDM volume 3, "Architectural performance monitoring". */
+/* The watchdog (kernel/guard/watchdog.h): which CPUs have a counter for it, what it is told, and what its NMIs end with.
+ * Numbers typed from SDM volume 3, "Architectural performance monitoring". */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "drivers/acpi.h"
 #include "drivers/apic.h"
 #include "kernel/time.h"
-#include "kernel/watchdog.h"
+#include "kernel/guard/watchdog.h"
 #include "tests/host/cpu.h"
 #include "tests/host/platform.h"
 

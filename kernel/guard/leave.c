@@ -1,5 +1,5 @@
 /* Power-off and reset. See leave.h. UEFI 2.10, section 8.5.1 (ResetSystem). */
-#include "kernel/leave.h"
+#include "kernel/guard/leave.h"
 
 #include "drivers/power.h"
 #include "kernel/boot_info.h"

@@ -1,6 +1,6 @@
 /* Bits of CR4 that a firmware may have left on and that the VMM cannot live with. SDM vol. 3, section 2.5. */
-#ifndef KERNEL_CONTROL_H
-#define KERNEL_CONTROL_H
+#ifndef KERNEL_GUARD_CONTROL_H
+#define KERNEL_GUARD_CONTROL_H
 
 #include "lib/types.h"
 

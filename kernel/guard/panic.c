@@ -3,7 +3,7 @@
  * tools/symbols turn into names), the same of each other CPU, and the newest trace records; halts. A panic inside a panic prints
  * one line and halts; that of another CPU meanwhile is told in the report of the first.
  */
-#include "kernel/panic.h"
+#include "kernel/guard/panic.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>

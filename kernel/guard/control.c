@@ -1,5 +1,5 @@
 /* CR4 as the VMM wants it. See control.h. */
-#include "kernel/control.h"
+#include "kernel/guard/control.h"
 
 #include "lib/bits.h"
 #include "lib/format.h"

@@ -1,5 +1,5 @@
 /* Machine checks. See mca.h. */
-#include "kernel/mca.h"
+#include "kernel/guard/mca.h"
 
 #include <stdatomic.h>
 

@@ -2,8 +2,8 @@
  * The way out: power-off and reset with TDX in use. First the TD goes, its key with it, then every CPU writes its caches back and
  * leaves VMX operation; then the platform is asked: the firmware's ResetSystem, ACPI, for a reset the ports that PCs have.
  */
-#ifndef KERNEL_LEAVE_H
-#define KERNEL_LEAVE_H
+#ifndef KERNEL_GUARD_LEAVE_H
+#define KERNEL_GUARD_LEAVE_H
 
 #include "kernel/vm/fault_text.h"
 

@@ -1,6 +1,6 @@
 /* The end of the road (lib/log.h), when it starts from an exception: the registers of `frame` are printed too. */
-#ifndef KERNEL_PANIC_H
-#define KERNEL_PANIC_H
+#ifndef KERNEL_GUARD_PANIC_H
+#define KERNEL_GUARD_PANIC_H
 
 #include "kernel/hw/traps.h"
 

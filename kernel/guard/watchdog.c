@@ -1,5 +1,5 @@
 /* The watchdog. See watchdog.h. */
-#include "kernel/watchdog.h"
+#include "kernel/guard/watchdog.h"
 
 #include "drivers/apic.h"
 #include "kernel/time.h"

@@ -3,8 +3,8 @@
  * sections on error codes and recovery. A broken page that a TD met kills the TD (kernel/vm/run.c); one that the VMM met, or a
  * context that is not sound any more, is a panic; what asks for no action is counted, and told later.
  */
-#ifndef KERNEL_MCA_H
-#define KERNEL_MCA_H
+#ifndef KERNEL_GUARD_MCA_H
+#define KERNEL_GUARD_MCA_H
 
 #include "lib/addr.h"
 
