@@ -221,6 +221,7 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
     if (e != ERR_OK)
         return e;
     memset(&vm, 0, sizeof(vm));
+    vm.kind = c->kind;
     vm.memory_bytes = c->memory_bytes;
     vm.level = c->level;
     vm.backing = c->backing;

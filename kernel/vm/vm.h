@@ -19,6 +19,9 @@
 /* Changed by the functions below, and to VM_DEAD by any vCPU: the module refuses the TD; it can only be destroyed. */
 enum vm_state { VM_NONE, VM_CREATED, VM_RUNNING, VM_STOPPED, VM_DEAD };
 
+/* What the TD starts with: guest/probe/, or a Linux that guest/shim/ leads in. */
+enum vm_payload { VM_PROBE, VM_LINUX };
+
 /* VCPU_WAITS and VCPU_HALTED keep `why`. A vCPU that waits goes on with vm_run(); one that halted never does. */
 enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED };
 
@@ -67,6 +70,7 @@ struct vm {
     _Atomic enum vm_state state;
     struct td td;
     struct tdp *tdp;
+    enum vm_payload kind;
     u64 memory_bytes;
     level_t level;
     enum tdp_backing backing;
@@ -82,6 +86,7 @@ struct vm {
 extern struct vm vm;
 
 struct vm_config {
+    enum vm_payload kind;
     u64 memory_bytes;
     unsigned vcpus;
     level_t level;
