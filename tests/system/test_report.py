@@ -22,7 +22,8 @@ LIMIT_S = 600
 
 
 def sample(n, platform="SeptumSimTDX", **more):
-    record = {"cmd": "experiment", "ok": True, "experiment": "toy", "platform": platform, "seed": 1, "sample": n, "cost": {"calls": 3 + n}}
+    record = {"cmd": "experiment", "ok": True, "experiment": "toy", "platform": platform, "seed": 1, "sample": n,
+              "cost": {"calls": 3 + n}}
     return "@" + json.dumps({**record, **more, "parameters": {"size": 2}}, separators=(",", ":"))
 
 
@@ -37,7 +38,8 @@ GOOD = [sample(0), sample(1), sample(2), answer(3)]
 
 def test_samples_among_anything_else():
     text = ["BdsDxe: loading Boot0001", "\x1b[2J[  0.058] info: TDX module 1.5.01", '@{"cmd":"tdx init","ok":true,"x":"@{"}',
-            f"[2026-03-01 10:00:00] {sample(0)}\r", f"\x1b[32m{sample(1)}\x1b[0m\r", "  working: 3 of 9\r  working: 4 of 9\r" + sample(2),
+            f"[2026-03-01 10:00:00] {sample(0)}\r", f"\x1b[32m{sample(1)}\x1b[0m\r",
+            "  working: 3 of 9\r  working: 4 of 9\r" + sample(2),
             answer(3) + "septum> ", '@{"cmd":"mem","free', "@{"]
     log = Log("a.log", "\n".join(text[:-1]))
     assert log.problems == []
@@ -53,8 +55,10 @@ def test_several_runs_in_one_log():
 @pytest.mark.parametrize("lines, samples, problem", [
     ([], 0, "a.log: no sample of an experiment in it"),
     (["septum> version", '@{"cmd":"version","ok":true}'], 0, "a.log: no sample of an experiment in it"),
-    ([sample(0), sample(1)[:60], sample(2), answer(3)], 2, """a.log:2: the sample line is cut: it ends with 'riment":"toy","platform"'"""),
-    ([sample(0), sample(1)[:60] + sample(2), answer(3)], 2, """a.log:2: the sample line is cut: it ends with 'riment":"toy","platform"'"""),
+    ([sample(0), sample(1)[:60], sample(2), answer(3)], 2,
+     """a.log:2: the sample line is cut: it ends with 'riment":"toy","platform"'"""),
+    ([sample(0), sample(1)[:60] + sample(2), answer(3)], 2,
+     """a.log:2: the sample line is cut: it ends with 'riment":"toy","platform"'"""),
     ([sample(0), sample(1)[70:], sample(2), answer(3)], 2, "a.log:2: a sample line has lost its beginning"),
     ([sample(0), sample(1).replace('"calls":', '"cal'), sample(2), answer(3)], 2,
      "a.log:2: the sample line is no JSON: Expecting ':' delimiter at 'parameters\":{\"size\":2}}'"),
@@ -69,8 +73,10 @@ def test_several_runs_in_one_log():
     ([sample(0), sample(1), answer(3)], 2, "a.log:3: toy took 3 samples, but 2 of them are in the log"),
     ([sample(0), sample(1)], 2, "a.log:2: the log ends before the experiment toy does, after 2 samples"),
     ([sample(0), *GOOD], 4, "a.log:1: the next begins in line 2 before the experiment toy does, after 1 samples"),
-    ([sample(0), answer(1, ok=False, error="stopped by ^C")], 1, "a.log:2: the experiment toy failed after 1 samples: stopped by ^C"),
-    (['@{"cmd":"experiment","ok":false,"error":"no experiment \'foo\'"}'], 0, "a.log:1: the experiment was refused: no experiment 'foo'"),
+    ([sample(0), answer(1, ok=False, error="stopped by ^C")], 1,
+     "a.log:2: the experiment toy failed after 1 samples: stopped by ^C"),
+    (['@{"cmd":"experiment","ok":false,"error":"no experiment \'foo\'"}'], 0,
+     "a.log:1: the experiment was refused: no experiment 'foo'"),
 ])
 def test_damage_is_named_once_by_file_and_line(lines, samples, problem):
     log = Log("a.log", "\n".join(lines))
@@ -80,8 +86,8 @@ def test_damage_is_named_once_by_file_and_line(lines, samples, problem):
 # --- the workflow ---
 
 def workflow(*arguments, **environment):
-    done = subprocess.run([str(TOOLS / "workflow"), *map(str, arguments)], capture_output=True, text=True, timeout=LIMIT_S, check=False,
-                          env={**os.environ, **environment})
+    done = subprocess.run([str(TOOLS / "workflow"), *map(str, arguments)], capture_output=True, text=True, timeout=LIMIT_S,
+                          check=False, env={**os.environ, **environment})
     return done.returncode, done.stderr
 
 
@@ -92,7 +98,8 @@ def told(stderr):
 
 @pytest.fixture(scope="module")
 def tools_present():
-    needed = subprocess.run(["/usr/bin/python3", "-c", "import snakemake, pandas, matplotlib, jinja2, yaml"], capture_output=True, check=False)
+    needed = subprocess.run(["/usr/bin/python3", "-c", "import snakemake, pandas, matplotlib, jinja2, yaml"],
+                            capture_output=True, check=False)
     if needed.returncode:
         missing = needed.stderr.decode().strip().splitlines()[-1]
         pytest.skip(f"the workflow's packages are missing ({missing}); tools/deps experiments installs them")
@@ -102,7 +109,8 @@ def tools_present():
 def reported(tools_present, tmp_path_factory):
     """(folder, exit status, messages) of a report on the recorded log, a damaged one of another machine, and an empty one."""
     folder = tmp_path_factory.mktemp("report")
-    (folder / "server.log").write_text(f"boot\r\n{sample(0, 'none')}\r\n{sample(1, 'none')[:80]}\r\n{sample(2, 'none')}\r\n{answer(3)}\r\n")
+    lines = ["boot", sample(0, "none"), sample(1, "none")[:80], sample(2, "none"), answer(3)]
+    (folder / "server.log").write_text("".join(f"{line}\r\n" for line in lines))
     (folder / "sim.log").write_text("\n".join(GOOD))
     (folder / "empty.log").write_text("")
     logs = [RECORDED, *(folder / name for name in ("server.log", "sim.log", "empty.log"))]
@@ -142,8 +150,10 @@ def rows_of(part, name, keys):
 def test_tables_and_sentences_are_those_of_the_samples(reported):
     [part] = section(reported[0], "convert")["parts"]
     calls = {tuple(row[:2]): row[2:5] for row in part["tables"][0]["rows"]}
-    assert calls == {("2m", 1): [1, 6, 2], ("2m", 8): [1, 20, 2], ("2m", 64): [1, 132, 2], ("2m", 511): [1, 1026, 2], ("2m", 512): [1, 3, 1]}
-    assert part["says"] == ["Sharing n pages of a 2M page took the fewest calls there are, 4 + 2n (less for a whole region), in 5 conversions of 5.",
+    assert calls == {("2m", 1): [1, 6, 2], ("2m", 8): [1, 20, 2], ("2m", 64): [1, 132, 2], ("2m", 511): [1, 1026, 2],
+                     ("2m", 512): [1, 3, 1]}
+    assert part["says"] == ["Sharing n pages of a 2M page took the fewest calls there are, 4 + 2n (less for a whole region), "
+                            "in 5 conversions of 5.",
                             "A merge afterwards took 3 calls, however many pages had been converted."]
     [part] = section(reported[0], "policies")["parts"]
     of_policy = rows_of(part, "cost", 2)
@@ -184,26 +194,29 @@ def test_findings_take_their_figures_from_the_report(reported, tmp_path):
     text = tmp_path / "findings.md"
 
     def findings(*more):
-        done = subprocess.run([str(TOOLS / "findings"), "--out", str(reported[0] / "out"), "--pictures", str(tmp_path / "shown"), *more,
-                               str(text)], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        options = ("--out", str(reported[0] / "out"), "--pictures", str(tmp_path / "shown"))
+        done = subprocess.run([str(TOOLS / "findings"), *options, *more, str(text)], capture_output=True, text=True,
+                              timeout=LIMIT_S, check=False)
         return done.returncode, done.stderr.splitlines()
 
-    text.write_text("Eight: <!--=convert.calls.2m/8.to shared: SEAMCALLs-->?<!--/-->.\n<!--=table convert.calls@SeptumSimTDX: pages, merge: TRACKs; pages=64-->"
-                    "<!--/-->\n<!--=picture convert.calls--><!--/-->\n<!--machine none-->\n<!--=toy.samples.1.cost.calls-->0<!--/-->\n")
+    text.write_text("Eight: <!--=convert.calls.2m/8.to shared: SEAMCALLs-->?<!--/-->.\n"
+                    "<!--=table convert.calls@SeptumSimTDX: pages, merge: TRACKs; pages=64--><!--/-->\n"
+                    "<!--=picture convert.calls--><!--/-->\n<!--machine none-->\n<!--=toy.samples.1.cost.calls-->0<!--/-->\n")
     assert findings("--check") == (1, ["findings: findings.md:1: not what the samples say; `make findings` writes it anew",
-                                       f"findings: {tmp_path}/shown/convert-septumsimtdx-calls.svg: not the picture that the samples make; "
-                                       "`make findings` copies it"])
+                                       f"findings: {tmp_path}/shown/convert-septumsimtdx-calls.svg: not the picture that the "
+                                       "samples make; `make findings` copies it"])
     assert findings() == (0, [])
     assert findings("--check") == (0, [])
     new = text.read_text(encoding="utf-8")
     assert "seamcalls" not in new and "SEAMCALLs-->20<!--/-->." in new and "| 64 | 1 |\n<!--/-->" in new
     assert "](shown/convert-septumsimtdx-calls.svg)\n" in new and (tmp_path / "shown" / "convert-septumsimtdx-calls.svg").exists()
-    text.write_text("<!--=toy.samples.1.cost.calls-->7<!--/-->\n<!--=convert.calls.2m/9.conversions-->7<!--/-->\n<!--=latency.a.b.c-->7<!--/-->\n"
-                    "<!--=convert.calls.2m/8.x-->\n")
+    text.write_text("<!--=toy.samples.1.cost.calls-->7<!--/-->\n<!--=convert.calls.2m/9.conversions-->7<!--/-->\n"
+                    "<!--=latency.a.b.c-->7<!--/-->\n<!--=convert.calls.2m/8.x-->\n")
     status, messages = findings()
     assert status == 1 and [m.split(":")[2] for m in messages] == ["1", "2", "3", "4"]
     assert "toy has samples of SeptumSimTDX, none: @MACHINE" in messages[0] and "there are 2m/1, 2m/8," in messages[1]
-    assert "no samples of experiment 'latency'; there are convert, dirty, fragment, policies, tlb, toy" in messages[2] and "has no end" in messages[3]
+    assert "no samples of experiment 'latency'; there are convert, dirty, fragment, policies, tlb, toy" in messages[2]
+    assert "has no end" in messages[3]
     assert text.read_text(encoding="utf-8").count("7<!--/-->") == 3
 
 
@@ -212,7 +225,8 @@ def test_run_that_fails_leaves_its_log_and_is_tried_again(tools_present, tmp_pat
     runs.write_text("runs:\n  toy-{seed}:\n    each: {seed: [1, 2]}\n    place: platform\n    experiment: toy seed={seed}\n")
     script = tmp_path / "qemu"  # a QEMU that a console comes out of, and that fails for one seed
     lines = "".join(line + "\\n" for line in (*GOOD, '@{"cmd":"poweroff","ok":true,"status":0}'))
-    script.write_text(f"#!/bin/sh\nfor word; do case $word in format=raw,file=*) f=${{word#format=raw,file=}}; f=${{f%%,*}} ;; esac; done\n"
+    script.write_text("#!/bin/sh\n"
+                      "for word; do case $word in format=raw,file=*) f=${word#format=raw,file=}; f=${f%%,*} ;; esac; done\n"
                       f"grep -aq seed=2 $f && [ ! -e {tmp_path}/mended ] && exit 3\nprintf '%b' '{lines}'\n")
     script.chmod(0o755)
     firmware = tmp_path / "ovmf"
@@ -224,7 +238,8 @@ def test_run_that_fails_leaves_its_log_and_is_tried_again(tools_present, tmp_pat
     options = ("--set", runs, "--out", out, "--build", build)
     environment = {"SEPTUM_QEMU": str(script), "SEPTUM_OVMF": str(firmware)}
     status, stderr = workflow(*options, **environment)
-    assert status == 1 and told(stderr)[0].startswith("run toy-2 failed (toy seed=2): exit status 125: run: the machine stopped"), stderr
+    assert status == 1, stderr
+    assert told(stderr)[0].startswith("run toy-2 failed (toy seed=2): exit status 125: run: the machine stopped"), stderr
     assert "the machine stopped" in (out / "logs" / "toy-2.log").read_text()
     assert "run toy-2 failed" in (out / "report.html").read_text(encoding="utf-8")
     done = (out / "logs" / "toy-1.log").stat().st_mtime_ns
@@ -239,7 +254,8 @@ def test_run_that_fails_leaves_its_log_and_is_tried_again(tools_present, tmp_pat
     ("runs: [", "no YAML: while parsing"),
     ("set: {}", "no `runs:` with runs in it"),
     ("runs: {a: {place: moon, experiment: x}}", "run a: place: moon: one of platform, lab is needed"),
-    ("runs: {a: {place: lab, experiment: x, colour: 1}}", "run a: unknown key 'colour'; allowed are each, experiment, minutes, options, place"),
+    ("runs: {a: {place: lab, experiment: x, colour: 1}}",
+     "run a: unknown key 'colour'; allowed are each, experiment, minutes, options, place"),
     ("runs: {a: {place: lab}}", "run a: experiment: a text or a list of texts is needed"),
     ("runs: {a: {place: lab, experiment: [x, y]}}", "run a: the lab runs one experiment a process"),
     ("runs: {a: {place: platform, experiment: x, minutes: 0}}", "run a: minutes: 0: a number from 1 to 10000 is needed"),
