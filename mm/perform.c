@@ -1,372 +1,15 @@
 /* Performing plans: see mm/perform.h. */
 #include "mm/perform.h"
 
-#include <stdatomic.h>
-
 #include "lib/log.h"
 #include "lib/trace.h"
-#include "mm/flush.h"
-#include "mm/hold.h"
-#include "mm/page.h"
-#include "mm/tlb.h"
-#include "tdx/count.h"
-#include "tdx/retry.h"
-
-struct performance {
-    struct tdp_op *op;
-    struct tdp *t;
-    struct plan *plan;
-    struct tdp_report *report;
-    struct tlb_batch tlb;
-    unsigned stops_left;           /* TRACKs and DROP_SHARED to come */
-    struct flush_result unflushed; /* with `lost`: of the TD's memory, so that the plan cannot go on */
-};
-
-/* One element of a step, on its way through the module. */
-struct element {
-    enum step_kind kind;
-    struct mirror_iter it;      /* its entry in the mirror */
-    hpa_t page;                 /* AUG, RELOCATE: the page that goes in */
-    u64 home;                   /* AUG: the entry that maps it */
-    struct mirror_table *table; /* goes in with DEMOTE and SEPT.ADD, comes out with PROMOTE and SEPT.REMOVE */
-};
-
-/* The mirror states in which an element may be (one bit a state), and the module's lock of the S-EPT tree. */
-static const struct step_rule {
-    enum tdx_leaf leaf;
-    u32 states;
-    bool exclusive;
-} rules[STEP_KINDS] = {
-#define IN(state) (1u << (state))
-    [STEP_BLOCK] = {TDH_MEM_RANGE_BLOCK, IN(MIRROR_LEAF) | IN(MIRROR_TABLE), true},
-    [STEP_UNBLOCK] = {TDH_MEM_RANGE_UNBLOCK, IN(MIRROR_BLOCKED_LEAF) | IN(MIRROR_BLOCKED_TABLE), true},
-    [STEP_DEMOTE] = {TDH_MEM_PAGE_DEMOTE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
-    [STEP_PROMOTE] = {TDH_MEM_PAGE_PROMOTE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), false},
-    [STEP_RELOCATE] = {TDH_MEM_PAGE_RELOCATE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
-    [STEP_REMOVE] = {TDH_MEM_PAGE_REMOVE, IN(MIRROR_LEAF) | IN(MIRROR_BLOCKED_LEAF), false},
-    [STEP_SEPT_ADD] = {TDH_MEM_SEPT_ADD, IN(MIRROR_NONE), false},
-    [STEP_SEPT_REMOVE] = {TDH_MEM_SEPT_REMOVE, IN(MIRROR_TABLE) | IN(MIRROR_BLOCKED_TABLE), true},
-    [STEP_AUG] = {TDH_MEM_PAGE_AUG, IN(MIRROR_NONE), false},
-#undef IN
-};
-
-/* --- the calls ---------------------------------------------------------------------------------------------------- */
-
-/* The page that the module gives back must be the one that the mirror knows. */
-static void check_returned(const struct mirror_iter *it, tdx_status_t status, hpa_t got, hpa_t known)
-{
-    if (tdx_ok(status) && !hpa_is(got, known))
-        panic("gpa %llx: the module gave back %llx, not %llx", (unsigned long long)it->gpa.raw,
-              (unsigned long long)got.raw, (unsigned long long)known.raw);
-}
-
-static tdx_status_t call_leaf(const struct tdp *t, const struct element *e)
-{
-    hpa_t tdr = t->td->tdr;
-    gpa_t gpa = e->it.gpa;
-    level_t level = e->it.level;
-    struct tdx_page_answer out;
-
-    switch (e->kind) {
-    case STEP_BLOCK:
-        return tdh_mem_range_block(tdr, gpa, level).status;
-    case STEP_UNBLOCK:
-        return tdh_mem_range_unblock(tdr, gpa, level).status;
-    case STEP_DEMOTE:
-        return tdh_mem_page_demote(tdr, gpa, level, e->table->sept).status;
-    case STEP_SEPT_ADD:
-        return tdh_mem_sept_add(tdr, gpa, level, e->table->sept).status;
-    case STEP_AUG:
-        return tdh_mem_page_aug(tdr, gpa, level, e->page).status;
-    case STEP_PROMOTE:
-        out = tdh_mem_page_promote(tdr, gpa, level);
-        check_returned(&e->it, out.status, out.page, e->table->sept);
-        return out.status;
-    case STEP_SEPT_REMOVE:
-        out = tdh_mem_sept_remove(tdr, gpa, level);
-        check_returned(&e->it, out.status, out.page, e->table->sept);
-        return out.status;
-    case STEP_RELOCATE:
-        out = tdh_mem_page_relocate(tdr, gpa, e->page);
-        check_returned(&e->it, out.status, out.page, mirror_page(e->it.entry));
-        return out.status;
-    case STEP_REMOVE:
-        out = tdh_mem_page_remove(tdr, gpa, level);
-        check_returned(&e->it, out.status, out.page, mirror_page(e->it.entry));
-        return out.status;
-    default:
-        panic("step %d is no leaf", e->kind);
-    }
-}
-
-/* What has been tried for a call that was no success; each reply is given once. */
-struct tries {
-    bool busy;    /* the module may have left a mark in the entry: see clear_host_mark() */
-    bool held;    /* the vCPUs are out */
-    bool tracked; /* a TRACK was made up for */
-};
-
-/* BUSY that names RCX, the entry itself: a vCPU's ACCEPT has it, and fails when it comes back for it after the module
- * has noted that the host wants it too. Then it is not for repetition, the vCPUs go out at once. */
-static bool is_entry_busy(tdx_status_t status)
-{
-    return tdx_is(status, TDX_OPERAND_BUSY) && (u32)status.raw == TDX_OPERAND_ID_RCX;
-}
-
-static tdx_status_t call_repeatedly(struct performance *p, const struct element *e, struct tries *tries)
-{
-    struct tdx_retry again = tdx_retry(rules[e->kind].leaf, e->it.gpa.raw);
-    tdx_status_t status;
-
-    do {
-        status = call_leaf(p->t, e);
-        p->report->seamcalls++;
-        tries->busy |= tdx_verdict(status) == TDX_REPEAT;
-    } while ((tries->held || !is_entry_busy(status)) && tdx_again(&again, status));
-    return status;
-}
-
-/* The replies that lead to the same call once more, in any order and each of them once: true when one was given. */
-static bool reply(struct performance *p, struct tries *tries, tdx_status_t status)
-{
-    if (tdx_verdict(status) == TDX_REPEAT && !tries->held) {
-        tries->held = hold_begin(p->t->td, &p->report->ipis) == ERR_OK;
-        return tries->held;
-    }
-    if (tdx_is(status, TDX_TLB_TRACKING_NOT_DONE) && !tries->tracked) {
-        tries->tracked = true;
-        return tlb_track(&p->tlb) == ERR_OK;
-    }
-    return false;
-}
-
-/* A call that gave BUSY may have left a mark in the entry that keeps the TD's ACCEPT out until the host has had the entry
- * once. Where no call of the plan has had it, SEPT.RD does. */
-static void clear_host_mark(struct performance *p, const struct element *e)
-{
-    struct tdx_retry again = tdx_retry(TDH_MEM_SEPT_RD, e->it.gpa.raw);
-    struct tdx_entry_answer a;
-
-    do {
-        a = tdh_mem_sept_rd(p->t->td->tdr, e->it.gpa, e->it.level);
-        p->report->seamcalls++;
-    } while (tdx_again(&again, a.status));
-    if (!tdx_ok(a.status))
-        log_msg(LOG_WARN, "gpa %llx: host priority not given back: %s", (unsigned long long)e->it.gpa.raw,
-                tdx_status_name(a.status));
-}
-
-/* From the answer that `status` is to the last one: success, or nothing is left to be tried. */
-static tdx_status_t reply_until_done(struct performance *p, const struct element *e, struct tries *tries,
-                                     tdx_status_t status)
-{
-    while (reply(p, tries, status)) {
-        tdx_count_retry();
-        status = call_repeatedly(p, e, tries);
-    }
-    if (tries->busy && !tdx_ok(status) && tdx_verdict(status) != TDX_TD_DEAD)
-        clear_host_mark(p, e);
-    if (tries->held)
-        hold_end(p->t->td);
-    return status;
-}
-
-static tdx_status_t call_module(struct performance *p, const struct element *e)
-{
-    struct tries tries = {0};
-    return reply_until_done(p, e, &tries, call_repeatedly(p, e, &tries));
-}
-
-static enum err err_of(tdx_status_t status)
-{
-    switch (tdx_verdict(status)) {
-    case TDX_DONE:
-        return ERR_OK;
-    case TDX_REPEAT:
-        return ERR_BUSY;
-    case TDX_TD_DEAD:
-        return ERR_TD_DEAD;
-    default:
-        return ERR_TDX;
-    }
-}
-
-/* --- one element -------------------------------------------------------------------------------------------------- */
-
-static void bring_page(struct performance *p, struct element *e)
-{
-    u64 bytes = level_bytes(e->it.level);
-
-    e->home = tdp_home_entry(p->t, e->it.gpa, e->it.level);
-    e->page = mirror_page(e->home);
-    if (p->plan && p->plan->from_shared)
-        flush_shared(e->page, bytes);
-    else
-        flush_into_td(e->page, bytes);
-}
-
-/* A table or page that goes into the module leaves the VMM's caches where the platform asks for it. */
-static void bring(struct performance *p, struct element *e)
-{
-    switch (e->kind) {
-    case STEP_DEMOTE:
-    case STEP_SEPT_ADD:
-        e->table = plan_next_table(p->plan);
-        flush_into_td(e->table->sept, PAGE_BYTES);
-        return;
-    case STEP_PROMOTE:
-    case STEP_SEPT_REMOVE:
-        e->table = mirror_child(e->it.entry);
-        return;
-    case STEP_AUG:
-        bring_page(p, e);
-        return;
-    case STEP_RELOCATE:
-        e->page = slot_place(tdp_slot(p->t, e->it.gpa, PAGE_BYTES), e->it.gpa);
-        flush_into_td(e->page, PAGE_BYTES);
-        return;
-    default:
-        return;
-    }
-}
-
-/* The children of a demoted leaf, at home where they could be merged again. */
-static void fill_children(struct performance *p, struct element *e)
-{
-    level_t level = level_below(e->it.level);
-    hpa_t page = mirror_page(e->it.entry);
-    u64 counts = 0;
-
-    for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
-        u64 offset = i * level_bytes(level);
-        u64 home = tdp_home_entry(p->t, gpa_add(e->it.gpa, offset), level);
-        bool at_home = hpa_is(mirror_page(home), hpa_add(page, offset)) && (home & MIRROR_AT_HOME);
-        u64 entry = mirror_leaf_entry(hpa_add(page, offset), at_home);
-        atomic_store_explicit(&e->table->entry[i], entry, memory_order_relaxed);
-        counts += at_home ? 1 + MIRROR_HOME_LEAF : 1;
-    }
-    e->table->counts = counts;
-}
-
-/* The page below a merged table: where its first child was. */
-static u64 merged_entry(struct performance *p, const struct element *e)
-{
-    u64 home = tdp_home_entry(p->t, e->it.gpa, e->it.level);
-    ASSERT(hpa_is(mirror_page(e->table->entry[0]), mirror_page(home)));
-    return home;
-}
-
-static struct flush_result flush(struct performance *p, hpa_t page, level_t level)
-{
-    struct flush_result r = flush_from_td(p->t->td, page, level, &p->report->ipis);
-    p->report->lost += r.lost;
-    return r;
-}
-
-/* A page of the TD's that nothing needs any more; lost, it only counts. */
-static void free_page(struct performance *p, hpa_t page)
-{
-    flush(p, page, LEVEL_4K);
-    page_free(page, LEVEL_4K);
-}
-
-static void free_table(struct performance *p, struct mirror_table *table)
-{
-    free_page(p, table->sept);
-    mirror_table_free(table);
-}
-
-/* What the mirror entry becomes when the module has done the step. */
-static u64 entry_after(struct performance *p, struct element *e)
-{
-    u64 old = e->it.entry;
-    switch (e->kind) {
-    case STEP_BLOCK:
-        return mirror_with_state(old, mirror_is_leaf(old) ? MIRROR_BLOCKED_LEAF : MIRROR_BLOCKED_TABLE);
-    case STEP_UNBLOCK:
-        return mirror_with_state(old, mirror_is_leaf(old) ? MIRROR_LEAF : MIRROR_TABLE);
-    case STEP_DEMOTE:
-        fill_children(p, e);
-        return mirror_table_entry(e->table);
-    case STEP_SEPT_ADD:
-        return mirror_table_entry(e->table);
-    case STEP_PROMOTE:
-        return merged_entry(p, e);
-    case STEP_AUG:
-        return e->home;
-    case STEP_RELOCATE:
-        return mirror_leaf_entry(e->page, true);
-    default: /* REMOVE, SEPT.REMOVE */
-        return 0;
-    }
-}
-
-/* All entries of the table that maps `gpa` at `level` are leaves at home now. */
-static void raise_candidate(struct tdp *t, gpa_t gpa, level_t level)
-{
-    policy_raise(t, POLICY_CANDIDATE, gpa_floor(gpa, level_above(level)), level_above(level));
-}
-
-/* What follows a change of the mirror. `old` is the entry before; `full`: see raise_candidate(). */
-static void after_change(struct performance *p, struct element *e, u64 old, bool full)
-{
-    switch (e->kind) {
-    case STEP_PROMOTE:
-        policy_raise(p->t, POLICY_MERGED, e->it.gpa, e->it.level);
-        free_table(p, e->table);
-        break;
-    case STEP_SEPT_REMOVE:
-        free_table(p, e->table);
-        break;
-    case STEP_REMOVE:
-        p->unflushed = flush(p, mirror_page(old), e->it.level);
-        break;
-    case STEP_RELOCATE:
-        slot_move(tdp_slot(p->t, e->it.gpa, PAGE_BYTES), e->it.gpa);
-        free_page(p, mirror_page(old));
-        break;
-    case STEP_AUG:
-        dirty_mark(p->t, e->it.gpa, e->it.level, false);
-        policy_raise(p->t, POLICY_MAPPED, e->it.gpa, e->it.level);
-        break;
-    case STEP_BLOCK:
-        p->tlb.blocked++;
-        break;
-    case STEP_UNBLOCK:
-        policy_count(p->t, TDP_POLICY_IN_VAIN, !mirror_is_leaf(old) && !(old & MIRROR_BY_HAND));
-        break;
-    default:
-        break;
-    }
-    if (full)
-        raise_candidate(p->t, e->it.gpa, e->it.level);
-}
-
-/* The entry is frozen. */
-static tdx_status_t perform_element(struct performance *p, struct element *e)
-{
-    u64 old = e->it.entry;
-    bring(p, e);
-    tdx_status_t status = call_module(p, e);
-    trace_record(TRACE_PLAN_STEP, e->kind, e->it.level.raw, e->it.gpa.raw, status.raw);
-    if (tdx_ok(status)) {
-        bool full = mirror_thaw(&e->it, entry_after(p, e));
-        after_change(p, e, old, full);
-        return status;
-    }
-    (void)mirror_thaw(&e->it, old);
-    if (e->kind == STEP_PROMOTE && tdx_verdict(status) == TDX_REFUSED)
-        policy_raise(p->t, POLICY_REFUSED, e->it.gpa, e->it.level);
-    if (e->kind == STEP_DEMOTE || e->kind == STEP_SEPT_ADD)
-        plan_keep_table(p->plan, e->table);
-    return status;
-}
+#include "mm/element.h"
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
 static struct rw_held lock_tree(struct tdp *t, enum step_kind kind)
 {
-    return rules[kind].exclusive ? rw_lock_exclusive(&t->tree) : rw_lock_shared(&t->tree);
+    return step_rules[kind].exclusive ? rw_lock_exclusive(&t->tree) : rw_lock_shared(&t->tree);
 }
 
 static bool may_pass_over(const struct performance *p, enum step_kind kind, tdx_status_t status)
@@ -394,7 +37,7 @@ static enum found find_element(struct performance *p, const struct plan_step *s,
         bool found = mirror_find(&e->it, &p->t->mirror, gpa, s->level);
         if (found && is_done_already(p, e))
             return PASSED_OVER;
-        if (!found || !(rules[s->kind].states & 1u << mirror_state(e->it.entry)))
+        if (!found || !(step_rules[s->kind].states & 1u << mirror_state(e->it.entry)))
             return p->plan->skip_refused_promotes ? PASSED_OVER : STALE;
     } while (!mirror_freeze(&e->it)); /* each turn of this is a change that another CPU made */
     return FOUND;
@@ -422,10 +65,10 @@ static enum err perform_at(struct performance *p, const struct plan_step *s, gpa
         p->op->stale = true;
         return ERR_BUSY;
     default:
-        p->report->status = perform_element(p, &e);
+        p->report->status = element_perform(p, &e);
         if (p->unflushed.lost)
             return give_up_page(p);
-        return may_pass_over(p, e.kind, p->report->status) ? ERR_OK : err_of(p->report->status);
+        return may_pass_over(p, e.kind, p->report->status) ? ERR_OK : element_err(p->report->status);
     }
 }
 
@@ -445,7 +88,7 @@ static enum err perform_stop(struct performance *p, enum step_kind kind)
     enum err err = kind == STEP_TRACK ? tlb_track(&p->tlb) : tlb_drop_shared(&p->tlb);
     if (err == ERR_OK && --p->stops_left == 0)
         tlb_end(&p->tlb);
-    return err == ERR_TDX ? err_of(p->report->status) : err;
+    return err == ERR_TDX ? element_err(p->report->status) : err;
 }
 
 static enum err perform_step(struct performance *p, const struct plan_step *s)
@@ -468,8 +111,8 @@ static enum err unblock_run(struct performance *p, const struct plan_step *s)
         gpa_t gpa = gpa_add(s->gpa, i * level_bytes(s->level));
         if (mirror_find(&e.it, &p->t->mirror, gpa, s->level) && mirror_is_blocked(e.it.entry) &&
             !(e.it.entry & MIRROR_BY_HAND) && mirror_freeze(&e.it)) {
-            p->report->status = perform_element(p, &e);
-            err = err_of(p->report->status);
+            p->report->status = element_perform(p, &e);
+            err = element_err(p->report->status);
         }
     }
     rw_unlock(tree);
@@ -567,9 +210,9 @@ void perform_one(struct tdp_op *op, enum step_kind kind, const struct mirror_ite
     struct rw_held tree = lock_tree(p.t, kind);
     op->stale = !mirror_freeze(&e.it);
     if (!op->stale)
-        op->report.status = perform_element(&p, &e);
+        op->report.status = element_perform(&p, &e);
     rw_unlock(tree);
-    op->report.err = op->stale ? ERR_BUSY : err_of(op->report.status);
+    op->report.err = op->stale ? ERR_BUSY : element_err(op->report.status);
     op->report.what = op->report.err == ERR_OK ? NULL : step_words(&s);
     if (op->report.err == ERR_TD_DEAD)
         p.t->dead = true;
@@ -583,17 +226,12 @@ static __attribute__((noinline)) tdx_status_t aug_again(struct tdp *t, const str
 {
     struct performance p = {.t = t, .report = r};
     struct element e = {.kind = STEP_AUG, .it = *it, .page = page};
-    struct tries tries = {.busy = tdx_verdict(status) == TDX_REPEAT};
     const struct plan_step s = {.gpa = it->gpa, .count = 1, .kind = STEP_AUG, .level = it->level};
 
     r->err = tlb_begin(&p.tlb, t->td, &t->tlb, r, 0);
-    if (tries.busy && !is_entry_busy(status)) {
-        tdx_count_retry();
-        status = call_repeatedly(&p, &e, &tries);
-    }
-    status = reply_until_done(&p, &e, &tries, status);
+    status = element_call_again(&p, &e, status);
     r->status = status;
-    r->err = err_of(status);
+    r->err = element_err(status);
     r->what = r->err == ERR_OK ? NULL : step_words(&s);
     if (r->err == ERR_TD_DEAD)
         t->dead = true;
@@ -623,6 +261,6 @@ bool perform_aug(struct tdp *t, struct mirror_iter *it, u64 home, struct tdp_rep
     if (done && policy_hears(t))
         policy_raise(t, POLICY_MAPPED, it->gpa, it->level);
     if (full)
-        raise_candidate(t, it->gpa, it->level);
+        element_raise_candidate(t, it->gpa, it->level);
     return frozen;
 }
