@@ -121,6 +121,29 @@ def test_script_is_on_the_boot_volume(fake, stay):
     assert (b"version\nmem\npoweroff\n" in out) == (not stay)
 
 
+def test_kernel_and_initrd_are_in_their_folder(fake):
+    kernel, initrd = fake.folder / "vmlinuz-6.12", fake.folder / "initrd"
+    kernel.write_bytes(b"MZ")
+    with open(initrd, "wb") as file:
+        file.truncate(80 << 20)  # more than the volume of a run without it
+    status, out, _ = finish(fake(["'image'", POWEROFF % 0], "--linux", str(kernel), "--linux", str(initrd)))
+    assert status == 0 and b"::/linux/vmlinuz-6.12\r\n" in out and b"::/linux/initrd\r\n" in out
+
+
+def test_two_kernels_of_one_name_are_refused(fake):
+    for folder in ("a", "b"):
+        (fake.folder / folder).mkdir()
+        (fake.folder / folder / "vmlinuz").write_bytes(b"MZ")
+    names = [str(fake.folder / folder / "vmlinuz") for folder in ("a", "b")]
+    status, _, err = finish(fake(["'wait'"], "--linux", names[0], "--linux", names[1]))
+    assert status == 126 and f"--linux {names[1]}: there are two files named vmlinuz" in err.decode()
+
+
+def test_option_names_the_qemu(fake):
+    status, _, err = finish(fake(["'wait'"], "--qemu", "/nowhere/qemu"))
+    assert status == 126 and "/nowhere/qemu not found" in err.decode()
+
+
 def test_script_from_standard_input_and_options(fake):
     process = fake(["'image'", POWEROFF % 4], "--script", "-", "--options", "log=debug", stdin=subprocess.PIPE)
     status, out, _ = finish(process, input=b"tdx init\n")
@@ -216,6 +239,8 @@ def test_panic_ends_the_run_and_is_symbolised(fake):
         (["--script", "/nowhere/at/all"], 126, "/nowhere/at/all"),
         (["--sim-config", "/nowhere/at/all"], 126, "/nowhere/at/all"),
         (["--build", "/nowhere"], 126, "`make` builds"),
+        (["--linux", "/nowhere/at/all"], 126, "--linux /nowhere/at/all: there is no such file"),
+        (["--image", "septum.img", "--linux", "vmlinuz"], 2, "--image has its own options"),
         (["--log", "/nowhere/at/all"], 126, "/nowhere/at/all"),
     ],
 )

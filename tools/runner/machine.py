@@ -36,8 +36,8 @@ class CannotStart(Exception):
     """Something that the machine needs is missing; the text says what and how to get it."""
 
 
-def find_qemu():
-    name = os.environ.get("SEPTUM_QEMU", QEMU)
+def find_qemu(wanted=None):
+    name = wanted or os.environ.get("SEPTUM_QEMU", QEMU)
     path = shutil.which(name)
     if not path:
         raise CannotStart(f"{name} not found; on Debian and Ubuntu: apt-get install qemu-system-x86")
