@@ -50,8 +50,8 @@ MACHINE_PURE := $(addprefix sim/machine/,acpi.c insn.c ept.c gpt.c stlb.c config
                 sim/machine/event.c $(wildcard sim/machine/td/*.c sim/seamldr/*.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
-PROBE_SRC := $(wildcard guest/probe/*.c)
-PROBE_ASM := $(filter-out %/reset.asm,$(wildcard guest/probe/hw/*.asm))
+PROBE_SRC := $(wildcard guest/probe/*.c guest/lib/*.c)
+PROBE_ASM := $(wildcard guest/probe/hw/*.asm) guest/hw/td.asm
 PROBE_PURE := $(filter-out guest/probe/main.c,$(PROBE_SRC))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
@@ -182,7 +182,7 @@ $(B)/probe.elf: $(PROBE_OBJ) guest/probe/probe.ld
 $(B)/probe.bin: $(B)/probe.elf
 	$(call say,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
-$(B)/reset.bin: guest/probe/hw/reset.asm guest/probe/hw/td.inc | tools-present
+$(B)/reset.bin: guest/hw/reset.asm guest/hw/td.inc | tools-present
 	$(call say,BIN,$@)
 	@mkdir -p $(@D)
 	$(Q)$(NASM) -f bin -I ./ -o $@ $<

@@ -1,6 +1,6 @@
 /*
- * TD vCPUs: see guest.h. This is also the lab's twin of guest/probe/hw/: start.asm (how a vCPU comes to C, the exceptions) and
- * td.asm. SDM volume 3, sections 26.5.7 and 29.3.3; docs/simulator.md for the software TLB, which is the same one.
+ * TD vCPUs: see guest.h. This is also the lab's twin of guest/hw/td.asm and guest/probe/hw/start.asm (how a vCPU comes to C,
+ * the exceptions). SDM volume 3, sections 26.5.7 and 29.3.3; docs/simulator.md for the software TLB, which is the same one.
  *
  * Left out: the ROM, and whatever code of the payload would fetch: its own instructions cause no EPT violations here.
  */
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "guest/probe/hw/td.h"
+#include "guest/hw/td.h"
 #include "guest/probe/main.h"
 #include "lab/cost.h"
 #include "lab/machine.h"

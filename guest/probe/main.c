@@ -4,8 +4,8 @@
  * Guest page tables: 1G pages throughout, so that how far a translation reaches is the Secure EPT's affair alone. Lower
  * half: private memory, address = GPA. Upper half: the shared alias, address = PROBE_SHARED_WINDOW + GPA.
  */
-#include "guest/probe/ghci.h"
-#include "guest/probe/hw/td.h"
+#include "guest/lib/ghci.h"
+#include "guest/hw/td.h"
 #include "guest/probe/main.h"
 #include "guest/probe/pmu.h"
 #include "guest/probe/work.h"
@@ -41,11 +41,11 @@ static uint32_t setup_taken, setup_done;
 
 static _Noreturn void fatal(enum fatal_code code, const char *words, uint64_t a, const char *more, uint64_t b)
 {
-    struct probe_text text = {.used = 0};
-    probe_text_add(&text, words);
-    probe_text_add_hex(&text, a);
-    probe_text_add(&text, more);
-    probe_text_add_hex(&text, b);
+    struct guest_text text = {.used = 0};
+    guest_text_add(&text, words);
+    guest_text_add_hex(&text, a);
+    guest_text_add(&text, more);
+    guest_text_add_hex(&text, b);
     ghci_fatal(code, &text);
 }
 
@@ -135,7 +135,7 @@ static void set_up(uint32_t gpa_width)
         .shared_window = PROBE_SHARED_WINDOW,
         .shared_bit = 1ull << (gpa_width - 1),
         .memory = {0, probe_image.memory_bytes},
-        .kept = {{td_address_of(&probe_image), probe_image.total_bytes},
+        .kept = {{td_address_of(&probe_image), probe_image.image.total_bytes},
                  {probe_image.mailboxes, probe_image.vcpus * 4096},
                  {ROM_END - ROM_BYTES, ROM_BYTES}},
     };
@@ -155,6 +155,13 @@ static void set_up_once(uint32_t gpa_width)
     }
 }
 
+/* Result is ready, next work wanted. Comes back when the VMM enters the vCPU again. */
+static void ask_for_work(void)
+{
+    struct td_regs r = {.rax = TDG_VP_VMCALL, .rcx = GHCI_PASS_R10_R13, .r10 = PROBE_VMCALL, .r11 = PROBE_NEXT};
+    tdcall(&r);
+}
+
 _Noreturn void probe_main(uint32_t index, uint32_t gpa_width)
 {
     set_up_once(gpa_width);
@@ -169,7 +176,7 @@ _Noreturn void probe_main(uint32_t index, uint32_t gpa_width)
     vcpu->mailbox =
         td_reach(PROBE_SHARED_WINDOW + probe_image.mailboxes + index * 4096ull, sizeof(*vcpu->mailbox), true);
     for (;;) {
-        ghci_probe_next();
+        ask_for_work();
         probe_work_do(vcpu);
     }
 }

@@ -1,6 +1,6 @@
 /* TLB misses by performance counters: see pmu.h. */
 #include "guest/probe/pmu.h"
-#include "guest/probe/hw/td.h"
+#include "guest/hw/td.h"
 
 #define CPUID_PERFMON         0xa
 #define IA32_PERFEVTSEL0      0x186u

@@ -1,11 +1,10 @@
 /*
  * How the VMM tells the probe payload what to do. One TDVMCALL and one mailbox page a vCPU; all else is plain GHCI (MapGPA,
- * ReportFatalError). This is the payload's published interface: the VMM includes it, and nothing else of guest/.
+ * ReportFatalError). This is the payload's published interface: the VMM includes it, and nothing else of guest/probe/.
  *
- * Start: TDH.VP.INIT's RDX (RCX and R8 of each vCPU) is the GPA where the image was loaded, 4K aligned. The image begins with
- * struct probe_header. Execution starts at the reset vector, in the ROM image (loaded at 4G - its size), which jumps to the
- * image's entry. Mailboxes: struct probe_mailbox, one 4K page a vCPU, shared from the start, placed by the VMM, their GPA
- * (without shared bit) patched into the header's `mailboxes` before the image is added and measured.
+ * Start: guest/image.h; the image begins with struct probe_header. Mailboxes: struct probe_mailbox, one 4K page a vCPU, shared
+ * from the start, placed by the VMM, their GPA (without shared bit) patched into the header's `mailboxes` before the image is
+ * added and measured.
  *
  * Work: the probe executes TDG.VP.VMCALL with R10 = PROBE_VMCALL, R11 = PROBE_NEXT. The VMM re-enters the vCPU when
  * `mailbox.work` holds something to do. The probe does it, fills `mailbox.result` and calls PROBE_NEXT again, which also tells
@@ -14,20 +13,15 @@
 #ifndef GUEST_PROBE_PROTOCOL_H
 #define GUEST_PROBE_PROTOCOL_H
 
-#include <stdint.h>
+#include "guest/image.h"
 
 #define PROBE_VMCALL    0x65626f7270ull /* "probe", R10: nonzero, so a vendor-specific leaf of the GHCI */
 #define PROBE_NEXT      1
 #define PROBE_PROTOCOL  1
 #define PROBE_MAX_VCPUS 32 /* the image has a stack for each */
 
-#define PROBE_MAGIC 0x31544e4550544553ull
-
 struct probe_header {
-    uint64_t magic;
-    uint64_t entry;        /* offset of the 64-bit entry from the image's start */
-    uint64_t image_bytes;  /* in the file */
-    uint64_t total_bytes;  /* in memory, with stacks and page tables: multiple of 4K */
+    struct guest_header image;
     uint64_t mailboxes;    /* GPA, filled in by the VMM */
     uint64_t vcpus;        /* count, filled in by the VMM */
     uint64_t memory_bytes; /* size of TD memory from GPA 0, filled in by the VMM */

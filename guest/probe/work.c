@@ -1,7 +1,7 @@
 /* The probe's work: see work.h. */
 #include "guest/probe/work.h"
-#include "guest/probe/ghci.h"
-#include "guest/probe/hw/td.h"
+#include "guest/lib/ghci.h"
+#include "guest/hw/td.h"
 #include "guest/probe/order.h"
 #include "guest/probe/pmu.h"
 

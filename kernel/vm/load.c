@@ -31,8 +31,9 @@ static bool header_of_probe(struct probe_header *h)
     if (image.size < sizeof(*h))
         return false;
     memcpy(h, image.bytes, sizeof(*h));
-    return h->magic == PROBE_MAGIC && h->image_bytes <= image.size && h->total_bytes >= h->image_bytes &&
-           is_aligned(h->total_bytes, PAGE_BYTES) && h->entry < h->image_bytes;
+    return h->image.magic == GUEST_MAGIC && h->image.image_bytes <= image.size &&
+           h->image.total_bytes >= h->image.image_bytes && is_aligned(h->image.total_bytes, PAGE_BYTES) &&
+           h->image.entry < h->image.image_bytes;
 }
 
 enum err vm_layout(struct fault_text *fault)
@@ -42,7 +43,7 @@ enum err vm_layout(struct fault_text *fault)
 
     if (!header_of_probe(&h))
         return fault_say(fault, ERR_ARGUMENT, "the embedded payload has no valid header");
-    u64 need = h.total_bytes + vm.vcpu_count * PAGE_BYTES;
+    u64 need = h.image.total_bytes + vm.vcpu_count * PAGE_BYTES;
     if (top > rom && top - need < max_u64(ROM_END, align_down(top, GIB)))
         top = rom;
     if (need > top / 2)
@@ -51,7 +52,7 @@ enum err vm_layout(struct fault_text *fault)
     vm.rom = (gpa_t){rom};
     vm.mailboxes = (gpa_t){top - vm.vcpu_count * PAGE_BYTES};
     vm.payload = (gpa_t){top - need};
-    vm.payload_bytes = h.total_bytes;
+    vm.payload_bytes = h.image.total_bytes;
     return ERR_OK;
 }
 

@@ -10,7 +10,7 @@
 static const union {
     struct probe_header header;
     u8 bytes[IMAGE_BYTES];
-} image = {.header = {.magic = PROBE_MAGIC, .entry = 4096, .image_bytes = IMAGE_BYTES, .total_bytes = 3 * 4096}};
+} image = {.header = {.image = {GUEST_MAGIC, 4096, IMAGE_BYTES, 3 * 4096}}};
 
 static const u8 rom[ROM_BYTES];
 

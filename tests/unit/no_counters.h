@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "guest/probe/hw/td.h"
+#include "guest/hw/td.h"
 
 void td_cpuid(uint32_t leaf, uint32_t regs[4])
 {

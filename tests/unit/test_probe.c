@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "guest/probe/ghci.h"
-#include "guest/probe/hw/td.h"
+#include "guest/lib/ghci.h"
+#include "guest/hw/td.h"
 #include "guest/probe/order.h"
 #include "guest/probe/range.h"
 #include "guest/probe/work.h"
@@ -567,13 +567,13 @@ static void test_spin_lasts(void **state)
 static void test_fatal_text_is_cut_and_padded(void **state)
 {
     (void)state;
-    struct probe_text text = {.used = 0};
-    probe_text_add(&text, "at ");
-    probe_text_add_hex(&text, 0);
-    probe_text_add_hex(&text, 0xffff800000001000ull);
+    struct guest_text text = {.used = 0};
+    guest_text_add(&text, "at ");
+    guest_text_add_hex(&text, 0);
+    guest_text_add_hex(&text, 0xffff800000001000ull);
     assert_string_equal(text.bytes, "at 0x00xffff800000001000");
     for (int i = 0; i < 20; i++) {
-        probe_text_add(&text, "1234567890");
+        guest_text_add(&text, "1234567890");
     }
     assert_int_equal(text.used, 64);
 }

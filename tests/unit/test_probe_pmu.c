@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "guest/probe/hw/td.h"
+#include "guest/hw/td.h"
 #include "guest/probe/pmu.h"
 #include "guest/probe/work.h"
 

@@ -1,6 +1,6 @@
 ; Each vCPU's way from the ROM into C, and the exception stubs. On entry: 64-bit mode, the ROM's tables and GDT, no stack.
 
-%include "guest/probe/hw/td.inc"
+%include "guest/hw/td.inc"
 
 bits 64
 default rel

@@ -1,8 +1,8 @@
 /*
  * The few library functions that the compiler itself calls for, and text of at most 64 bytes for a last message.
  */
-#ifndef GUEST_PROBE_RUNTIME_H
-#define GUEST_PROBE_RUNTIME_H
+#ifndef GUEST_LIB_RUNTIME_H
+#define GUEST_LIB_RUNTIME_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,12 +11,12 @@ void *memcpy(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
 
 /* Text that is cut, never overrun. `bytes` is zero padded, so that it can be handed over as it is. */
-struct probe_text {
+struct guest_text {
     char bytes[64];
     uint32_t used;
 };
 
-void probe_text_add(struct probe_text *text, const char *words);
-void probe_text_add_hex(struct probe_text *text, uint64_t value);
+void guest_text_add(struct guest_text *text, const char *words);
+void guest_text_add_hex(struct guest_text *text, uint64_t value);
 
 #endif

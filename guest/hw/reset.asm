@@ -1,4 +1,4 @@
-; The ROM of the probe's TD: 16 KiB that end at 4 GiB, added and measured like every other page. It takes a vCPU from its
+; The ROM of the TD: 16 KiB that end at 4 GiB, added and measured like every other page. It takes a vCPU from its
 ; reset state to 64-bit mode and into the image.
 ;
 ; Reset state of a TD vCPU (TDX module ABI, "Initial state of guest GPRs", "TD VMCS guest state"): 32-bit protected mode, flat
@@ -8,13 +8,13 @@
 ; Layout, from ROM_BASE: PML4, page-directory-pointer table of the low 512 GiB, one more for an image that lies higher, code.
 ; The tables are static and hold A and D already, so that vCPUs starting together never change what another one reads.
 
-%include "guest/probe/hw/td.inc"
+%include "guest/hw/td.inc"
 
 ROM_BYTES   equ 0x4000
 ROM_BASE    equ 0x100000000 - ROM_BYTES
 TABLE       equ 0x23        ; present, writable, accessed
 PAGE_1G     equ 0xe3        ; and dirty, large
-PROBE_MAGIC equ 0x31544e4550544553
+GUEST_MAGIC equ 0x31544e4550544553
 CR0_PG      equ 1 << 31
 CR4_PAE     equ 1 << 5
 
@@ -73,17 +73,17 @@ start64:
     lea rdi, [pml4]
     mov [rdi + rdx * 8], rax
 .reachable:
-    mov rax, PROBE_MAGIC
+    mov rax, GUEST_MAGIC
     cmp [r8], rax
     jne bad_image
-    mov rax, [r8 + 8]           ; struct probe_header.entry
+    mov rax, [r8 + 8]           ; struct guest_header.entry
     add rax, r8
     jmp rax
 
 bad_image:
     FATAL 1, no_image
 
-TEXT64 no_image, "reset: no probe image where RCX of TDH.VP.INIT points"
+TEXT64 no_image, "reset: no payload image where RCX of TDH.VP.INIT points"
 
 align 8
 gdt:

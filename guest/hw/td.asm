@@ -1,6 +1,6 @@
-; The instructions of the probe that C has no words for. Declared in td.h.
+; The instructions of a payload that C has no words for. Declared in td.h.
 
-%include "guest/probe/hw/td.inc"
+%include "guest/hw/td.inc"
 
 bits 64
 default rel

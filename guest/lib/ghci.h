@@ -1,13 +1,13 @@
 /*
- * The TDCALLs and TDVMCALLs that the probe uses, with names for their registers. TDX module ABI, "TDG leaf functions";
+ * The TDCALLs and TDVMCALLs that payloads use, with names for their registers. TDX module ABI, "TDG leaf functions";
  * GHCI, "TDG.VP.VMCALL leaf functions".
  */
-#ifndef GUEST_PROBE_GHCI_H
-#define GUEST_PROBE_GHCI_H
+#ifndef GUEST_LIB_GHCI_H
+#define GUEST_LIB_GHCI_H
 
 #include <stdint.h>
 
-#include "guest/probe/runtime.h"
+#include "guest/lib/runtime.h"
 
 /* Completion statuses, upper half; the lower half is the operand or a level. */
 #define TDX_SUCCESS               0x00000000u
@@ -17,6 +17,10 @@
 
 #define GHCI_SUCCESS 0ull
 #define GHCI_RETRY   1ull
+
+#define TDG_VP_VMCALL 0
+/* Its RCX: a bit for each register that passes, numbered as the instruction encoding numbers registers. */
+#define GHCI_PASS_R10_R13 (0xfull << 10)
 
 struct ve_info {
     uint64_t exit_reason, qualification, gla, gpa;
@@ -36,10 +40,7 @@ uint64_t ghci_get_ve_info(struct ve_info *info);
 /* `gpa` carries the shared bit if the range is to become shared. */
 struct mapgpa_result ghci_map_gpa(uint64_t gpa, uint64_t bytes);
 
-/* Result is ready, next work wanted. Comes back when the VMM enters the vCPU again. */
-void ghci_probe_next(void);
-
 /* Tells the VMM why the TD cannot go on. */
-_Noreturn void ghci_fatal(uint32_t code, const struct probe_text *text);
+_Noreturn void ghci_fatal(uint32_t code, const struct guest_text *text);
 
 #endif

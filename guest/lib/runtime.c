@@ -1,5 +1,5 @@
-/* The probe's own tiny runtime: see runtime.h. */
-#include "guest/probe/runtime.h"
+/* The payloads' own tiny runtime: see runtime.h. */
+#include "guest/lib/runtime.h"
 
 #ifndef HOST_PROCESS
 /* Freestanding, the compiler may still call these for structure assignments. */
@@ -23,21 +23,21 @@ void *memset(void *to, int value, size_t bytes)
 }
 #endif
 
-static void add_char(struct probe_text *text, char c)
+static void add_char(struct guest_text *text, char c)
 {
     if (text->used < sizeof(text->bytes)) {
         text->bytes[text->used++] = c;
     }
 }
 
-void probe_text_add(struct probe_text *text, const char *words)
+void guest_text_add(struct guest_text *text, const char *words)
 {
     while (*words) {
         add_char(text, *words++);
     }
 }
 
-void probe_text_add_hex(struct probe_text *text, uint64_t value)
+void guest_text_add_hex(struct guest_text *text, uint64_t value)
 {
     int shift = 60;
     while (shift > 0 && !(value >> shift)) {

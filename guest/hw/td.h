@@ -1,13 +1,13 @@
 /*
- * What the probe asks of its CPU and of the TDX module. On the host a test stands in for it.
+ * What a payload asks of its CPU and of the TDX module. On the host a test stands in for it.
  */
-#ifndef GUEST_PROBE_HW_TD_H
-#define GUEST_PROBE_HW_TD_H
+#ifndef GUEST_HW_TD_H
+#define GUEST_HW_TD_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* General registers of a TDCALL, in the order that td.asm knows. RSP is the probe's own and RBP is never passed. */
+/* General registers of a TDCALL, in the order that td.asm knows. RSP is the payload's own and RBP is never passed. */
 struct td_regs {
     uint64_t rax, rcx, rdx, rbx, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;
 };

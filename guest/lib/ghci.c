@@ -1,14 +1,11 @@
 /* TDCALLs by name: see ghci.h. */
-#include "guest/probe/ghci.h"
-#include "guest/probe/hw/td.h"
-#include "guest/probe/protocol.h"
+#include "guest/lib/ghci.h"
+#include "guest/hw/td.h"
 
-enum { TDG_VP_VMCALL = 0, TDG_VP_VEINFO_GET = 3, TDG_MEM_PAGE_ACCEPT = 6 };
+enum { TDG_VP_VEINFO_GET = 3, TDG_MEM_PAGE_ACCEPT = 6 };
 enum { GHCI_MAP_GPA = 0x10001, GHCI_REPORT_FATAL_ERROR = 0x10003 };
 
-/* TDG.VP.VMCALL's RCX: a bit for each register that passes, numbered as the instruction encoding numbers registers. */
-#define PASS_R10_R13 (0xfull << 10)
-#define PASS_FATAL   (0xffull << 8 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 7)
+#define PASS_FATAL (0xffull << 8 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 7)
 
 uint64_t ghci_accept(uint64_t gpa, uint32_t level)
 {
@@ -27,19 +24,13 @@ uint64_t ghci_get_ve_info(struct ve_info *info)
 
 struct mapgpa_result ghci_map_gpa(uint64_t gpa, uint64_t bytes)
 {
-    struct td_regs r = {.rax = TDG_VP_VMCALL, .rcx = PASS_R10_R13, .r11 = GHCI_MAP_GPA, .r12 = gpa, .r13 = bytes};
+    struct td_regs r = {.rax = TDG_VP_VMCALL, .rcx = GHCI_PASS_R10_R13, .r11 = GHCI_MAP_GPA, .r12 = gpa, .r13 = bytes};
     tdcall(&r);
     /* RAX fails only for a bad register mask, and ours is a constant; the VMM's answer is in R10 and R11. */
     return (struct mapgpa_result){.status = r.r10, .gpa = r.r11};
 }
 
-void ghci_probe_next(void)
-{
-    struct td_regs r = {.rax = TDG_VP_VMCALL, .rcx = PASS_R10_R13, .r10 = PROBE_VMCALL, .r11 = PROBE_NEXT};
-    tdcall(&r);
-}
-
-_Noreturn void ghci_fatal(uint32_t code, const struct probe_text *text)
+_Noreturn void ghci_fatal(uint32_t code, const struct guest_text *text)
 {
     uint64_t words[8];
     memcpy(words, text->bytes, sizeof(words));
