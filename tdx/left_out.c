@@ -1,5 +1,5 @@
-/* The memory that did not become TDX memory: see tdx_each_left_out() in tdx/module.h. Read off the TDMRs as they were
- * configured. */
+/* The memory that no TD may have: see tdx_set_left_out() in tdx/module.h. Read off the CMRs, which are sorted, and off the TDMRs as
+ * they were configured. */
 #include "lib/bits.h"
 #include "tdx/module_internal.h"
 
@@ -43,9 +43,19 @@ void tdx_each_left_out(const struct phys_range *memory, unsigned memory_count, v
     const struct tdmr_layout *layout = tdx_module_layout();
 
     for (unsigned i = 0; i < memory_count; i++) {
-        struct walk w = {memory[i].base.raw, memory[i].base.raw + memory[i].bytes, out};
+        struct walk w = {memory[i].base.raw, range_end(&memory[i]), out};
         for (unsigned t = 0; t < layout->count; t++)
             walk_tdmr(&w, &layout->tdmrs[t]);
+        leave_out_until(&w, w.end);
+    }
+}
+
+void tdx_each_outside_cmrs(const struct phys_range *memory, unsigned memory_count, void (*out)(hpa_t base, u64 bytes))
+{
+    for (unsigned i = 0; i < memory_count; i++) {
+        struct walk w = {memory[i].base.raw, range_end(&memory[i]), out};
+        for (unsigned c = 0; c < tdx_module.cmr_count; c++)
+            keep(&w, tdx_module.cmrs[c].base.raw, range_end(&tdx_module.cmrs[c]));
         leave_out_until(&w, w.end);
     }
 }

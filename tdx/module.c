@@ -394,6 +394,13 @@ void tdx_set_numa(const struct tdx_numa *nodes)
     numa = nodes;
 }
 
+static void (*left_out)(hpa_t base, u64 bytes); /* NULL: nobody wants to know */
+
+void tdx_set_left_out(void (*out)(hpa_t base, u64 bytes))
+{
+    left_out = out;
+}
+
 static struct tdmr_limits limits_of_module(void)
 {
     struct tdmr_limits l = {
@@ -410,6 +417,8 @@ static struct tdx_init_fault step_plan_tdmrs(const struct setup *s)
     if (e != ERR_OK)
         return tdx_init_failed(e, "no convertible memory can be given to TDs");
     tdmr_split(&layout, limits.tdmrs_max, TDMR_BYTES_MAX);
+    if (left_out)
+        tdx_each_outside_cmrs(s->memory, s->memory_count, left_out);
     e = tdmr_place_pamts(&layout, &limits, s->take);
     if (e == ERR_RANGE)
         return tdx_init_failed(e, "the PAMTs lie in more pieces than a TDMR has reserved areas");
@@ -512,6 +521,8 @@ struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned 
         if (f.err != ERR_OK)
             return f;
     }
+    if (left_out)
+        tdx_each_left_out(memory, memory_count, left_out);
     tdx_module.ready = true;
     return fine;
 }
@@ -523,6 +534,7 @@ void tdx_module_forget(void)
     steps_done = 0;
     cpus = NULL;
     numa = NULL;
+    left_out = NULL;
     memset(regions, 0, sizeof(regions));
     memset(vmx_is_on, 0, sizeof(vmx_is_on));
     tdx_hkids_forget();

@@ -96,9 +96,9 @@ struct tdx_init_fault {
 MUST_CHECK struct tdx_init_fault tdx_module_init(const struct phys_range *memory, unsigned memory_count,
                                                  u64 limit_bytes, hpa_t (*take)(u64 bytes, u64 align));
 
-/* Calls `out` for each part of `memory` that tdx_module_init() did not make TDX memory: no TD page may come from there. The
- * PAMTs are among them. Sorted as `memory` is. */
-void tdx_each_left_out(const struct phys_range *memory, unsigned memory_count, void (*out)(hpa_t base, u64 bytes));
+/* `out` hears of memory that no TD page may come from: of what is outside the CMRs before memory for PAMTs is taken, which has to be
+ * inside, and in the end of each part that did not become TDX memory, the PAMTs among them. Set before tdx_module_init(). */
+void tdx_set_left_out(void (*out)(hpa_t base, u64 bytes));
 
 /* A private HKID that no TD uses, or ERR_BUSY; and back. */
 MUST_CHECK enum err tdx_hkid_take(hkid_t *hkid);

@@ -86,6 +86,10 @@ void tdmr_split(struct tdmr_layout *layout, unsigned tdmrs_max, u64 bytes_max);
 /* The layout that SYS.CONFIG was given; empty before it was planned. */
 const struct tdmr_layout *tdx_module_layout(void);
 
+/* Each part of `memory` that lies in no CMR; that is no TDX memory in this layout. Sorted as `memory` is. */
+void tdx_each_outside_cmrs(const struct phys_range *memory, unsigned memory_count, void (*out)(hpa_t base, u64 bytes));
+void tdx_each_left_out(const struct phys_range *memory, unsigned memory_count, void (*out)(hpa_t base, u64 bytes));
+
 /* Bytes of one PAMT of `tdmr_bytes`, a multiple of 4K. */
 u64 tdmr_pamt_bytes(u64 tdmr_bytes, level_t level, unsigned entry_bytes);
 

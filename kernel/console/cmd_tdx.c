@@ -163,14 +163,14 @@ void cmd_tdx_init(struct command_call *c)
         return;
     }
     watch_init();
+    /* The allocator serves TDs and the VMM alike, so what no TD may have leaves it. */
+    tdx_set_left_out(page_withdraw);
     struct tdx_init_fault f =
         tdx_module_init(boot->map.free.r, boot->map.free.count, boot->options.tdmem_bytes, take_memory);
     if (f.err != ERR_OK) {
         fail_init(c, &f);
         return;
     }
-    /* The allocator serves TDs and the VMM alike, so what no TD may have leaves it. */
-    tdx_each_left_out(boot->map.free.r, boot->map.free.count, page_withdraw);
     describe_module(c);
 }
 

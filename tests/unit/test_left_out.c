@@ -87,12 +87,25 @@ static void test_holes_in_the_cmrs(void **state)
     assert_in_range(page_total_bytes(), share - share / 100, share);
 }
 
+/* The smallest block that would do for the PAMTs is convertible in no part: a module refuses them there. */
+static void test_pamts_lie_in_cmrs(void **state)
+{
+    struct phys_range was = memory[0];
+
+    memory[0] = (struct phys_range){{3 * G}, 64 * M};
+    start(0);
+    assert_int_equal(tdx_module_layout()->memory_bytes, G + 3 * M + 2 * G);
+    memory[0] = was;
+}
+
 static void test_limit(void **state)
 {
     start(700 * M);
     u64 free = page_free_bytes();
     assert_int_equal(take_all(), free);
-    assert_in_range(page_total_bytes(), 690 * M, 700 * M);
+    assert_int_equal(tdx_module_layout()->memory_bytes, 700 * M);
+    /* Where the PAMTs are the limit is not asked. */
+    assert_in_range(page_total_bytes(), 690 * M, 700 * M + tdx_module_layout()->pamt_bytes);
 }
 
 /* The module refuses a TDMR whose reserved areas are no whole pages. */
@@ -124,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_holes_in_the_cmrs),
+        cmocka_unit_test(test_pamts_lie_in_cmrs),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_limit_inside_a_page),
         cmocka_unit_test(test_withdrawing_nothing_and_everything),
