@@ -22,20 +22,16 @@ bool parse_same_word(const char *a, const char *b)
     return *a == '\0' && *b == '\0';
 }
 
-/* `word` starts inside `out->text` and is zero terminated. */
-static const char *add_word(struct parsed_line *out, char *word)
+/* `word` starts inside `out->text` and is zero terminated; `eq`: its first '=' that is not quoted, or NULL. */
+static const char *add_word(struct parsed_line *out, char *word, char *eq)
 {
-    char *eq = word;
-
     if (out->background)
         return "`&` is not the last word";
     if (strcmp(word, "&") == 0) {
         out->background = true;
         return NULL;
     }
-    while (*eq != '\0' && *eq != '=')
-        eq++;
-    if (*eq == '\0') {
+    if (eq == NULL) {
         if (out->word_count == PARSER_WORDS_MAX)
             return "more than 16 words in one line";
         out->words[out->word_count++] = word;
@@ -73,6 +69,67 @@ static bool begins_with_dash(const char *line, size_t bytes)
     return at < bytes && line[at] == '-';
 }
 
+static int digit(char c)
+{
+    c = lower(c);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+}
+
+/* The byte that an escape stands for; *from is at its backslash, and moves to its last character. -1: there is none such. */
+static int escaped(const char **from)
+{
+    static const char names[] = "nrt\\\"", bytes[] = "\n\r\t\\\"";
+    char c = *++*from;
+
+    if (c == 'x' && digit((*from)[1]) < 16 && digit((*from)[2]) < 16) {
+        *from += 2;
+        return digit((*from)[-1]) * 16 + digit((*from)[0]);
+    }
+    for (size_t i = 0; i < sizeof(names) - 1; i++)
+        if (c == names[i])
+            return bytes[i];
+    return -1;
+}
+
+/* What is between two quotes, put at *to; *from is at the first, and moves behind the second. */
+static const char *unquote(const char **from, char **to)
+{
+    for (++*from; **from != '"'; ++*from) {
+        int byte = **from == '\\' ? escaped(from) : (u8)(*from)[0];
+        if (**from == '\0')
+            return "a quotation mark is missing";
+        if (byte < 0)
+            return "an escape is none of \\n \\r \\t \\\\ \\\" and \\x with two hex digits";
+        if (byte == 0)
+            return "\\x00 cannot be part of a text";
+        *(*to)++ = (char)byte;
+    }
+    ++*from;
+    return NULL;
+}
+
+/* Takes the next word; *at moves behind it. In place: what is quoted gets shorter. */
+static const char *take_word(struct parsed_line *out, char **at)
+{
+    const char *from = *at, *wrong = NULL;
+    char *word = *at, *to = *at, *eq = NULL;
+
+    while (wrong == NULL && *from != '\0' && !is_space(*from)) {
+        if (*from == '"') {
+            wrong = unquote(&from, &to);
+            continue;
+        }
+        if (*from == '=' && eq == NULL)
+            eq = to;
+        *to++ = *from++;
+    }
+    *at = (char *)from + (*from != '\0');
+    *to = '\0';
+    return wrong != NULL ? wrong : add_word(out, word, eq);
+}
+
 const char *parse_line(const char *line, size_t bytes, struct parsed_line *out)
 {
     const char *wrong = check_bytes(line, bytes);
@@ -89,29 +146,14 @@ const char *parse_line(const char *line, size_t bytes, struct parsed_line *out)
         at++;
     if (out->may_fail)
         at++;
-    for (;;) {
+    while (wrong == NULL) {
         while (is_space(*at))
             at++;
         if (*at == '\0' || *at == '#')
             return NULL;
-        char *word = at;
-        while (*at != '\0' && !is_space(*at))
-            at++;
-        bool last = *at == '\0';
-        *at = '\0';
-        wrong = add_word(out, word);
-        if (wrong != NULL || last)
-            return wrong;
-        at++;
+        wrong = take_word(out, &at);
     }
-}
-
-static int digit(char c)
-{
-    c = lower(c);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
+    return wrong;
 }
 
 /* Digits of `base` from *text on; moves *text behind them. False: none, or too large. */

@@ -1,6 +1,7 @@
 /*
  * One line of input, taken apart: words, `key=value` pairs, a `-` in front, a comment behind. The console and scripts
- * share it. Numbers: sizes are decimal with K, M or G behind, or hex with 0x; addresses are hex with or without 0x.
+ * share it. Between quotes, anywhere in a word, spaces, `=` and `#` are text, and \n \r \t \\ \" \xNN are escapes; a quoted
+ * word may be empty. Numbers: sizes are decimal with K, M or G behind, or hex with 0x; addresses are hex with or without 0x.
  */
 #ifndef KERNEL_CONSOLE_PARSER_H
 #define KERNEL_CONSOLE_PARSER_H

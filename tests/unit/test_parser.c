@@ -80,6 +80,37 @@ static void test_hash_inside_a_word_is_no_comment(void **state)
     assert_string_equal(line.words[1], "a#b");
 }
 
+static void test_quotes(void **state)
+{
+    assert_null(parse("guest send \"a = b # c\" x\"y z\"w cmdline=\"k=1 l=\\\"2\\\"\" \"\" # done"));
+    assert_int_equal(line.word_count, 5);
+    assert_string_equal(line.words[2], "a = b # c");
+    assert_string_equal(line.words[3], "xy zw");
+    assert_string_equal(line.words[4], "");
+    assert_int_equal(line.key_count, 1);
+    assert_string_equal(line.keys[0].key, "cmdline");
+    assert_string_equal(line.keys[0].value, "k=1 l=\"2\"");
+    assert_null(parse("s \"\\n\\r\\t\\\\\\x1b\\xFF.\""));
+    assert_string_equal(line.words[1], "\n\r\t\\\x1b\xff.");
+    assert_null(parse("s a\\nb")); /* no escapes without quotes */
+    assert_string_equal(line.words[1], "a\\nb");
+}
+
+static void test_bad_quotes(void **state)
+{
+    static const char *const open[] = {"s \"", "s \"abc", "s a\"b c", "s \"\\\"", "s k=\"1"};
+    static const char *const escapes[] = {"s \"\\q\"", "s \"\\x1\"", "s \"\\xg0\"", "s \"\\x\""};
+
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+        assert_string_equal(parse(open[i]), "a quotation mark is missing");
+    for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++)
+        assert_string_equal(parse(escapes[i]),
+                            "an escape is none of \\n \\r \\t \\\\ \\\" and \\x with two hex digits");
+    assert_string_equal(parse("s \"a\\x00\""), "\\x00 cannot be part of a text");
+    assert_non_null(parse("s \"\\")); /* a backslash at the very end */
+    assert_non_null(parse("s k=\"\""));
+}
+
 static void test_bad_lines(void **state)
 {
     char text[2048];
@@ -91,8 +122,8 @@ static void test_bad_lines(void **state)
     assert_non_null(parse("a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1 n=1 o=1 p=1 q=1"));
     for (int byte = 0; byte < 256; byte++) {
         text[0] = 'x';
-        text[1] = (char)byte; /* "x=" is bad for another reason */
-        if (byte == '=')
+        text[1] = (char)byte; /* "x=" and an open quote are bad for other reasons */
+        if (byte == '=' || byte == '"')
             continue;
         bool is_text = (byte >= 0x20 && byte < 0x7f) || byte == '\t' || byte == '\r';
         assert_int_equal(parse_line(text, 2, &line) == NULL, is_text);
@@ -284,6 +315,8 @@ int main(void)
         cmocka_unit_test(test_dash_allows_failure),
         cmocka_unit_test(test_dash_counts_in_bad_lines),
         cmocka_unit_test(test_hash_inside_a_word_is_no_comment),
+        cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_bad_quotes),
         cmocka_unit_test(test_bad_lines),
         cmocka_unit_test(test_noise),
         cmocka_unit_test(test_sizes),
