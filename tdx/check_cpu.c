@@ -6,19 +6,11 @@
  */
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
-#include "lib/lock.h"
 #include "tdx/check_internal.h"
-#include "tdx/module_internal.h"
 
-#define MSR_TSC_ADJUST      0x3bu
 #define MSR_APIC_BASE       0x1bu
 #define MSR_FEATURE_CONTROL 0x3au
-#define MSR_BIOS_SIGN_ID    0x8bu
-#define MSR_MTRRCAP         0xfeu
 #define MSR_MISC_ENABLE     0x1a0u
-#define MSR_SMRR_BASE       0x1f2u
-#define MSR_SMRR_MASK       0x1f3u
-#define MSR_TME_ACTIVATE    0x982u
 #define MSR_SEAMRR_BASE     0x1400u
 #define MSR_SEAMRR_MASK     0x1401u
 
@@ -97,23 +89,23 @@ void tdx_look_family(const struct tdx_check_host *host, struct tdx_check *c)
 }
 
 /* CPUID leaf 1 puts the revision where a zero was written before: SDM vol. 3, "Update Signature and Verification". */
-static bool microcode_revision(u64 *value)
+bool tdx_check_microcode(u64 *value)
 {
-    (void)!cpu_write_msr(MSR_BIOS_SIGN_ID, 0);
+    (void)!cpu_write_msr(TDX_MSR_BIOS_SIGN_ID, 0);
     (void)cpu_cpuid(1, 0);
-    return cpu_read_msr(MSR_BIOS_SIGN_ID, value);
+    return cpu_read_msr(TDX_MSR_BIOS_SIGN_ID, value);
 }
 
 void tdx_look_microcode(const struct tdx_check_host *host, struct tdx_check *c)
 {
     u64 value;
 
-    if (!microcode_revision(&value)) {
-        tdx_check_add(c, "IA32_BIOS_SIGN_ID (MSR 0x%x) raises #GP", MSR_BIOS_SIGN_ID);
+    if (!tdx_check_microcode(&value)) {
+        tdx_check_add(c, "IA32_BIOS_SIGN_ID (MSR 0x%x) raises #GP", TDX_MSR_BIOS_SIGN_ID);
         tdx_check_unknown(c);
         return;
     }
-    tdx_check_add(c, "IA32_BIOS_SIGN_ID (MSR 0x%x): revision 0x%x", MSR_BIOS_SIGN_ID, (u32)(value >> 32));
+    tdx_check_add(c, "IA32_BIOS_SIGN_ID (MSR 0x%x): revision 0x%x", TDX_MSR_BIOS_SIGN_ID, (u32)(value >> 32));
     if (value >> 32 == 0)
         tdx_check_lacks(c, "no microcode update is loaded: update the firmware (BIOS), which brings it");
 }
@@ -189,7 +181,7 @@ void tdx_look_tme(const struct tdx_check_host *host, struct tdx_check *c)
 {
     u64 activate;
 
-    if (!tdx_check_msr(c, "IA32_TME_ACTIVATE", MSR_TME_ACTIVATE, &activate))
+    if (!tdx_check_msr(c, "IA32_TME_ACTIVATE", TDX_MSR_TME_ACTIVATE, &activate))
         tdx_check_lacks(c, "this CPU has no memory encryption, or it is hidden: enable Total Memory Encryption (TME)");
     else if (!(activate & TME_ENABLED))
         tdx_check_lacks(
@@ -207,7 +199,7 @@ unsigned tdx_keyid_bits(u64 keyids)
     u64 activate;
     unsigned bits = 0;
 
-    if (cpu_read_msr(MSR_TME_ACTIVATE, &activate) && FIELD_GET(TME_KEYID_BITS, activate))
+    if (cpu_read_msr(TDX_MSR_TME_ACTIVATE, &activate) && FIELD_GET(TME_KEYID_BITS, activate))
         return (unsigned)FIELD_GET(TME_KEYID_BITS, activate);
     while (bits < 16 && BIT(bits) < keyids + 1)
         bits++;
@@ -245,7 +237,7 @@ void tdx_look_seamrr(const struct tdx_check_host *host, struct tdx_check *c)
 {
     u64 cap = 0;
 
-    if (!tdx_check_msr(c, "IA32_MTRRCAP", MSR_MTRRCAP, &cap) || !(cap & MTRRCAP_SEAMRR))
+    if (!tdx_check_msr(c, "IA32_MTRRCAP", TDX_MSR_MTRRCAP, &cap) || !(cap & MTRRCAP_SEAMRR))
         tdx_check_lacks(
             c, "this CPU shows no SEAM range register (bit 15), which holds the TDX module: it is no TDX CPU, or its "
                "microcode is too old");
@@ -281,12 +273,12 @@ void tdx_look_smrr(const struct tdx_check_host *host, struct tdx_check *c)
 {
     u64 cap, mask;
 
-    if (!tdx_check_msr(c, "IA32_MTRRCAP", MSR_MTRRCAP, &cap))
+    if (!tdx_check_msr(c, "IA32_MTRRCAP", TDX_MSR_MTRRCAP, &cap))
         return;
     if (!(cap & MTRRCAP_SMRR) || !(cap & MTRRCAP_SMRR_LOCK))
         tdx_check_lacks(
             c, "no lockable SMM range register (bits 11 and 14): TDH.SYS.INIT will refuse (TDX_SMRR_NOT_SUPPORTED)");
-    else if (tdx_check_msr(c, "IA32_SMRR_PHYSMASK", MSR_SMRR_MASK, &mask) && !(mask & SMRR_MASK_LOCKED))
+    else if (tdx_check_msr(c, "IA32_SMRR_PHYSMASK", TDX_MSR_SMRR_MASK, &mask) && !(mask & SMRR_MASK_LOCKED))
         tdx_check_lacks(
             c, "the SMM range is not locked (bit 10): TDH.SYS.INIT will refuse (TDX_SMRR_NOT_LOCKED); update the "
                "firmware");
@@ -323,107 +315,4 @@ void tdx_look_cpuid(const struct tdx_check_host *host, struct tdx_check *c)
     else if (perfmon < PERFMON_VERSION_MIN || ratio == 0)
         tdx_check_lacks(c,
                         "TDH.SYS.INIT will refuse such values (TDX_INCORRECT_CPUID_VALUE): old firmware or microcode");
-}
-
-/* MSRs that TDH.SYS.INIT takes from one CPU and TDH.SYS.LP.INIT wants to find on each. */
-static const struct {
-    u32 msr;
-    const char *name;
-} same[] = {
-    {MSR_TSC_ADJUST, "IA32_TSC_ADJUST"},
-    {TDX_MSR_KEYID_PARTITIONING, "IA32_MKTME_KEYID_PARTITIONING"},
-    {0xbc, "IA32_MISC_PACKAGE_CTLS"},
-    {0xbd, "IA32_XAPIC_DISABLE_STATUS"},
-    {0xcf, "IA32_CORE_CAPABILITIES"},
-    {MSR_MTRRCAP, "IA32_MTRRCAP"},
-    {0x10a, "IA32_ARCH_CAPABILITIES"},
-    {0x122, "IA32_TSX_CTRL"},
-    {MSR_SMRR_BASE, "IA32_SMRR_PHYSBASE"},
-    {MSR_SMRR_MASK, "IA32_SMRR_PHYSMASK"},
-    {0x345, "IA32_PERF_CAPABILITIES"},
-    {0x480, "IA32_VMX_BASIC"},
-    {0x485, "IA32_VMX_MISC"},
-    {0x48b, "IA32_VMX_PROCBASED_CTLS2"},
-    {0x48c, "IA32_VMX_EPT_VPID_CAP"},
-    {0x48d, "IA32_VMX_TRUE_PINBASED_CTLS"},
-    {0x48e, "IA32_VMX_TRUE_PROCBASED_CTLS"},
-    {0x48f, "IA32_VMX_TRUE_EXIT_CTLS"},
-    {0x490, "IA32_VMX_TRUE_ENTRY_CTLS"},
-    {0x981, "IA32_TME_CAPABILITY"},
-    {MSR_TME_ACTIVATE, "IA32_TME_ACTIVATE"},
-};
-
-/* The first row holds the microcode, which is no MSR to be read plainly. */
-#define SAME_COUNT (1 + ARRAY_COUNT(same))
-
-struct comparison {
-    u64 here[SAME_COUNT];
-    struct spin lock;
-    bool differs; /* the first difference that a CPU met: */
-    unsigned row, cpu;
-    u64 there;
-};
-
-/* What raises #GP here is to raise it everywhere: it counts as a value. */
-static u64 same_value(unsigned row)
-{
-    u64 value = 0;
-    bool is_there = row == 0 ? microcode_revision(&value) : cpu_read_msr(same[row - 1].msr, &value);
-
-    return is_there ? value : ~0ull;
-}
-
-static void compare_here(void *arg)
-{
-    struct comparison *with = arg;
-
-    for (unsigned row = 0; row < SAME_COUNT; row++) {
-        u64 value = same_value(row);
-        if (value == with->here[row])
-            continue;
-        spin_lock(&with->lock);
-        if (!with->differs) {
-            with->differs = true;
-            with->row = row;
-            with->cpu = cpu_index();
-            with->there = value;
-        }
-        spin_unlock(&with->lock);
-        return;
-    }
-}
-
-static void tell_difference(struct tdx_check *c, const struct comparison *with)
-{
-    u32 msr = with->row == 0 ? MSR_BIOS_SIGN_ID : same[with->row - 1].msr;
-
-    tdx_check_add(c, "%s (MSR 0x%x) = 0x%llx on CPU %u, 0x%llx on CPU %u",
-                  with->row == 0 ? "IA32_BIOS_SIGN_ID" : same[with->row - 1].name, msr, (unsigned long long)with->there,
-                  with->cpu, (unsigned long long)with->here[with->row], cpu_index());
-    tdx_check_lacks(c, with->row == 0
-                           ? "the CPUs have different microcode: update the firmware, or load one revision on all"
-                           : "an MSR differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INCONSISTENT_MSR or "
-                             "TDX_INCORRECT_MSR_VALUE); update the firmware");
-}
-
-void tdx_look_same_msrs(const struct tdx_check_host *host, struct tdx_check *c)
-{
-    struct comparison with = {.differs = false};
-
-    if (host->cpus == 0) {
-        tdx_check_add(c, "asked at the console, where all CPUs run");
-        tdx_check_unknown(c);
-        return;
-    }
-    for (unsigned row = 0; row < SAME_COUNT; row++)
-        with.here[row] = same_value(row);
-    if (tdx_on_each_cpu(compare_here, &with) != ERR_OK) {
-        tdx_check_add(c, "a CPU does not answer");
-        tdx_check_unknown(c);
-    } else if (with.differs) {
-        tell_difference(c, &with);
-    } else {
-        tdx_check_add(c, "microcode and %u MSRs are the same on %u CPUs", (unsigned)ARRAY_COUNT(same),
-                      host->cpus - host->cpus_failed);
-    }
 }

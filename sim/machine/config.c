@@ -56,6 +56,8 @@ static const struct key keys[] = {
     {"smrr",           FLAG,   &config.smrr_locked,    0, 1, {"unlocked", "locked"}},
     {"microcode",      NUMBER, &config.microcode,      0, 0xffffffff, {0}},
     {"msr_differs",    NUMBER, &config.msr_differs,    1, 63, {0}},
+    {"microcode_differs", NUMBER, &config.microcode_differs, 1, 63, {0}},
+    {"cpuid_differs",  LIST,   &config.cpuid_differs,  1, 2, {"CPU", "leaf"}},
     {"strict",         FLAG,   &config.strict,         0, 1, {"0", "1"}},
     {"tlb_4k",         NUMBER, &config.tlb_4k,         32, 1 << 14, {0}},
     {"tlb_2m",         NUMBER, &config.tlb_2m,         16, 1 << 14, {0}},

@@ -27,9 +27,11 @@ struct sim_config {
      * locked. */
     u32 seamrr, tme;
     bool vmx, sgx, smrr_locked;
-    u32 microcode;   /* revision, upper half of IA32_BIOS_SIGN_ID */
-    u32 msr_differs; /* IA32_TSX_CTRL reads otherwise on this CPU, and LP.INIT refuses it; 0: on none */
-    bool strict;     /* stop at the first access to memory that is not the VMM's */
+    u32 microcode;         /* revision, upper half of IA32_BIOS_SIGN_ID */
+    u32 msr_differs;       /* IA32_TSX_CTRL reads otherwise on this CPU, and LP.INIT refuses it; 0: on none */
+    u32 microcode_differs; /* on this CPU the revision is one higher; 0: on none */
+    struct config_list cpuid_differs; /* CPU, leaf: bit 0 of EDX reads otherwise there */
+    bool strict;                      /* stop at the first access to memory that is not the VMM's */
     /* Entries of a TD vCPU's software TLB per page size; at least what one instruction needs. */
     u32 tlb_4k, tlb_2m, tlb_1g;
     u32 tlb_policy;  /* which entry gives way: enum stlb_policy */

@@ -4,7 +4,6 @@
  */
 #include "sim/machine/cpuid.h"
 #include "sim/machine/config.h"
-#include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pmu.h"
@@ -69,7 +68,7 @@ static void topology(const struct cpu *cpu, u32 subleaf, u32 out[4])
     if (subleaf == 0)
         set(out, cpu_thread_shift(), sim_config()->threads, 1u << 8, cpu->apic_id);
     else if (subleaf == 1)
-        set(out, cpu_package_shift(), cpu_package_size(cpu->lp.package), 1 | 2u << 8, cpu->apic_id);
+        set(out, cpu_package_shift(), cpu_package_size(), 1 | 2u << 8, cpu->apic_id);
 }
 
 static void features_7(const struct cpu *cpu, u32 subleaf, u32 out[4])
@@ -161,7 +160,7 @@ static void basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
     }
 }
 
-void cpuid_as_intel(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+static void read_leaf(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
 {
     cpu_raw_cpuid(leaf, subleaf, out);
     if (leaf >= 0x80000000)
@@ -172,6 +171,15 @@ void cpuid_as_intel(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         set(out, 0, 0, 0, 0);
     else
         basic(cpu, leaf, subleaf, out);
+}
+
+void cpuid_as_intel(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+    const struct config_list *odd = &sim_config()->cpuid_differs;
+    read_leaf(cpu, leaf, subleaf, out);
+    for (u32 i = 0; i < odd->count; i++)
+        if (odd->lines[i][0] == cpu->index && odd->lines[i][1] == leaf)
+            out[EDX] ^= BIT(0);
 }
 
 void cpuid_exit(struct cpu *cpu)

@@ -34,12 +34,21 @@ unsigned cpu_thread_shift(void)
     return thread_shift;
 }
 
-unsigned cpu_package_size(unsigned package)
+static unsigned size_of(unsigned package)
 {
     unsigned size = 0;
     for (unsigned i = 0; i < count; i++)
         size += cpus[i].lp.package == package;
     return size;
+}
+
+unsigned cpu_package_size(void)
+{
+    unsigned most = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (size_of(cpus[i].lp.package) > most)
+            most = size_of(cpus[i].lp.package);
+    return most;
 }
 
 static u32 highest_id(void)

@@ -131,6 +131,12 @@ static bool is_left_out(u32 msr)
     return false;
 }
 
+/* Is this the CPU that a knob names? 0 names none. */
+static bool is_on(const struct cpu *cpu, u32 named)
+{
+    return named && cpu->index == named;
+}
+
 static bool read_own(struct cpu *cpu, u32 msr, u64 *value)
 {
     if (is_left_out(msr))
@@ -146,13 +152,13 @@ static bool read_own(struct cpu *cpu, u32 msr, u64 *value)
         *value = keyid_partition();
         return true;
     case IA32_BIOS_SIGN_ID:
-        *value = (u64)sim_config()->microcode << 32;
+        *value = (u64)(sim_config()->microcode + is_on(cpu, sim_config()->microcode_differs)) << 32;
         return true;
     case IA32_MTRRCAP:
         *value = cpu_rdmsr(IA32_MTRRCAP) | MTRRCAP_SMRR | (sim_config()->seamrr == SEAMRR_ABSENT ? 0 : MTRRCAP_SEAMRR);
         return true;
     case IA32_TSX_CTRL:
-        *value = cpu->index && cpu->index == sim_config()->msr_differs ? TSX_CTRL_CLEAR : 0;
+        *value = is_on(cpu, sim_config()->msr_differs) ? TSX_CTRL_CLEAR : 0;
         return true;
     case IA32_MISC_ENABLE:
         *value = MISC_ENABLE;

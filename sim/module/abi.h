@@ -100,6 +100,7 @@ enum tdcall_leaf {
 #define TDX_WBCACHE_RESUME_ERROR               0xc000082300000000ull
 #define TDX_FLUSHVP_NOT_DONE                   0x8000082400000000ull
 #define TDX_INCORRECT_CPUID_VALUE              0xc000090000000000ull
+#define TDX_INCONSISTENT_CPUID_FIELD           0xc000090200000000ull
 #define TDX_INCONSISTENT_MSR                   0xc000092000000000ull
 #define TDX_INVALID_TDMR                       0xc0000a0000000000ull
 #define TDX_NON_ORDERED_TDMR                   0xc0000a0100000000ull

@@ -23,6 +23,11 @@ struct cpuid_configurable {
 extern const struct cpuid_row mdl_cpuid_rows[CPUID_ROWS];
 extern const struct cpuid_configurable mdl_cpuid_configurable[MDL_CPUID_CONFIGS];
 
+/* This CPU's values, which each other one has to have too. The latter answers the leaf's name and the bits that are compared in
+ * RCX, RDX and R8 where one differs. Under the module's lock. */
+void mdl_cpuid_sample(void);
+u64 mdl_cpuid_compare(struct call *c);
+
 /* Row of a leaf and sub-leaf; CPUID_ROWS when the table has none. */
 unsigned mdl_cpuid_find(u32 leaf, u32 subleaf);
 

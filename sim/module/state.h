@@ -241,6 +241,8 @@ struct sys {
     u16 wbt_lock[PACKAGES_MAX]; /* plain: one cache write-back a package */
     bool wb_interrupted[PACKAGES_MAX];
     u64 wb_hkids[PACKAGES_MAX][HKIDS_MAX / 64]; /* KeyIDs that the interrupted write-back covers */
+    u32 cpuid[CPUID_VALUES_MAX]
+             [4]; /* of the CPU of SYS.INIT: EAX EBX ECX EDX of each leaf of the module's CPUID table */
     struct lp_local lps[LPS_MAX];
 };
 extern struct sys mdl_sys;

@@ -1,9 +1,11 @@
 /*
  * Bringing the module up and down: TDH.SYS.INIT, LP.INIT, KEY.CONFIG, INFO, LP.SHUTDOWN, SHUTDOWN, UPDATE. TDX Module
  * v1.5 Base Architecture Specification, "Intel TDX Module Lifecycle". TDH.SYS.CONFIG is in sys_config.c. What a genuine
- * module checks on the CPU (MSRs, CPUID, SMRRs) holds on the simulated machine by construction, but for what plat_info() says.
+ * module checks on the CPU (MSRs, SMRRs, single CPUID values) holds on the simulated machine by construction, but for what
+ * plat_info() says; that CPUID is the same on all CPUs is checked.
  */
 #include "sim/module/bytes.h"
+#include "sim/module/cpuid.h"
 #include "sim/module/guest.h"
 #include "sim/module/hkid.h"
 #include "sim/module/leaves.h"
@@ -57,6 +59,7 @@ u64 leaf_sys_init(struct call *c)
         return status;
     if (!plat_random(&unused))
         return TDX_RND_NO_ENTROPY;
+    mdl_cpuid_sample();
     mdl_set_state(SYS_INIT_DONE);
     return TDX_SUCCESS;
 }
@@ -73,6 +76,9 @@ u64 leaf_sys_lp_init(struct call *c)
         return TDX_SYS_LP_INIT_DONE;
     if (c->lp->index && c->lp->index == plat_info()->odd_lp)
         return TDX_INCONSISTENT_MSR | IA32_TSX_CTRL;
+    status = mdl_cpuid_compare(c);
+    if (status)
+        return status;
     u64 seed;
     if (!plat_random(&seed))
         return TDX_RND_NO_ENTROPY;

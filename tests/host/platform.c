@@ -148,7 +148,7 @@ enum plat_key_result plat_program_key(struct seam_lp *lp, u16 hkid)
 }
 
 /* The row of the table; a leaf that it lacks reads as zero. */
-void plat_cpuid(u32 leaf, u32 subleaf, u32 out[4])
+static void read_cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
     memset(out, 0, 4 * sizeof(u32));
     for (unsigned i = 0; i < platform_host_knobs.cpuid_rows; i++) {
@@ -158,6 +158,13 @@ void plat_cpuid(u32 leaf, u32 subleaf, u32 out[4])
             return;
         }
     }
+}
+
+void plat_cpuid(u32 leaf, u32 subleaf, u32 out[4])
+{
+    read_cpuid(leaf, subleaf, out);
+    if (platform_host_knobs.cpuid_read)
+        platform_host_knobs.cpuid_read(leaf, subleaf, out);
 }
 
 void plat_invept(struct seam_lp *lp, u64 eptp)

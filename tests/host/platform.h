@@ -33,11 +33,12 @@ struct platform_host_knobs {
     unsigned cache_blocks;    /* blocks a package's cache takes to flush (4) */
     unsigned cpuid_rows;
     struct platform_host_cpuid cpuid[PLATFORM_HOST_CPUID_ROWS];
-    void (*atomic_point)(struct seam_lp *lp);     /* called before each atomic operation of the module (none) */
-    void (*polled)(struct seam_lp *lp);           /* called at each poll for events (none) */
-    unsigned (*events)(struct seam_lp *lp);       /* answers the poll in the place of `pending` (none) */
-    void (*page_used)(u64 hpa);                   /* called when the module asks for a page of memory (none) */
-    unsigned next_cache_block[PLATFORM_HOST_LPS]; /* by package: how far its cache has been flushed */
+    void (*atomic_point)(struct seam_lp *lp); /* called before each atomic operation of the module (none) */
+    void (*polled)(struct seam_lp *lp);       /* called at each poll for events (none) */
+    unsigned (*events)(struct seam_lp *lp);   /* answers the poll in the place of `pending` (none) */
+    void (*cpuid_read)(u32 leaf, u32 subleaf, u32 out[4]); /* may change what CPUID says (none) */
+    void (*page_used)(u64 hpa);                            /* called when the module asks for a page of memory (none) */
+    unsigned next_cache_block[PLATFORM_HOST_LPS];          /* by package: how far its cache has been flushed */
 };
 
 /* Counters since platform_host_start(). */

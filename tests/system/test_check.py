@@ -1,9 +1,12 @@
 """One boot of a machine that lacks this and that: the start, `septum.efi check` in the UEFI shell, `tdx check` at the prompt."""
+import re
+
 import pytest
 
 from conftest import BOOT_S, PROMPT, Septum
 
-KNOBS = "seamrr = unlocked\nmsr_differs = 1\nmicrocode = 0\nsgx = off\nsmrr = unlocked\ncpu_dead = 2\n"
+KNOBS = "seamrr = unlocked\nmsr_differs = 1\nmicrocode = 0\nsgx = off\nsmrr = unlocked\ncpu_dead = 2\n" \
+        "microcode_differs = 1\ncpuid_differs = 1 7\n"
 
 # State, name and value of a line, in the order of dependence; what is missing has the remedy in a line of its own.
 NEVER_LOCKED = "the SEAM range is enabled but never locked (bit 10): the firmware did not run its SEAM loader; enable TDX SEAM " \
@@ -12,6 +15,9 @@ NO_MICROCODE = "no microcode update is loaded: update the firmware (BIOS), which
 NO_SGX = "SGX is off, and this CPU's firmware offers TDX (and its attestation) only with it: enable SW Guard Extensions (SGX)"
 DIFFERS = "an MSR differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INCONSISTENT_MSR or TDX_INCORRECT_MSR_VALUE); " \
           "update the firmware"
+OTHER_MICROCODE = "the CPUs have different microcode: update the firmware, or load one revision on all"
+OTHER_CPUID = "CPUID differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INCONSISTENT_CPUID_FIELD); the firmware set it up " \
+              "otherwise, or it has other microcode: update the firmware"
 OPEN_SMM = "the SMM range is not locked (bit 10): TDH.SYS.INIT will refuse (TDX_SMRR_NOT_LOCKED); update the firmware"
 DEAD_CPU = "CPUs that did not start keep the module from being configured, since it waits for each: disable those cores in the " \
            "firmware setup, or reset the machine"
@@ -57,18 +63,22 @@ def test_the_shell_gets_the_table(seen):
     assert f"  missing  seamrr_locked    {SEAMRR_MASK}\r\n           {NEVER_LOCKED}\r\n" in seen.shell
     assert "  unknown  same_msrs        asked at the console, where all CPUs run\r\n" in seen.shell
     assert "  unknown  seamldr          not asked without seamrr_locked\r\n" in seen.shell
-    assert "15 ok, 4 missing, 6 unknown before the start" in seen.shell
+    assert "15 ok, 4 missing, 8 unknown before the start" in seen.shell
 
 
 def test_the_console_has_the_same_and_more(seen):
     checks = {check["name"]: check for check in seen.check["checks"]}
     missing = {name: check["fix"] for name, check in checks.items() if check["state"] == "missing"}
     assert missing == {"microcode": NO_MICROCODE, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "smrr": OPEN_SMM,
-                       "same_msrs": DIFFERS, "cpus": DEAD_CPU}
+                       "same_microcode": OTHER_MICROCODE, "same_msrs": DIFFERS, "same_cpuid": OTHER_CPUID, "cpus": DEAD_CPU}
     unknown = {name: check["value"] for name, check in checks.items() if check["state"] == "unknown"}
     assert unknown == {"seamldr": "not asked without seamrr_locked", "module": "not asked without seamrr_locked",
                        "module_version": "not asked without module", "cmrs": "not asked without module_version"}
-    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (6, 4, 25)
+    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (8, 4, 27)
+    assert checks["same_microcode"]["value"] == "IA32_BIOS_SIGN_ID (MSR 0x8b): revision = 0x1 on CPU 1, 0x0 on CPU 0"
+    edx, other = (int(text, 16) for text in re.findall(r"0x[0-9a-f]+(?= on CPU)", checks["same_cpuid"]["value"]))
+    assert checks["same_cpuid"]["value"] == f"CPUID leaf 0x7 sub-leaf 0x0 EDX = {edx:#x} on CPU 1, {other:#x} on CPU 0"
+    assert edx ^ other == 1
     assert checks["same_msrs"]["value"] == "IA32_TSX_CTRL (MSR 0x122) = 0x2 on CPU 1, 0x0 on CPU 0"
     assert checks["cpus"]["value"] == "ACPI MADT: 3 CPUs, 2 of them started, not CPU 2 (APIC id 2)"
     assert seen.init["error"] == f"this machine is not ready for TDX: {NEVER_LOCKED} [{SEAMRR_MASK}]"

@@ -6,7 +6,7 @@
 
 #include "tdx/check.h"
 
-#define ROWS 25
+#define ROWS 27
 
 static struct tdx_check checks[TDX_CHECKS_MAX];
 static struct tdx_check_host host;
@@ -32,7 +32,9 @@ static const struct {
     {"smrr", "ok", "IA32_MTRRCAP (MSR 0xfe) = 0xcd0a, IA32_SMRR_PHYSMASK (MSR 0x1f3) = 0xff800c00"},
     {"misc_enable", "ok", "IA32_MISC_ENABLE (MSR 0x1a0) = 0x850089"},
     {"cpuid", "ok", "last leafs 0x20 and 0x80000008, performance monitoring version 5, leaf 0x15 EBX = 0xa0"},
-    {"same_msrs", "ok", "microcode and 21 MSRs are the same on 4 CPUs"},
+    {"same_microcode", "ok", "the revision is the same on 4 CPUs"},
+    {"same_msrs", "ok", "26 MSRs are the same on 4 CPUs"},
+    {"same_cpuid", "ok", "51 leafs and sub-leafs are the same on 4 CPUs"},
     {"cpus", "ok", "ACPI MADT: 4 CPUs, 4 of them started"},
     {"vmxon", "ok", "VMXON works"},
     {"seamldr", "ok", "SEAMLDR.INFO: 1.5.03, build 7 of 20240115, 12 module updates left; module loaded"},
@@ -112,7 +114,7 @@ static const struct {
      "GenuineIntel",
      "family microcode vmx feature_control movdir64b x2apic sgx tme keyids seamrr seamrr_enabled seamrr_locked smrr "
      "misc_enable "
-     "cpuid same_msrs vmxon seamldr module module_version cmrs",
+     "cpuid same_microcode same_msrs same_cpuid vmxon seamldr module module_version cmrs",
      true},
     {"microcode",
      MSR,
@@ -424,11 +426,58 @@ static void one_odd_cpu_is_named(void **state)
     look();
     assert_string_equal(row("same_msrs")->value, "IA32_TSX_CTRL (MSR 0x122) = 0x2 on CPU 2, 0x0 on CPU 0");
     assert_int_equal(row("same_msrs")->state, TDX_CHECK_MISSING);
+    assert_non_null(strstr(row("same_msrs")->fix, "TDH.SYS.LP.INIT will refuse it (TDX_INCONSISTENT_MSR"));
     cpu_host_set_odd_msr(1, 0x8b, 0x2b00047000000000);
     look();
-    assert_string_equal(row("same_msrs")->value,
-                        "IA32_BIOS_SIGN_ID (MSR 0x8b) = 0x2b00047000000000 on CPU 1, 0x2b00059000000000 on CPU 0");
-    assert_non_null(strstr(row("same_msrs")->fix, "different microcode"));
+    assert_string_equal(row("same_microcode")->value,
+                        "IA32_BIOS_SIGN_ID (MSR 0x8b): revision = 0x2b000470 on CPU 1, 0x2b000590 on CPU 0");
+    assert_int_equal(row("same_microcode")->state, TDX_CHECK_MISSING);
+    assert_string_equal(row("same_microcode")->fix,
+                        "the CPUs have different microcode: update the firmware, or load one revision on all");
+}
+
+/* What CPU 2 has otherwise: a bit of a register of a leaf. */
+static struct {
+    u32 leaf, subleaf, reg, bit;
+} odd;
+
+static void on_cpu_2(u32 leaf, u32 subleaf, u32 out[4])
+{
+    if (cpu_index() == 2 && leaf == odd.leaf && subleaf == odd.subleaf)
+        out[odd.reg] ^= odd.bit;
+}
+
+/* What `tdx check` names TDH.SYS.LP.INIT refuses, and nothing else of CPUID. */
+static void one_cpu_with_other_cpuid_is_named(void **state)
+{
+    static const struct {
+        u32 leaf, subleaf, reg, bit;
+        const char *value; /* NULL: it may differ */
+    } rows[] = {
+        {7, 0, 3, 1u << 4, "CPUID leaf 0x7 sub-leaf 0x0 EDX = 0x10 on CPU 2, 0x0 on CPU 0"},
+        {0xd, 0x12, 0, 8, "CPUID leaf 0xd sub-leaf 0x12 EAX = 0x2008 on CPU 2, 0x2000 on CPU 0"},
+        {0, 0, 0, 1, "CPUID leaf 0x0 EAX = 0x21 on CPU 2, 0x20 on CPU 0"},
+        {0x80000008, 0, 1, 1, "CPUID leaf 0x80000008 EBX = 0x1 on CPU 2, 0x0 on CPU 0"},
+        {1, 0, 0, 1, NULL},            /* the stepping */
+        {1, 0, 1, 1u << 24, NULL},     /* the APIC ID */
+        {1, 0, 2, 1u << 27, NULL},     /* OSXSAVE */
+        {2, 0, 0, 1, NULL},            /* a leaf that no TD gets from the CPU */
+        {0xd, 0, 1, 0x240, NULL},      /* how large XCR0 makes the state */
+        {0x1f, 1, 3, 1, NULL},         /* the APIC ID */
+        {0x80000006, 0, 2, 256, NULL}, /* the size of the L2 cache */
+    };
+
+    for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+        complete_machine();
+        platform_host_knobs.cpuid_read = on_cpu_2;
+        odd.leaf = rows[i].leaf, odd.subleaf = rows[i].subleaf, odd.reg = rows[i].reg, odd.bit = rows[i].bit;
+        look();
+        assert_int_equal(row("same_cpuid")->state, rows[i].value ? TDX_CHECK_MISSING : TDX_CHECK_OK);
+        assert_string_equal(row("same_cpuid")->value,
+                            rows[i].value ? rows[i].value : "51 leafs and sub-leafs are the same on 4 CPUs");
+        seamcall_host_answer = NULL;
+        assert_int_equal(init_module().status.raw, rows[i].value ? 0xc000090200000000 : 0);
+    }
 }
 
 static void a_module_that_runs_tells_version_cmrs_and_memory(void **state)
@@ -482,6 +531,7 @@ int main(void)
         cmocka_unit_test(detection_fails_by_what_no_td_runs_without),
         cmocka_unit_test(what_only_the_caller_knows),
         cmocka_unit_test(one_odd_cpu_is_named),
+        cmocka_unit_test(one_cpu_with_other_cpuid_is_named),
         cmocka_unit_test(a_module_that_runs_tells_version_cmrs_and_memory),
         cmocka_unit_test(an_unknown_or_newer_cpu_is_no_obstacle),
     };
