@@ -1,5 +1,7 @@
-/* The boot volume and the load options. UEFI 2.10, sections 9.1, 13.4 and 13.5. */
+/* The boot volume and the load options. UEFI 2.10, sections 9.1, 13.4 and 13.5; UEFI Shell 2.2, section 2.3. */
 #include "boot/boot.h"
+
+#include <efishell.h>
 
 #include "lib/string.h"
 
@@ -9,6 +11,7 @@
 
 static EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 static EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
+static EFI_GUID shell_guid = EFI_SHELL_PARAMETERS_PROTOCOL_GUID;
 
 bool boot_open(struct boot_env *env)
 {
@@ -35,7 +38,31 @@ void boot_say(struct boot_env *env, const char *text)
     env->system->ConOut->OutputString(env->system->ConOut, wide);
 }
 
-/* A shell puts the image's name first; a boot manager does not. */
+/* Adds text as ASCII, to its end or `max` characters. False: it is no text, or too long. */
+static bool add_text(const CHAR16 *from, size_t max, char *to, size_t bytes, size_t *n)
+{
+    for (size_t i = 0; i < max && from[i] != 0; i++) {
+        if (*n == bytes || from[i] < 0x20 || from[i] >= 0x7f)
+            return false;
+        to[(*n)++] = (char)from[i];
+    }
+    return true;
+}
+
+/* A shell has cut its command into words; the first, the image as it was typed, is none of the options. */
+static bool add_shell_words(struct boot_env *env, char *to, size_t bytes, size_t *n)
+{
+    EFI_SHELL_PARAMETERS_PROTOCOL *shell;
+
+    if (env->boot->HandleProtocol(env->image, &shell_guid, (void **)&shell) != EFI_SUCCESS)
+        return false;
+    for (UINTN i = 1; i < shell->Argc; i++)
+        if (!add_text(shell->Argv[i], ~0ull, to, bytes, n) || !add_text(L" ", 1, to, bytes, n))
+            *n = 0;
+    return true;
+}
+
+/* iPXE and old shells put the image's name first; a boot manager does not. */
 static size_t skip_own_name(char *text, size_t bytes)
 {
     size_t word = 0;
@@ -51,15 +78,14 @@ static size_t skip_own_name(char *text, size_t bytes)
 size_t boot_load_options(struct boot_env *env, char *to, size_t bytes)
 {
     const CHAR16 *from = env->loaded->LoadOptions;
-    size_t n = 0;
+    size_t n = 0, max = env->loaded->LoadOptionsSize / sizeof(CHAR16);
     bool any = false;
 
-    for (; from != NULL && n < env->loaded->LoadOptionsSize / sizeof(CHAR16) && n < bytes && from[n] != 0; n++) {
-        if (from[n] < 0x20 || from[n] >= 0x7f)
+    if (!add_shell_words(env, to, bytes, &n)) {
+        if (from != NULL && !add_text(from, max, to, bytes, &n))
             return 0;
-        to[n] = (char)from[n];
+        n = skip_own_name(to, n);
     }
-    n = skip_own_name(to, n);
     for (size_t i = 0; i < n; i++)
         any = any || to[i] != ' ';
     return any ? n : 0;

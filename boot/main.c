@@ -9,6 +9,7 @@
 #include "kernel/hw/traps.h"
 #include "kernel/boot_info.h"
 #include "kernel/start.h"
+#include "lib/format.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
 
@@ -33,19 +34,34 @@ static enum err detect(const char **missing)
     return e;
 }
 
+static bool apply_options(struct boot_env *env, const char *from, const char *text, size_t bytes)
+{
+    char error[200], line[240];
+
+    if (options_parse(text, bytes, &info.options, error, sizeof(error)))
+        return true;
+    format_to(line, sizeof(line), "%s%s", from, error);
+    boot_say(env, line);
+    return false;
+}
+
+/* The file is for firmware that hands over no options: a boot manager's default entry. What `check` looks at is the start that the
+ * file describes. */
 static bool read_options(struct boot_env *env)
 {
-    static char text[OPTIONS_BYTES_MAX];
-    char error[200];
+    static char words[OPTIONS_BYTES_MAX], file[OPTIONS_BYTES_MAX + 1];
+    size_t bytes = boot_load_options(env, words, sizeof(words)), in_file;
 
     options_default(&info.options);
-    /* The file is for firmware that hands over no load options: a boot manager's default entry. */
-    size_t bytes = boot_load_options(env, text, sizeof(text));
-    bool found = bytes != 0 || boot_read_small(env, OPTIONS_FILE, text, sizeof(text), &bytes);
-    bool ok = !found || options_parse(text, bytes, &info.options, error, sizeof(error));
-    if (!ok)
-        boot_say(env, error);
-    return ok;
+    if (!apply_options(env, "", words, bytes))
+        return false;
+    if ((bytes != 0 && !info.options.check) || !boot_read_small(env, OPTIONS_FILE, file, sizeof(file), &in_file))
+        return true;
+    if (in_file == sizeof(file)) {
+        boot_say(env, "\\septum.cfg has more than 4096 bytes, which is all that is read");
+        return false;
+    }
+    return apply_options(env, "\\septum.cfg: ", file, in_file) && apply_options(env, "", words, bytes);
 }
 
 static void find_rsdp(struct boot_env *env)

@@ -24,6 +24,7 @@ struct serial_port {
 
 #define SERIAL_COMS     4u
 #define SERIAL_BAUD_MAX 115200u
+#define SERIAL_BAUD_MIN 2u /* the divisor has 16 bits */
 extern const struct serial_port serial_com[SERIAL_COMS];
 #define SERIAL_COM1 (&serial_com[0])
 

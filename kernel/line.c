@@ -34,7 +34,7 @@ static bool set_baud(const char *word, struct serial_port *p)
 {
     u64 baud;
 
-    if (!parse_decimal(word, &baud) || baud == 0 || SERIAL_BAUD_MAX % baud != 0)
+    if (!parse_decimal(word, &baud) || baud < SERIAL_BAUD_MIN || SERIAL_BAUD_MAX % baud != 0)
         return false;
     p->baud = (u32)baud;
     return true;

@@ -80,22 +80,31 @@ static bool apply_line(const struct parsed_line *l, struct options *o, char *err
     return true;
 }
 
-bool options_parse(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes)
+static bool parse_one(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes)
 {
     static struct parsed_line line; /* too large for a firmware's stack to be taken for granted */
+    const char *wrong = parse_line(text, bytes, &line);
 
-    for (size_t from = 0; from < bytes;) {
-        size_t to = from;
-        while (to < bytes && text[to] != '\n')
-            to++;
-        const char *wrong = parse_line(text + from, to - from, &line);
-        if (wrong != NULL) {
-            format_to(error, error_bytes, "options: %s", wrong);
-            return false;
-        }
-        if (!apply_line(&line, o, error, error_bytes))
-            return false;
-        from = to + 1;
+    if (wrong != NULL)
+        format_to(error, error_bytes, "options: %s", wrong);
+    return wrong == NULL && apply_line(&line, o, error, error_bytes);
+}
+
+bool options_parse(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes)
+{
+    char wrong[200];
+    unsigned n = 1;
+
+    for (size_t from = 0, to; from < bytes; from = to + 1, n++) {
+        for (to = from; to < bytes && text[to] != '\n'; to++)
+            ;
+        if (parse_one(text + from, to - from, o, wrong, sizeof(wrong)))
+            continue;
+        if (to - from == bytes)
+            format_to(error, error_bytes, "%s", wrong);
+        else
+            format_to(error, error_bytes, "line %u: %s", n, wrong);
+        return false;
     }
     return true;
 }

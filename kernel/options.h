@@ -1,5 +1,5 @@
 /*
- * Options of septum.efi: words of its load options, or without those of \septum.cfg on the boot volume.
+ * Options of septum.efi: words of its load options, or without those (or beside `check`) of \septum.cfg on the boot volume.
  *
  *   script=NAME   run this script from the boot volume before the console starts; a failing command powers off
  *   log=LEVEL     error, warn, info or debug
@@ -30,8 +30,8 @@ struct options {
 
 void options_default(struct options *o);
 
-/* Applies the words of `text` (lines, `#` comments) to `o`. False: `error` says which word is wrong, `o` is partly
- * changed. */
+/* Applies the words of `text` (lines, `#` comments) to `o`. False: `error` says which word is wrong, and of several lines in which
+ * one; `o` is partly changed. */
 bool options_parse(const char *text, size_t bytes, struct options *o, char *error, size_t error_bytes);
 
 #endif

@@ -75,12 +75,43 @@ def test_console_is_where_the_machine_has_it(tmp_path, place):
         child.close(force=True)
 
 
-def test_no_serial_line_is_said_on_the_firmwares_screen(tmp_path):
-    startup = b"fs0:\r\nseptum.efi log=warn > out.txt\r\nreset -s\r\n"
-    line = machine(tmp_path, "log=warn", ["-serial", "none"], startup=startup)
+# What the shell's user gets to read, each command's output in a file of its own.
+SAID = {
+    "none": "septum.efi log=warn",
+    "name": "septum log=loud",
+    "quoted": '"fs0:\\a folder\\septum.efi" "log=quiet"',
+    "file": "septum check",
+}
+BAD_FILE = "log=warn\nserial=com1,1"
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shell")
+    commands = ["fs0:", 'mkdir "a folder"', 'cp septum.efi "a folder\\"']
+    commands += [f"{command} > {name}.txt" for name, command in SAID.items()] + ["reset -s", ""]
+    line = machine(folder, BAD_FILE, ["-serial", "none"], startup="\r\n".join(commands).encode())
     subprocess.run(line, stdin=subprocess.DEVNULL, timeout=BOOT_S, check=True)
-    volume = f"{tmp_path / 'boot.img'}@@1M"  # its partition
-    said = subprocess.run(["mtype", "-i", volume, "::/out.txt"], stdout=subprocess.PIPE, check=True).stdout
-    text = said.decode("utf-16").replace("\r", "")
+    return {name: text_of(folder / "boot.img", f"{name}.txt") for name in SAID}
+
+
+def text_of(image, name):
+    volume = f"{image}@@1M"  # its partition
+    raw = subprocess.run(["mtype", "-i", volume, f"::/{name}"], stdout=subprocess.PIPE, check=True).stdout
+    return raw.decode("utf-16").replace("\r", "")
+
+
+def test_no_serial_line_is_said_on_the_firmwares_screen(said):
+    text = said["none"]
     assert "there is no serial line for the console: neither SPCR nor COM1 to COM4 nor the PCI bus has a 16550\n" in text
     assert text.endswith("`force` starts all the same, serial=PORT names a serial line\n")
+
+
+def test_however_the_image_is_named_its_name_is_no_option(said):
+    assert said["name"] == "option log=loud: the value must be error, warn, info or debug\n"
+    assert said["quoted"] == "option log=quiet: the value must be error, warn, info or debug\n"
+
+
+def test_a_wrong_line_of_the_options_file_is_named(said):
+    assert said["file"] == "\\septum.cfg: line 2: option serial=com1,1: the value must be com1 to com4, io,PORT, mmio,ADDRESS or " \
+                           "mmio32,ADDRESS, each with ,BAUD behind, or none\n"

@@ -285,6 +285,20 @@ static void test_bad_options_are_named(void **state)
     }
 }
 
+/* Of several lines the one that is wrong is named. */
+static void test_bad_lines_of_options_are_named(void **state)
+{
+    struct options o;
+    char error[200];
+
+    assert_false(options("log=debug\n# a comment\nlog=loud\n", &o, error));
+    assert_string_equal(error, "line 3: option log=loud: the value must be error, warn, info or debug");
+    assert_false(options("force\nlog=\n", &o, error));
+    assert_string_equal(error, "line 2: options: a key=value pair lacks its key or its value");
+    assert_false(options("log=", &o, error));
+    assert_string_equal(error, "options: a key=value pair lacks its key or its value");
+}
+
 /* The file of the images, with all that its lines offer: each `#` that a word follows is taken away. */
 static void test_options_of_the_image(void **state)
 {
@@ -325,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_bad_options_are_named),
+        cmocka_unit_test(test_bad_lines_of_options_are_named),
         cmocka_unit_test(test_options_of_the_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
