@@ -197,10 +197,11 @@ static u64 ready_words(u64 pages)
     return BITMAP_WORDS((pages >> BUDDY_ORDER_MAX) + 2);
 }
 
-static u64 side_bytes(u64 pages)
+u64 buddy_side_pages(u64 pages)
 {
     u64 words = ready_words(pages) + BUDDY_BITS * BITMAP_WORDS(pages);
-    return align_up(sizeof(struct buddy) + words * sizeof(u64) + pages * sizeof(struct block), PAGE_BYTES);
+    u64 bytes = sizeof(struct buddy) + words * sizeof(u64) + pages * sizeof(struct block);
+    return align_up(bytes, PAGE_BYTES) >> PAGE_SHIFT;
 }
 
 /* The tables for up to `pages` pages behind the structure; only the bits of `ready` are written. */
@@ -230,18 +231,11 @@ static void free_all(struct buddy *b)
     }
 }
 
-/* The side table takes the end that is worse aligned, so that it costs no 1G block at the other. */
-struct buddy *buddy_create(u64 first, u64 end, u32 *free_orders)
+struct buddy *buddy_create(u64 first, u64 end, u64 side, u32 *free_orders)
 {
-    u64 gib = 1ull << BUDDY_ORDER_MAX, side_pages = side_bytes(end - first) >> PAGE_SHIFT;
-    bool at_front = !is_aligned(first, gib) || is_aligned(end, gib);
-    struct buddy *b = phys_ptr((hpa_t){(at_front ? first : end - side_pages) << PAGE_SHIFT});
+    struct buddy *b = phys_ptr((hpa_t){side << PAGE_SHIFT});
 
-    *b = (struct buddy){
-        .first = at_front ? first + side_pages : first,
-        .count = end - first - side_pages,
-        .free_orders = free_orders,
-    };
+    *b = (struct buddy){.first = first, .count = end - first, .free_orders = free_orders};
     *free_orders = 0;
     lay_out(b, end - first);
     free_all(b);

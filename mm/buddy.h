@@ -2,14 +2,14 @@
  * One physical range as a buddy system: power-of-two blocks of 4K to 1G, aligned by physical address, so that a block of
  * order 18 is what a 1G page needs.
  *
- * A page given to the TDX module must not be read or written by the VMM, so free pages hold no links: the range carries a side
- * table, cut from the range itself, with one `struct block` a page for the links of free blocks and three bits a page. What it
+ * A page given to the TDX module must not be read or written by the VMM, so free pages hold no links: the range has a side
+ * table, which lies where the caller says, with one `struct block` a page for the links of free blocks and three bits a page. What it
  * says of a GiB is written when the first page of that GiB is taken, not before: until then the GiB is one free block. So a
  * range of terabytes is added in no time, and costs what is used of it.
  *
- *     range   |side table| GiB untouched | GiB in use | GiB untouched | ...
- *     ready                0               1            0              one bit a GiB: its bits and links may be read
- *     lists                -          free blocks       -              links in the entry of a block's first page
+ *     range   | GiB untouched | GiB in use | GiB untouched | ...
+ *     ready     0               1            0              one bit a GiB: its bits and links may be read
+ *     lists     -          free blocks       -              links in the entry of a block's first page
  *
  * The lock is the caller's (mm/page.c); what is read without it says so.
  */
@@ -51,9 +51,10 @@ struct buddy {
     u64 blocks_free[BUDDY_ORDERS];
 };
 
-/* Makes [first, end) a range of free pages, less what its side table takes, with the structure in front; at least two pages, at
- * most BUDDY_PAGES_MAX. */
-struct buddy *buddy_create(u64 first, u64 end, u32 *free_orders);
+/* Makes [first, end), at most BUDDY_PAGES_MAX, a range of free pages. Its side table, with the structure in front, is for ever in
+ * the buddy_side_pages() of as many pages that begin at `side`, outside. */
+u64 buddy_side_pages(u64 pages);
+struct buddy *buddy_create(u64 first, u64 end, u64 side, u32 *free_orders);
 
 /* Where a free block of this order begins; there is one. */
 u64 buddy_first(const struct buddy *b, unsigned order);

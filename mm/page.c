@@ -16,6 +16,7 @@
 
 #define RANGE_PAGES_MIN 2 /* one for its side table */
 #define NOBODY          (~0u)
+#define GIB_PAGES       (1ull << BUDDY_ORDER_MAX)
 
 struct range {
     struct buddy *b;
@@ -95,23 +96,30 @@ static bool take_block(unsigned node, unsigned order, u64 count, u64 *pfn)
     return true;
 }
 
+/* The first run of `count` free pages of [at, end), or `end`. */
+static u64 find_run(const struct buddy *b, u64 at, u64 end, u64 count, u64 align_pages)
+{
+    for (at = align_up(at, align_pages); at + count <= end;) {
+        u64 taken = buddy_find(b, BUDDY_USED, at, at + count, true);
+        if (taken == at + count)
+            return at;
+        at = align_up(taken + 1, align_pages);
+    }
+    return end;
+}
+
 /* First fit over the bits: for runs longer than a block, or when no block is large enough. */
 static bool take_first_fit(unsigned node, u64 count, u64 align_pages, u64 *pfn)
 {
     for (unsigned i = 0; i < range_count; i++) {
         const struct range *r = &ranges[i];
-        u64 at = align_up(r->first, align_pages);
         if (node != PAGE_ANY_NODE && node_of[i] != node)
             continue;
-        while (at + count <= r->end) {
-            u64 taken = buddy_find(r->b, BUDDY_USED, at, at + count, true);
-            if (taken == at + count) {
-                take_run(i, at, count);
-                *pfn = at;
-                return true;
-            }
-            at = align_up(taken + 1, align_pages);
-        }
+        *pfn = find_run(r->b, r->first, r->end, count, align_pages);
+        if (*pfn == r->end)
+            continue;
+        take_run(i, *pfn, count);
+        return true;
     }
     return false;
 }
@@ -190,10 +198,68 @@ void page_init(void)
     pages_lost = 0;
 }
 
+/* How many 1G frames [first, end) can give. */
+static u64 whole_gibs(u64 first, u64 end)
+{
+    u64 from = align_up(first, GIB_PAGES), to = align_down(end, GIB_PAGES);
+    return from < to ? (to - from) / GIB_PAGES : 0;
+}
+
+/* The first run of `count` free pages of the range within a GiB that is no free 1G frame, or the range's end. */
+static u64 find_beside_frames(const struct range *r, u64 count)
+{
+    for (u64 at = r->first, past; at < r->end; at = past) {
+        past = min_u64(r->end, align_down(at, GIB_PAGES) + GIB_PAGES);
+        if (past - at == GIB_PAGES && buddy_find(r->b, BUDDY_USED, at, past, true) == past)
+            continue;
+        u64 found = find_run(r->b, at, past, count, 1);
+        if (found != past)
+            return found;
+    }
+    return r->end;
+}
+
+/* Of other ranges, for good. */
+static bool take_beside_frames(unsigned node, u64 count, u64 *pfn)
+{
+    for (unsigned i = 0; i < range_count; i++) {
+        if (node != PAGE_ANY_NODE && node_of[i] != node)
+            continue;
+        *pfn = find_beside_frames(&ranges[i], count);
+        if (*pfn == ranges[i].end)
+            continue;
+        take_run(i, *pfn, count);
+        uses[node_of[i]].total -= count;
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Where the side table of [*first, *end) costs the fewest 1G frames: at the end of the range that is cut there anyway, else in
+ * other ranges, those of its node first, else at either end. Ranges come in order of address, and below the first border of a GiB
+ * there is always a piece.
+ */
+static u64 place_side_table(u64 *first, u64 *end, unsigned node)
+{
+    u64 count = buddy_side_pages(*end - *first), all = whole_gibs(*first, *end), side;
+    u64 without_front = whole_gibs(*first + count, *end), without_back = whole_gibs(*first, *end - count);
+
+    if (max_u64(without_front, without_back) < all &&
+        (take_beside_frames(node, count, &side) || take_beside_frames(PAGE_ANY_NODE, count, &side)))
+        return side;
+    if (without_front < without_back)
+        return *end -= count;
+    side = *first;
+    *first += count;
+    return side;
+}
+
 static void add_range(u64 first, u64 end, unsigned node)
 {
+    u64 side = place_side_table(&first, &end, node);
     unsigned i = range_count, at = first_behind(first);
-    struct buddy *b = buddy_create(first, end, &free_orders[i]);
+    struct buddy *b = buddy_create(first, end, side, &free_orders[i]);
 
     for (unsigned k = range_count++; k > at; k--)
         by_address[k] = by_address[k - 1];

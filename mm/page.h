@@ -18,8 +18,9 @@
 /* Forgets everything; for a fresh machine in tests. At boot there is nothing to forget. */
 void page_init(void);
 
-/* Gives a range to the allocator, of one NUMA node; at boot, from the memory map. Its side table is cut from the range. Ranges
- * that touch stay two: no block spans them. Single pages, and what comes when PAGE_RANGES_MAX are there, are left out. */
+/* Gives a range to the allocator, of one NUMA node; at boot, from the memory map, in order of address. Its side table is cut from
+ * the range, or from another one where that leaves a 1G frame more. Ranges that touch stay two: no block spans them. Single pages,
+ * and what comes when PAGE_RANGES_MAX are there, are left out. */
 void page_add_range_on(unsigned node, hpa_t base, u64 bytes);
 void page_add_range(hpa_t base, u64 bytes); /* of node 0 */
 

@@ -68,6 +68,61 @@ static void test_side_table_keeps_1g_blocks_whole(void **state)
     assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_NO_MEMORY);
 }
 
+/* Up to three ranges, in MiB, each of a node; of 4 GiB the table has 12.1 MiB, of 1 GiB 3.1. */
+static const struct {
+    struct {
+        unsigned node;
+        uint64_t first, end;
+    } ranges[3];
+    unsigned frames;
+} side_tables[] = {
+    {{{0, 4096, 8192}}, 3},               /* nowhere else to go */
+    {{{0, 1, 1024}, {0, 4096, 8192}}, 4}, /* below the first border */
+    {{{0, 1, 9}, {0, 4096, 8192}}, 3},    /* no room there */
+    {{{0, 1, 2048}, {0, 4096, 8192}, {0, 10240, 12288}}, 7},
+    {{{0, 4092, 8192}}, 3},                  /* the piece in front is too small */
+    {{{0, 4092, 8208}}, 4},                  /* the one behind is not */
+    {{{0, 4080, 8196}}, 4},                  /* nor is this one in front */
+    {{{0, 1024, 2048}, {0, 4096, 8192}}, 4}, /* what the first one's table has left of its GiB */
+    {{{1, 1, 1024}, {0, 4096, 8192}}, 4},    /* of another node */
+    {{{1, 1, 1024}, {0, 2048, 2064}, {0, 4096, 8192}}, 4},
+    {{{0, 1, 13}, {0, 1024, 1034}, {0, 4096, 8192}}, 3}, /* pieces of 12 and 10 MiB less their tables: one is wanted */
+};
+
+static void test_side_tables_cost_no_frame_without_need(void **state)
+{
+    hpa_t page;
+    for (unsigned i = 0; i < sizeof(side_tables) / sizeof(side_tables[0]); i++) {
+        fresh(state);
+        for (unsigned k = 0; k < 3 && side_tables[i].ranges[k].end; k++)
+            page_add_range_on(side_tables[i].ranges[k].node, (hpa_t){side_tables[i].ranges[k].first << 20},
+                              (side_tables[i].ranges[k].end - side_tables[i].ranges[k].first) << 20);
+        if (page_free_blocks(LEVEL_1G) != side_tables[i].frames)
+            fail_msg("case %u: %llu frames", i, (unsigned long long)page_free_blocks(LEVEL_1G));
+        assert_int_equal(page_total_bytes(), page_free_bytes());
+        for (unsigned n = 0; n < side_tables[i].frames; n++)
+            assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_OK);
+        assert_int_equal(page_alloc(LEVEL_1G, &page), ERR_NO_MEMORY);
+        page_free(page, LEVEL_1G);
+        assert_int_equal(page_free_blocks(LEVEL_1G), 1);
+    }
+}
+
+/* Of the same node where that has a piece; the sums tell whose memory it was. */
+static void test_a_side_table_stays_on_its_node_where_it_can(void **state)
+{
+    page_add_range_on(1, (hpa_t){M2}, 64 << 20);
+    uint64_t other = page_use(1).total;
+    page_add_range_on(0, (hpa_t){2 * G1}, 64 << 20);
+    uint64_t own = page_use(0).total;
+    page_add_range_on(0, (hpa_t){4 * G1}, 4 * G1);
+    assert_int_equal(page_use(1).total, other);
+    assert_in_range(own + 4 * G1 - page_use(0).total, 12 << 20, 13 << 20);
+    page_add_range_on(2, (hpa_t){8 * G1}, 4 * G1);
+    assert_int_equal(page_use(2).total, 4 * G1);
+    assert_in_range(other - page_use(1).total, 12 << 20, 13 << 20);
+}
+
 static void test_small_pages_leave_large_blocks(void **state)
 {
     hpa_t page;
@@ -361,6 +416,8 @@ int main(void)
         cmocka_unit_test_setup(test_total_is_range_less_side_table, fresh),
         cmocka_unit_test_setup(test_levels_are_aligned_and_come_back, fresh),
         cmocka_unit_test_setup(test_side_table_keeps_1g_blocks_whole, fresh),
+        cmocka_unit_test_setup(test_side_tables_cost_no_frame_without_need, fresh),
+        cmocka_unit_test_setup(test_a_side_table_stays_on_its_node_where_it_can, fresh),
         cmocka_unit_test_setup(test_small_pages_leave_large_blocks, fresh),
         cmocka_unit_test_setup(test_range_is_contiguous_and_freed_piecewise, fresh),
         cmocka_unit_test_setup(test_bad_ranges_are_refused, fresh),
