@@ -66,6 +66,13 @@ void print_bytes(const char *text, size_t bytes)
     print_end();
 }
 
+void print_raw(const char *bytes, size_t count)
+{
+    print_begin();
+    sink(bytes, count);
+    print_end();
+}
+
 void print(const char *fmt, ...)
 {
     char text[PRINT_BYTES_MAX];

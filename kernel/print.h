@@ -10,6 +10,9 @@
 void print(const char *fmt, ...) PRINTF_LIKE(1, 2); /* cut at 511 bytes */
 void print_bytes(const char *text, size_t bytes);
 
+/* As it is: a newline stays one. */
+void print_raw(const char *bytes, size_t count);
+
 /* What this CPU prints between the two is not interrupted by others. May nest. */
 void print_begin(void);
 void print_end(void);

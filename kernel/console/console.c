@@ -16,12 +16,38 @@
 _Static_assert(EDITOR_LINE_MAX <= PARSER_LINE_MAX, "what can be typed can be parsed");
 
 static struct editor editor;
+static bool is_typing; /* at the prompt: the editor has the line */
+static bool is_raw;
 static _Atomic unsigned strangers;
+
+static void begin_line(void)
+{
+    editor_begin(&editor);
+    is_typing = true;
+}
+
+void console_hide_line(void)
+{
+    if (is_typing)
+        editor_hide(&editor);
+}
+
+void console_show_line(void)
+{
+    if (is_typing)
+        editor_show(&editor);
+}
+
+void console_set_raw(bool raw)
+{
+    (void)serial_take_interrupt();
+    is_raw = raw;
+}
 
 void console_begin(void)
 {
     editor_init(&editor, "septum> ", serial_write, command_complete);
-    editor_begin(&editor);
+    begin_line();
 }
 
 static void refuse_bad_byte(void)
@@ -71,6 +97,7 @@ static void cancel(void)
 
 static void finish(enum editor_event event)
 {
+    is_typing = false;
     switch (event) {
     case EDITOR_LINE:
         (void)command_run(editor.line, editor.length, COMMAND_QUIET);
@@ -88,7 +115,7 @@ static void finish(enum editor_event event)
         break;
     }
     tell_trouble();
-    editor_begin(&editor);
+    begin_line();
 }
 
 bool console_step(void)
@@ -122,7 +149,7 @@ _Noreturn void console_run(void)
 bool console_take_interrupt(void)
 {
     serial_poll();
-    if (!serial_take_interrupt())
+    if (is_raw || !serial_take_interrupt())
         return false;
     serial_drop_input();
     return true;

@@ -17,6 +17,14 @@ void console_begin(void);
  * before. */
 bool console_take_interrupt(void);
 
+/* Around what is printed while a line is being typed, at the console's CPU: the line is taken off the screen, and drawn anew. Without
+ * one they do nothing. */
+void console_hide_line(void);
+void console_show_line(void);
+
+/* What is typed is not Septum's: ^C is a byte like others, and interrupts nothing. */
+void console_set_raw(bool raw);
+
 /* An interrupt on a vector that nobody uses came: told with the next answer. For the interrupt handler. */
 void console_note_stranger(void);
 

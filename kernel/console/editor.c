@@ -56,6 +56,16 @@ static void redraw(struct editor *e)
     put_text(e, back);
 }
 
+void editor_hide(struct editor *e)
+{
+    put_text(e, "\r\x1b[K");
+}
+
+void editor_show(struct editor *e)
+{
+    redraw(e);
+}
+
 static void insert(struct editor *e, char c)
 {
     e->typed++;

@@ -49,6 +49,10 @@ void editor_init(struct editor *e, const char *prompt, void (*put)(const char *,
 /* Shows the prompt of a fresh line. */
 void editor_begin(struct editor *e);
 
+/* Takes the line off the screen, for something to be printed there; draws it again. */
+void editor_hide(struct editor *e);
+void editor_show(struct editor *e);
+
 /* After anything but EDITOR_MORE, `line` is valid until editor_begin(). */
 enum editor_event editor_byte(struct editor *e, u8 byte);
 

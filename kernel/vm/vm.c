@@ -3,6 +3,7 @@
 
 #include "kernel/cpus.h"
 #include "kernel/print.h"
+#include "kernel/vm/guest_console.h"
 #include "lib/bits.h"
 #include "lib/format.h"
 #include "lib/log.h"
@@ -220,6 +221,7 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
 
     if (e != ERR_OK)
         return e;
+    guest_console_reset();
     memset(&vm, 0, sizeof(vm));
     vm.kind = c->kind;
     vm.memory_bytes = c->memory_bytes;
