@@ -39,8 +39,8 @@ HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
 VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/guard/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c)
-# The payload's order of access is calculated by experiments too.
-VMM_LOGIC += guest/probe/order.c
+# The probe's order of access is calculated by experiments too; what the shim reads of a kernel the VMM has checked before.
+VMM_LOGIC += guest/probe/order.c guest/shim/bzimage.c
 VMM_HW    := $(wildcard boot/*.c lib/hw/*.c mm/hw/*.c tdx/hw/*.c kernel/hw/*.c drivers/hw/*.c)
 VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw/*.asm kernel/hw/*.asm kernel/vm/*.asm)
 MODULE_SRC := $(wildcard sim/module/*.c)
@@ -52,6 +52,9 @@ LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)
 PROBE_SRC := $(wildcard guest/probe/*.c guest/lib/*.c)
 PROBE_ASM := $(wildcard guest/probe/hw/*.asm) guest/hw/td.asm
+SHIM_SRC  := $(wildcard guest/shim/*.c) guest/lib/ghci.c guest/lib/runtime.c
+SHIM_ASM  := guest/shim/hw/start.asm guest/hw/td.asm
+SHIM_PURE := $(addprefix guest/shim/,acpi.c aml.c boot_params.c bzimage.c)
 PROBE_PURE := $(filter-out guest/probe/main.c,$(PROBE_SRC))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
@@ -79,9 +82,10 @@ SOAK_SRC := $(filter-out tests/bench/%,$(BENCHMMU_SRC)) $(addprefix tests/host/,
 SOAK_OBJ := $(call obj,bench,$(SOAK_SRC))
 LOADER_OBJ := $(call obj,loader,$(LOADER_SRC) $(LOADER_ASM))
 PROBE_OBJ  := $(call obj,probe,$(PROBE_ASM) $(PROBE_SRC))
+SHIM_OBJ   := $(call obj,shim,$(SHIM_ASM) $(SHIM_SRC))
 # The lab: all of the VMM's logic, the payload's and the model's in a host process without sanitizers, over lab/ where the VMM
 # and the payload have their hardware. The payload's image is there as well: it is what the TD is measured by.
-LAB_OBJ    := $(call obj,lab,$(filter-out guest/%,$(VMM_LOGIC)) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c sim/machine/pmu.c \
+LAB_OBJ    := $(call obj,lab,$(filter-out guest/probe/%,$(VMM_LOGIC)) kernel/hw/payload.c kernel/vm/payload.asm $(MODULE_SRC) sim/machine/stlb.c sim/machine/ept.c sim/machine/pmu.c \
                 tests/host/platform_cpuid.c $(wildcard lab/*.c lab/hw/*.asm)) $(B)/lab/probe.o
 LABPROBE_OBJ := $(call obj,lab,$(PROBE_SRC))
 # In a host process tests/host/ has log.c for the first two, cpus.c and hold.c for the others.
@@ -133,7 +137,7 @@ tools-present:
 	@for tool in $(firstword $(CC)) $(LD) $(OBJCOPY) $(NASM); do command -v $$tool >/dev/null && continue; \
 	    echo "$$tool is missing: tools/deps build installs what a build needs" >&2; exit 1; done
 	@test -r $(EFI_CRT) || { echo "gnu-efi is missing: tools/deps build installs what a build needs" >&2; exit 1; }
-$(VMM_OBJ) $(CORE_OBJ) $(LOADER_OBJ) $(PROBE_OBJ): | tools-present
+$(VMM_OBJ) $(CORE_OBJ) $(LOADER_OBJ) $(PROBE_OBJ) $(SHIM_OBJ): | tools-present
 
 $(B)/septum.so: $(VMM_OBJ) linker.ld
 	$(call say,LD,$@)
@@ -179,7 +183,11 @@ $(B)/%.efi: $(B)/%.so
 $(B)/probe.elf: $(PROBE_OBJ) guest/probe/probe.ld
 	$(call say,LD,$@)
 	$(Q)$(PROBE_LD) -T guest/probe/probe.ld $(PROBE_OBJ) -o $@
-$(B)/probe.bin: $(B)/probe.elf
+# At its place and nowhere else, so that the library's tables of pointers need nobody to move them.
+$(B)/shim.elf: $(SHIM_OBJ) guest/shim/shim.ld
+	$(call say,LD,$@)
+	$(Q)$(LD) -nostdlib -znoexecstack -static --no-warn-rwx-segments -T guest/shim/shim.ld $(SHIM_OBJ) -o $@ $(SHA_LIB)
+$(B)/probe.bin $(B)/shim.bin: $(B)/%.bin: $(B)/%.elf
 	$(call say,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
 $(B)/reset.bin: guest/hw/reset.asm guest/hw/td.inc | tools-present
@@ -204,6 +212,7 @@ $(eval $(call COMPILE,core,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,loader,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,testguest,$(CC) $(FREE) $(EFI_INC)))
 $(eval $(call COMPILE,probe,$(CC) $(FREE)))
+$(eval $(call COMPILE,shim,$(CC) $(FREE)))
 $(eval $(call COMPILE,host,$(HOSTCC) $(HOST)))
 $(eval $(call COMPILE,tsan,$(HOSTCC) $(TSAN)))
 # DWARF 4: valgrind of Debian 12 does not read what clang says in DWARF 5.
@@ -213,7 +222,7 @@ $(eval $(call COMPILE,scale,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS -DPLATFORM_HOST
 $(eval $(call COMPILE,lab,$(HOSTCC) $(LANGUAGE) -DHOST_PROCESS))
 $(eval $(call COMPILE,fuzz,$(FUZZ_CC) $(HOST) -O2 $$(FUZZ_FLAGS)))
 # Binaries that assembly files include.
-$(B)/vmm/kernel/vm/payload.asm.o $(B)/lab/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/reset.bin
+$(B)/vmm/kernel/vm/payload.asm.o $(B)/lab/kernel/vm/payload.asm.o: $(B)/probe.bin $(B)/shim.bin $(B)/reset.bin
 $(B)/loader/sim/loader/core.asm.o: $(B)/simtdx-core.efi
 $(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin $(B)/tdcore/pair.bin
 

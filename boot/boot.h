@@ -9,6 +9,8 @@
 #include "kernel/console/parser.h"
 #include "kernel/boot_info.h"
 
+#define BOOT_PATH_BYTES 128
+
 struct boot_env {
     EFI_HANDLE image;
     EFI_SYSTEM_TABLE *system;
@@ -35,8 +37,16 @@ size_t boot_load_options(struct boot_env *env, char *to, size_t bytes);
 
 /* A whole file of at most `bytes`; false where there is none. */
 bool boot_read_small(struct boot_env *env, const CHAR16 *path, char *to, size_t bytes, size_t *got);
+/* Zeroed pages that stay the VMM's; HPA_NONE: there are none. */
+hpa_t boot_take_pages(struct boot_env *env, u64 bytes);
+/* A whole file of at most `most` bytes into such pages; NULL, or what went wrong. */
+const char *boot_read_pages(struct boot_env *env, const char *path, u64 most, hpa_t *at, u64 *bytes);
+extern const char boot_too_large[]; /* what it says where the file is, or memory is not there for it */
 /* Every *.txt and *.sep file of the volume's root and of \scripts, and the one that the options name. */
 void boot_read_scripts(struct boot_env *env, struct boot_info *info);
+
+/* Every file of the folder \linux, for TDs to start a Linux with. What can't be read is said, and listed all the same. */
+void boot_read_linux(struct boot_env *env, struct boot_info *info);
 
 /* Finds the line and says where it is; info->rsdp is known. False: there is none, and nobody has said that none is wanted. */
 bool boot_find_line(struct boot_env *env, struct boot_info *info);

@@ -3,6 +3,8 @@
 
 #include <efishell.h>
 
+#include "lib/bits.h"
+#include "lib/hw/cpu.h"
 #include "lib/string.h"
 
 #define SCRIPT_FILES_MAX 64
@@ -110,6 +112,56 @@ bool boot_read_small(struct boot_env *env, const CHAR16 *path, char *to, size_t 
     bool ok = read_all(file, to, bytes, got);
     file->Close(file);
     return ok;
+}
+
+static EFI_FILE_HANDLE open_path(struct boot_env *env, const char *path)
+{
+    CHAR16 wide[BOOT_PATH_BYTES];
+    EFI_FILE_HANDLE file;
+    size_t n = 0;
+
+    for (; path[n] != '\0' && n + 1 < BOOT_PATH_BYTES; n++)
+        wide[n] = path[n] == '/' ? L'\\' : (CHAR16)path[n];
+    wide[n] = 0;
+    if (env->root == NULL || env->root->Open(env->root, &file, wide, EFI_FILE_MODE_READ, 0) != EFI_SUCCESS)
+        return NULL;
+    return file;
+}
+
+hpa_t boot_take_pages(struct boot_env *env, u64 bytes)
+{
+    EFI_PHYSICAL_ADDRESS at;
+
+    if (env->boot->AllocatePages(AllocateAnyPages, EfiLoaderData, bytes / PAGE_BYTES, &at) != EFI_SUCCESS)
+        return HPA_NONE;
+    memset((void *)at, 0, bytes);
+    return (hpa_t){at};
+}
+
+const char boot_too_large[] = "it is too large, or this machine's memory is";
+
+/* The end of a file is at position ~0. */
+const char *boot_read_pages(struct boot_env *env, const char *path, u64 most, hpa_t *at, u64 *bytes)
+{
+    EFI_FILE_HANDLE file = open_path(env, path);
+    const char *wrong = NULL;
+
+    *bytes = 0;
+    *at = HPA_NONE;
+    if (file == NULL)
+        return "there is no such file on the boot volume";
+    if (file->SetPosition(file, ~0ull) != EFI_SUCCESS || file->GetPosition(file, bytes) != EFI_SUCCESS ||
+        file->SetPosition(file, 0) != EFI_SUCCESS)
+        wrong = "it cannot be read";
+    UINTN got = *bytes;
+    if (wrong == NULL && *bytes <= most)
+        *at = boot_take_pages(env, align_up(max_u64(*bytes, 1), PAGE_BYTES));
+    if (wrong == NULL && hpa_is(*at, HPA_NONE))
+        wrong = boot_too_large;
+    if (wrong == NULL && (file->Read(file, &got, phys_ptr(*at)) != EFI_SUCCESS || got != *bytes))
+        wrong = "it cannot be read";
+    file->Close(file);
+    return wrong;
 }
 
 static bool is_listed(const struct boot_info *info, const char *name)

@@ -168,6 +168,7 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
         return EFI_UNSUPPORTED;
     }
     boot_read_scripts(&env, &info);
+    boot_read_linux(&env, &info);
     void *stack = take_pages(&env);
     if (stack == NULL || !boot_memory_map_reserve(&env, &info)) {
         boot_say(&env, "not enough memory to start");

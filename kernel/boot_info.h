@@ -8,6 +8,15 @@
 #include "tdx/check.h"
 #include "tdx/seamldr.h"
 
+#define BOOT_FILE_NAME_BYTES 64
+
+/* A file of the boot volume, in memory that is never given to a TD. */
+struct boot_file {
+    char name[BOOT_FILE_NAME_BYTES];
+    const void *content; /* whole pages, zero behind the file's end; NULL: it could not be read */
+    u64 bytes;
+};
+
 struct boot_info {
     struct options options;
     hpa_t rsdp;                /* HPA_NONE: the firmware has none */
@@ -24,6 +33,8 @@ struct boot_info {
     struct seamldr_files module; /* what the options name; no bytes: nothing */
     struct script_file *files;
     unsigned file_count;
+    struct boot_file *linux_files; /* of the folder \\linux: kernels and initrds */
+    unsigned linux_count;
 };
 
 /* All of [at, at + bytes) is described as memory, free or used, by what boot_info_set() was given. */

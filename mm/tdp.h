@@ -40,8 +40,9 @@ struct tdp_choice {
 struct tdp_choice tdp_choice(const struct tdp *t);
 void tdp_choose(struct tdp *t, struct tdp_choice choice);
 
-/* Before finalisation: tables and PAGE.ADD + MR.EXTEND of `bytes` (4K multiple) copied from VMM memory. */
-MUST_CHECK struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes);
+/* Before finalisation: tables and PAGE.ADD of `bytes` (4K multiple) copied from VMM memory, each followed by MR.EXTEND if the
+ * content is to be `measured`. */
+MUST_CHECK struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes, bool measured);
 /* Marks a range shared for good before the TD runs, backed by the slot, mapped in the shared EPT, zeroed. */
 MUST_CHECK struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes);
 /* VMM pointer to one page that is shared now, or NULL. */

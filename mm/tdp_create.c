@@ -113,8 +113,8 @@ struct tdp_report tdp_make_shared(struct tdp *t, gpa_t gpa, u64 bytes)
 
 /* --- loading ------------------------------------------------------------------------------------------------------ */
 
-/* One page by PAGE.ADD and MR.EXTEND; the mirror follows. `bounce`: a page that the module reads the content from. */
-static struct td_fault add_page(struct tdp *t, gpa_t gpa, const void *source, hpa_t bounce)
+/* One page; the mirror follows. `bounce`: a page that the module reads the content from. */
+static struct td_fault add_page(struct tdp *t, gpa_t gpa, const void *source, hpa_t bounce, bool measured)
 {
     struct mirror_iter it;
     u64 home = tdp_home_entry(t, gpa, LEVEL_4K);
@@ -122,14 +122,14 @@ static struct td_fault add_page(struct tdp *t, gpa_t gpa, const void *source, hp
     if (!mirror_find(&it, &t->mirror, gpa, LEVEL_4K) || mirror_state(it.entry) != MIRROR_NONE || !mirror_freeze(&it))
         return (struct td_fault){.err = ERR_EXISTS};
     memcpy(phys_ptr(bounce), source, PAGE_BYTES);
-    struct td_fault f = td_add_page(t->td, gpa, mirror_page(home), bounce);
+    struct td_fault f = td_add_page(t->td, gpa, mirror_page(home), bounce, measured);
     /* Where MR.EXTEND failed after PAGE.ADD the page is the TD's all the same, and tear-down must find it. */
     bool is_added = f.err == ERR_OK || (f.leaf && strcmp(f.leaf, tdx_leaf_name(TDH_MR_EXTEND)) == 0);
     mirror_thaw(&it, is_added ? home : 0);
     return f;
 }
 
-static void add_pages(struct tdp_op *op, gpa_t gpa, const u8 *source, u64 bytes)
+static void add_pages(struct tdp_op *op, gpa_t gpa, const u8 *source, u64 bytes, bool measured)
 {
     hpa_t bounce;
 
@@ -139,7 +139,7 @@ static void add_pages(struct tdp_op *op, gpa_t gpa, const u8 *source, u64 bytes)
         return;
     }
     for (u64 done = 0; done < bytes && op->report.err == ERR_OK; done += PAGE_BYTES) {
-        struct td_fault f = add_page(op->t, gpa_add(gpa, done), source + done, bounce);
+        struct td_fault f = add_page(op->t, gpa_add(gpa, done), source + done, bounce, measured);
         op->report.err = f.err;
         op->report.status = f.status;
         op->report.what = f.err == ERR_EXISTS ? "something is mapped here already" : f.leaf;
@@ -148,7 +148,7 @@ static void add_pages(struct tdp_op *op, gpa_t gpa, const u8 *source, u64 bytes)
     page_free(bounce, LEVEL_4K);
 }
 
-struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes)
+struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 bytes, bool measured)
 {
     struct tdp_report r = tdp_check(t, gpa, bytes);
     struct tdp_op op;
@@ -166,6 +166,6 @@ struct tdp_report tdp_load(struct tdp *t, gpa_t gpa, const void *source, u64 byt
     op.report = tdp_error(f.err, f.what, f.at);
     tdp_op_perform(&op);
     if (op.report.err == ERR_OK)
-        add_pages(&op, gpa, source, bytes);
+        add_pages(&op, gpa, source, bytes, measured);
     return tdp_op_end(&op);
 }

@@ -262,7 +262,7 @@ struct td_fault td_add_vcpu(struct td *td, u64 initial_rcx, const hpa_t *pages)
     return init_vcpu(v, initial_rcx);
 }
 
-struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source)
+struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source, bool measured)
 {
     tdx_status_t status;
     if (td->state != TD_INITIALIZED || td->dead)
@@ -271,7 +271,7 @@ struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source)
     REPEATED(status, TDH_MEM_PAGE_ADD, gpa.raw, tdh_mem_page_add(td->tdr, gpa, page, source));
     if (!tdx_ok(status))
         return outcome(td, TDH_MEM_PAGE_ADD, status);
-    for (u64 offset = 0; offset < PAGE_BYTES; offset += MR_CHUNK_BYTES) {
+    for (u64 offset = 0; measured && offset < PAGE_BYTES; offset += MR_CHUNK_BYTES) {
         gpa_t chunk = gpa_add(gpa, offset);
         REPEATED(status, TDH_MR_EXTEND, chunk.raw, tdh_mr_extend(td->tdr, chunk));
         if (!tdx_ok(status)) {

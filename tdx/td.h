@@ -101,9 +101,9 @@ MUST_CHECK struct td_fault td_create(struct td *td, const struct td_config *conf
  * on td_destroy() gives them back.
  */
 MUST_CHECK struct td_fault td_add_vcpu(struct td *td, u64 initial_rcx, const hpa_t *pages);
-/* PAGE.ADD and 16 MR.EXTEND of one 4K page whose tables exist; `source` is VMM memory. A failure after PAGE.ADD leaves
- * the TD dead: its measurement is not what was asked for. */
-MUST_CHECK struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source);
+/* PAGE.ADD of one 4K page whose tables exist, and 16 MR.EXTEND if its content is to be `measured`, beside its place; `source` is
+ * VMM memory. A failure after PAGE.ADD leaves the TD dead: its measurement is not what was asked for. */
+MUST_CHECK struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source, bool measured);
 /* MR.FINALIZE; reads MRTD. */
 MUST_CHECK struct td_fault td_finalize(struct td *td);
 
@@ -122,8 +122,8 @@ MUST_CHECK struct td_fault td_destroy(struct td *td, void (*give)(hpa_t page, vo
 enum vcpu_exit_kind {
     VCPU_EXIT_EPT_VIOLATION, /* `gpa`, `accept`, `level` */
     VCPU_EXIT_VMCALL,        /* `regs` of the vCPU hold R10..R15, RBX, RDI, RSI, R8, R9, RDX */
-    VCPU_EXIT_INTERRUPT,     /* whose handler has run */
-    VCPU_EXIT_NMI,           /* whose handler is to be run now */
+    VCPU_EXIT_INTERRUPT,
+    VCPU_EXIT_NMI, /* whose handler is to be run now */
     VCPU_EXIT_TRIPLE_FAULT,
     VCPU_EXIT_OTHER, /* `reason` says which */
     VCPU_EXIT_TD_DEAD,

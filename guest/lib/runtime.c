@@ -2,13 +2,16 @@
 #include "guest/lib/runtime.h"
 
 #ifndef HOST_PROCESS
-/* Freestanding, the compiler may still call these for structure assignments. */
+/* Freestanding, the compiler may still call the first two for structure assignments; a library wants all of them. */
 void *memcpy(void *to, const void *from, size_t bytes)
 {
-    unsigned char *t = to;
-    const unsigned char *f = from;
-    while (bytes--) {
-        *t++ = *f++;
+    uint64_t *t = to;
+    const uint64_t *f = from;
+    for (size_t i = 0; i < bytes / 8; i++) {
+        t[i] = f[i];
+    }
+    for (size_t i = bytes & ~(size_t)7; i < bytes; i++) {
+        ((unsigned char *)to)[i] = ((const unsigned char *)from)[i];
     }
     return to;
 }
@@ -20,6 +23,26 @@ void *memset(void *to, int value, size_t bytes)
         *t++ = (unsigned char)value;
     }
     return to;
+}
+
+int memcmp(const void *a, const void *b, size_t bytes)
+{
+    const unsigned char *x = a, *y = b;
+    for (size_t i = 0; i < bytes; i++) {
+        if (x[i] != y[i]) {
+            return x[i] - y[i];
+        }
+    }
+    return 0;
+}
+
+size_t strlen(const char *text)
+{
+    size_t n = 0;
+    while (text[n]) {
+        n++;
+    }
+    return n;
 }
 #endif
 

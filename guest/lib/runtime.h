@@ -1,5 +1,5 @@
 /*
- * The few library functions that the compiler itself calls for, and text of at most 64 bytes for a last message.
+ * The few library functions that the compiler and the packaged SHA library call for, and text of at most 64 bytes for a last message.
  */
 #ifndef GUEST_LIB_RUNTIME_H
 #define GUEST_LIB_RUNTIME_H
@@ -9,6 +9,8 @@
 
 void *memcpy(void *to, const void *from, size_t bytes);
 void *memset(void *to, int value, size_t bytes);
+int memcmp(const void *a, const void *b, size_t bytes);
+size_t strlen(const char *text);
 
 /* Text that is cut, never overrun. `bytes` is zero padded, so that it can be handed over as it is. */
 struct guest_text {

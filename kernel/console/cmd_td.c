@@ -10,6 +10,17 @@
 
 #define MEMORY_DEFAULT GIB
 
+static void add_linux(struct json *j)
+{
+    json_text(j, "kernel", vm.linux.kernel->name);
+    json_text(j, "version", vm.linux.version);
+    json_hex(j, "kernel_gpa", vm.linux.kernel_gpa.raw);
+    if (vm.linux.initrd == NULL)
+        return;
+    json_text(j, "initrd", vm.linux.initrd->name);
+    json_hex(j, "initrd_gpa", vm.linux.initrd_gpa.raw);
+}
+
 static void add_td(struct json *j)
 {
     gpa_t gib;
@@ -28,13 +39,32 @@ static void add_td(struct json *j)
     json_text(j, "plan", goal_name(tdp_choice(vm.tdp).goal));
     json_text(j, "back", level_name(tdp_choice(vm.tdp).back));
     json_hex(j, "payload", vm.payload.raw);
-    json_hex(j, "mailboxes", vm.mailboxes.raw);
+    if (vm.kind == VM_LINUX)
+        add_linux(j);
+    else
+        json_hex(j, "mailboxes", vm.mailboxes.raw);
     if (vm_has_shared_gib(&gib))
         json_hex(j, "shared_gib", gib.raw);
     json_array(j, "vcpu_states");
     for (unsigned i = 0; i < vm.vcpu_count; i++)
         json_text(j, NULL, vm_vcpu_state_name(vm.vcpus[i].state));
     json_end_array(j);
+}
+
+static void print_payload(void)
+{
+    const struct vm_linux *l = &vm.linux;
+
+    if (vm.kind == VM_PROBE) {
+        print("  payload 0x%llx, mailboxes 0x%llx, ROM 0x%llx\n", (unsigned long long)vm.payload.raw,
+              (unsigned long long)vm.mailboxes.raw, (unsigned long long)vm.rom.raw);
+        return;
+    }
+    print("  Linux %s\n", l->version);
+    print("  kernel %s 0x%llx", l->kernel->name, (unsigned long long)l->kernel_gpa.raw);
+    if (l->initrd != NULL)
+        print(", initrd %s 0x%llx", l->initrd->name, (unsigned long long)l->initrd_gpa.raw);
+    print(", shim 0x%llx, ROM 0x%llx\n", (unsigned long long)vm.payload.raw, (unsigned long long)vm.rom.raw);
 }
 
 static void print_td(void)
@@ -45,8 +75,7 @@ static void print_td(void)
     print("TD: %s, %s from 0, %u vCPU%s, KeyID %u, largest page %s\n", vm_state_name(vm.state),
           print_size(size, vm.memory_bytes), vm.vcpu_count, vm.vcpu_count == 1 ? "" : "s", vm.td.hkid.raw,
           level_name(vm.level));
-    print("  payload 0x%llx, mailboxes 0x%llx, ROM 0x%llx\n", (unsigned long long)vm.payload.raw,
-          (unsigned long long)vm.mailboxes.raw, (unsigned long long)vm.rom.raw);
+    print_payload();
     if (vm_has_shared_gib(&gib))
         print("  the GiB at 0x%llx can't become one page: the mailboxes in it are shared\n",
               (unsigned long long)gib.raw);
@@ -61,16 +90,30 @@ static void print_td(void)
 
 /* --- td create --- */
 
+static bool read_linux(struct command_call *c, struct vm_config *config)
+{
+    config->kernel = arg_key(c, "kernel");
+    config->initrd = arg_key(c, "initrd");
+    config->command_line = arg_key(c, "cmdline");
+    if (config->kind == VM_LINUX || (!config->kernel && !config->initrd && !config->command_line))
+        return true;
+    reply_fail(c, "kernel=, initrd= and cmdline= go with payload=linux");
+    return false;
+}
+
 static bool read_words(struct command_call *c, struct vm_config *config)
 {
     const char *payload = arg_key(c, "payload");
     const char *level = arg_key(c, "level");
     const char *backing = arg_key(c, "backing");
 
-    if (payload != NULL && strcmp(payload, "probe") != 0) {
-        reply_fail(c, "payload=%s: there is only probe as yet", payload);
+    if (payload != NULL && strcmp(payload, "probe") != 0 && strcmp(payload, "linux") != 0) {
+        reply_fail(c, "payload=%s: probe or linux is needed", payload);
         return false;
     }
+    config->kind = payload != NULL && strcmp(payload, "linux") == 0 ? VM_LINUX : VM_PROBE;
+    if (!read_linux(c, config))
+        return false;
     if (level != NULL && !parse_level(level, &config->level)) {
         reply_fail(c, "level=%s: 4k, 2m or 1g is needed", level);
         return false;

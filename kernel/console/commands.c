@@ -9,11 +9,11 @@ const struct command commands[] = {
     {"tdx info", "", "version, features, KeyIDs and memory of the TDX module", 0, 0, "", cmd_tdx_info},
     {"tdx check", "", "what this machine must have to be a TDX host, what of it is missing, and what to change where", 0, 0, "",
      cmd_tdx_check},
-    {"td create", "[mem=SIZE] [vcpus=N] [payload=probe] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]"
+    {"td create", "[mem=SIZE] [vcpus=N] [payload=probe|linux] [kernel=NAME] [initrd=NAME] [cmdline=\"...\"] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]"
      " [perfmon=0|1] [plan=calls|time] [back=4k|2m] [pause=CALLS] [node=N]",
-     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload level backing debug perfmon plan back pause node",
+     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload kernel initrd cmdline level backing debug perfmon plan back pause node",
      cmd_td_create},
-    {"td run", "", "runs the vCPUs until they ask for work, and those that waited go on", 0, 0, "", cmd_td_run},
+    {"td run", "", "runs the vCPUs until they ask for work, a Linux in the background; those that waited go on", 0, 0, "", cmd_td_run},
     {"td stop", "", "the vCPUs are not entered again until `td run`", 0, 0, "", cmd_td_stop},
     {"td destroy", "", "tears the TD down; every page comes back", 0, 0, "", cmd_td_destroy},
     {"td info", "", "state, measurement and vCPUs of the TD", 0, 0, "", cmd_td_info},

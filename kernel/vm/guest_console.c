@@ -38,20 +38,23 @@ void guest_console_put(u8 byte)
     spin_unlock(&lock);
 }
 
-int guest_console_peek(void)
+int guest_console_take(void)
 {
+    int byte = -1;
+
     spin_lock(&lock);
-    int byte = taken != typed ? (u8)input[taken % GUEST_INPUT_BYTES] : -1;
+    if (taken != typed)
+        byte = (u8)input[taken++ % GUEST_INPUT_BYTES];
     spin_unlock(&lock);
     return byte;
 }
 
-int guest_console_take(void)
+bool guest_console_has_input(void)
 {
     spin_lock(&lock);
-    int byte = taken != typed ? (u8)input[taken++ % GUEST_INPUT_BYTES] : -1;
+    bool has = taken != typed;
     spin_unlock(&lock);
-    return byte;
+    return has;
 }
 
 void guest_console_on_input(void (*arrived)(void))

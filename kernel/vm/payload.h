@@ -1,6 +1,6 @@
 /*
- * The images that a TD starts with, as part of septum.efi: the probe (guest/probe/protocol.h) and the ROM with the
- * reset vector, which lies so that it ends at 4 GiB.
+ * The images that a TD starts with, as part of septum.efi: the probe (guest/probe/protocol.h), the shim
+ * (guest/shim/handover.h), and the ROM with the reset vector, which lies so that it ends at 4 GiB.
  */
 #ifndef KERNEL_VM_PAYLOAD_H
 #define KERNEL_VM_PAYLOAD_H
@@ -13,6 +13,7 @@ struct payload_image {
 };
 
 struct payload_image payload_probe(void);
+struct payload_image payload_shim(void);
 struct payload_image payload_rom(void);
 
 #endif

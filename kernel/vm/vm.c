@@ -112,7 +112,9 @@ static void give_pages(const hpa_t *pages, unsigned count)
 
 static enum err create_td(const struct vm_config *c, struct fault_text *fault)
 {
-    u64 attributes = (c->debug ? TD_ATTR_DEBUG : 0) | (c->perfmon ? TD_ATTR_PERFMON : 0);
+    /* A Linux wants exits, and no #VE, where it touches what is not there: it could be taken by surprise anywhere. */
+    u64 attributes = (c->debug ? TD_ATTR_DEBUG : 0) | (c->perfmon ? TD_ATTR_PERFMON : 0) |
+                     (c->kind == VM_LINUX ? TD_ATTR_SEPT_VE_DISABLE : 0);
     struct td_config config = {.attributes = attributes, .vcpus = c->vcpus};
     hpa_t pages[CONTROL_PAGES_MAX];
     hkid_t hkid;
@@ -192,7 +194,7 @@ static enum err say_no_memory(struct fault_text *fault)
 
 static enum err create_all(const struct vm_config *c, struct fault_text *fault)
 {
-    enum err e = vm_layout(fault);
+    enum err e = vm_layout(c, fault);
 
     if (e == ERR_OK)
         e = create_td(c, fault);
@@ -205,7 +207,7 @@ static enum err create_all(const struct vm_config *c, struct fault_text *fault)
         return say_no_memory(fault);
     if (e != ERR_OK)
         return fault_say(fault, e, "TD memory of 0x%llx bytes: %s", (unsigned long long)vm.memory_bytes, err_text(e));
-    e = vm_load(fault);
+    e = vm_load(c, fault);
     if (e != ERR_OK)
         return e;
     struct td_fault td = td_finalize(&vm.td);

@@ -11,6 +11,8 @@
 #define KERNEL_VM_VM_H
 
 #include "guest/probe/protocol.h"
+#include "guest/shim/bzimage.h"
+#include "kernel/boot_info.h"
 #include "kernel/vm/fault_text.h"
 #include "lib/lock.h"
 #include "mm/page.h"
@@ -66,6 +68,13 @@ struct vm_vcpu {
     struct vm_cost cost;
 };
 
+/* Of a Linux: where it lies in TD memory. */
+struct vm_linux {
+    const struct boot_file *kernel, *initrd; /* initrd NULL: there is none */
+    gpa_t kernel_gpa, initrd_gpa, handover;
+    char version[BZIMAGE_TEXT_BYTES]; /* what the kernel says of itself */
+};
+
 struct vm {
     _Atomic enum vm_state state;
     struct td td;
@@ -75,6 +84,7 @@ struct vm {
     level_t level;
     enum tdp_backing backing;
     unsigned node; /* that backs its memory, or PAGE_ANY_NODE */
+    struct vm_linux linux;
     unsigned vcpu_count;
     gpa_t payload, mailboxes, rom; /* where the parts of the payload lie */
     u64 payload_bytes;
@@ -93,6 +103,8 @@ struct vm_config {
     enum tdp_backing backing;
     unsigned node; /* or PAGE_ANY_NODE */
     bool debug, perfmon;
+    /* VM_LINUX: names of files of the boot volume's folder linux, and what the kernel is told; NULL: nothing. */
+    const char *kernel, *initrd, *command_line;
 };
 
 #define VM_MEMORY_MIN (8 * MIB)
@@ -117,7 +129,7 @@ unsigned vm_vcpus_max(void);
 /* Does the module give performance counters to TDs (config.perfmon)? */
 bool vm_may_have_perfmon(void);
 
-/* Runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
+/* A Linux runs on in the background. The probe: runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
  * whatever the others do. */
 MUST_CHECK enum err vm_run(struct fault_text *fault);
 /* Takes all vCPUs out of the TD. ERR_TIMEOUT: one does not leave; it ends its run when it does, and the function may be
@@ -168,16 +180,16 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
 /* --- between the parts of kernel/vm/ --- */
 
-/* Where payload, mailboxes and ROM go for a TD of `memory_bytes` (load.c). ERR_RANGE: they do not fit. */
-MUST_CHECK enum err vm_layout(struct fault_text *fault);
+/* Where payload and ROM go for a TD of `memory_bytes`, and is all there that it takes (load.c)? ERR_RANGE: they do not fit. */
+MUST_CHECK enum err vm_layout(const struct vm_config *config, struct fault_text *fault);
 /* Sends another interrupt to each CPU that has not taken up its vCPU's run for long (work.c). */
 void vm_remind(void);
 /* Waits for the merge policy's work on another CPU; vm_tick() begins none meanwhile. ERR_TIMEOUT: it does not end. */
 MUST_CHECK enum err vm_tick_end(struct fault_text *fault);
 /* Is the operation on the TD's memory that this CPU is at to end, because of ^C (work.c)? */
 bool vm_is_stopped(void);
-/* Adds and measures the ROM and the payload, makes the mailboxes shared. */
-MUST_CHECK enum err vm_load(struct fault_text *fault);
+/* Adds the ROM and the payload, and what goes with it. */
+MUST_CHECK enum err vm_load(const struct vm_config *config, struct fault_text *fault);
 /* The mailbox of a vCPU, which stays shared memory until vm_mailbox_release(); NULL, and nothing held: the payload has made it
  * private. */
 struct probe_mailbox *vm_mailbox_hold(unsigned index, struct claim *held);

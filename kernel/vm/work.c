@@ -73,7 +73,7 @@ unsigned vm_abort(void)
 {
     unsigned count = 0;
 
-    if (vm.state == VM_NONE)
+    if (vm.state == VM_NONE || vm.kind != VM_PROBE)
         return 0;
     for (unsigned i = 0; i < vm.vcpu_count; i++) {
         vm.vcpus[i].abort = vm.vcpus[i].runs;
@@ -276,6 +276,8 @@ enum err vm_run(struct fault_text *fault)
     change_state(VM_STOPPED, VM_RUNNING);
     (void)console_take_interrupt(); /* a ^C from before is not about this */
     first = begin_all(started, fault);
+    if (vm.kind == VM_LINUX)
+        return first;
     wait_for_all(started);
     for (unsigned i = 0; i < vm.vcpu_count; i++) {
         struct fault_text text;
@@ -336,6 +338,8 @@ static enum err check_ready(unsigned index, struct fault_text *fault)
 
     if (e != ERR_OK)
         return e;
+    if (vm.kind != VM_PROBE)
+        return fault_say(fault, ERR_STATE, "a Linux runs in the TD: only the payload probe takes work from here");
     if (vm.state != VM_RUNNING)
         return fault_say(fault, ERR_STATE, "the TD is %s: `td run` comes first", vm_state_name(vm.state));
     if (index >= vm.vcpu_count)

@@ -12,11 +12,21 @@ static const union {
     u8 bytes[IMAGE_BYTES];
 } image = {.header = {.image = {GUEST_MAGIC, 4096, IMAGE_BYTES, 3 * 4096}}};
 
+static const union {
+    struct guest_header header;
+    u8 bytes[IMAGE_BYTES];
+} shim = {.header = {GUEST_MAGIC, 4096, IMAGE_BYTES, 3 * 4096}};
+
 static const u8 rom[ROM_BYTES];
 
 struct payload_image payload_probe(void)
 {
     return (struct payload_image){&image, sizeof(image)};
+}
+
+struct payload_image payload_shim(void)
+{
+    return (struct payload_image){&shim, sizeof(shim)};
 }
 
 struct payload_image payload_rom(void)

@@ -242,7 +242,7 @@ static inline void build(void)
         add_table(0, level);
     for (unsigned i = 0; i < 2; i++) {
         contents[contents_count++] = page_out();
-        f = td_add_page(&td, (gpa_t){i * K4}, contents[i], source_page((u8)(0x11 * (i + 1))));
+        f = td_add_page(&td, (gpa_t){i * K4}, contents[i], source_page((u8)(0x11 * (i + 1))), true);
         assert_int_equal(f.err, ERR_OK);
     }
     assert_int_equal(td_finalize(&td).err, ERR_OK);

@@ -114,7 +114,7 @@ static void refused_measurement_leaves_a_dead_td(void **state)
         add_table(0, level);
     contents[contents_count++] = page_out();
     seamcall_host_inject(L_EXTEND, 7, INVALID_RCX);
-    assert_int_equal(td_add_page(&td, (gpa_t){0}, contents[0], source_page(1)).err, ERR_TDX);
+    assert_int_equal(td_add_page(&td, (gpa_t){0}, contents[0], source_page(1), true).err, ERR_TDX);
     assert_true(td.dead);
     assert_int_equal(td_finalize(&td).err, ERR_STATE);
     tear_down();

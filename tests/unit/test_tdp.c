@@ -416,10 +416,10 @@ static void test_load_measures_and_merges_without_tracking(void **state)
     static unsigned char image[TB_2M];
     for (unsigned i = 0; i < sizeof(image); i++)
         image[i] = (unsigned char)(i * 7 + i / 4096);
-    struct tdp_report r = tdp_load(tb.tdp, at(TB_2M), image, sizeof(image));
+    struct tdp_report r = tdp_load(tb.tdp, at(TB_2M), image, sizeof(image), true);
     fine(r);
     expect(TB_2M + 0x5000, TDP_MAPPED, 0);
-    assert_int_equal(tdp_load(tb.tdp, at(TB_2M), image, TB_4K).err, ERR_EXISTS);
+    assert_int_equal(tdp_load(tb.tdp, at(TB_2M), image, TB_4K, true).err, ERR_EXISTS);
     r = tdp_merge(tb.tdp, at(TB_2M), LEVEL_2M, NULL);
     fine(r);
     assert_int_equal(r.seamcalls, 1); /* neither BLOCK nor TRACK */
@@ -431,7 +431,7 @@ static void test_load_measures_and_merges_without_tracking(void **state)
         memcpy(&expected, image + offset, 8);
         assert_int_equal(value, expected);
     }
-    refused(tdp_load(tb.tdp, at(0), image, TB_4K), ERR_STATE);
+    refused(tdp_load(tb.tdp, at(0), image, TB_4K, true), ERR_STATE);
 }
 
 static void test_slots_outside_the_first(void **state)
@@ -442,7 +442,7 @@ static void test_slots_outside_the_first(void **state)
     assert_int_equal(tdp_add_slot(tb.tdp, at(TB_2M), TB_4K), ERR_EXISTS);
     assert_int_equal(tdp_add_slot(tb.tdp, at(1ull << 47), TB_4K), ERR_RANGE);
     assert_int_equal(tdp_add_slot(tb.tdp, at(2 * TB_1G), 0), ERR_RANGE);
-    fine(tdp_load(tb.tdp, at(ROM_GPA), rom, TB_4K));
+    fine(tdp_load(tb.tdp, at(ROM_GPA), rom, TB_4K, true));
     tb_finalize();
     expect(ROM_GPA, TDP_MAPPED, 0);
     refused(tdp_map(tb.tdp, at(ROM_GPA), 2 * TB_4K, LEVEL_4K, NULL), ERR_RANGE);

@@ -1,0 +1,213 @@
+/*
+ * A Linux's place in TD memory. See load.h and guest/shim/handover.h.
+ *
+ *   0    1M                2M         address (16M)                                      4G
+ *   |    | shim | hand-over |          | the kernel runs here | bzImage | initrd |       | ROM |
+ *
+ * bzImage and initrd begin at 2M each. They are added by pages of 4K, for nothing larger can be added; what fills a 2M region is
+ * merged at once, which costs one call before the TD is finalised.
+ */
+#include "guest/shim/handover.h"
+#include "guest/shim/machine.h"
+#include "kernel/console/parser.h"
+#include "kernel/print.h"
+#include "kernel/vm/load.h"
+#include "lib/bits.h"
+#include "lib/format.h"
+#include "lib/string.h"
+
+#define NAMES_BYTES 160
+#define REGION      level_bytes(LEVEL_2M)
+
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+static const char *list_names(char to[NAMES_BYTES])
+{
+    const struct boot_info *boot = boot_info();
+    size_t n = 0;
+
+    to[0] = '\0';
+    for (unsigned i = 0; i < boot->linux_count && n < NAMES_BYTES; i++)
+        n += format_to(to + n, NAMES_BYTES - n, "%s%s", i == 0 ? "" : ", ", boot->linux_files[i].name);
+    return boot->linux_count == 0 ? "nothing" : to;
+}
+
+static enum err find_file(const char *key, const char *name, const struct boot_file **file, struct fault_text *fault)
+{
+    const struct boot_info *boot = boot_info();
+    char names[NAMES_BYTES];
+
+    for (unsigned i = 0; i < boot->linux_count; i++) {
+        *file = &boot->linux_files[i];
+        if (!parse_same_word((*file)->name, name))
+            continue;
+        if ((*file)->content != NULL)
+            return ERR_OK;
+        return fault_say(fault, ERR_NOT_FOUND, "%s=%s: the file could not be read when Septum started", key, name);
+    }
+    return fault_say(fault, ERR_NOT_FOUND,
+                     "%s=%s: there is no such file in the boot volume's folder linux, which has %s", key, name,
+                     list_names(names));
+}
+
+static enum err find_files(const struct vm_config *c, struct fault_text *fault)
+{
+    char names[NAMES_BYTES];
+
+    if (c->kernel == NULL)
+        return fault_say(fault, ERR_ARGUMENT,
+                         "payload=linux: kernel=NAME is missing; the boot volume's folder linux has %s",
+                         list_names(names));
+    enum err e = find_file("kernel", c->kernel, &vm.linux.kernel, fault);
+    if (e == ERR_OK && c->initrd != NULL)
+        e = find_file("initrd", c->initrd, &vm.linux.initrd, fault);
+    return e;
+}
+
+/* --- checks ------------------------------------------------------------------------------------------------------- */
+
+static const char *bzimage_text(enum bzimage_answer answer)
+{
+    switch (answer) {
+    case BZIMAGE_SHORT:
+        return "it ends before its kernel begins";
+    case BZIMAGE_NO_MAGIC:
+        return "it is no bzImage: there is no \"HdrS\" at 0x202";
+    case BZIMAGE_OLD:
+        return "its boot protocol is older than 2.12, the first with a 64-bit entry";
+    case BZIMAGE_NOT_64:
+        return "it has no 64-bit entry";
+    case BZIMAGE_NOT_HIGH:
+        return "it is a zImage, which is loaded at 64 KiB; a bzImage is needed";
+    case BZIMAGE_NOT_MOVING:
+        return "it is not relocatable";
+    case BZIMAGE_NO_TDX:
+        return "it is built without support for being a TDX guest (INTEL_TDX_GUEST, Linux 5.19 or later)";
+    default:
+        return "its header makes no sense";
+    }
+}
+
+static enum err check_kernel(const char *name, struct bzimage *b, struct fault_text *fault)
+{
+    const struct boot_file *f = vm.linux.kernel;
+    enum bzimage_answer answer = bzimage_read(f->content, f->bytes, b);
+
+    memcpy(vm.linux.version, b->version, sizeof(vm.linux.version));
+    if (answer == BZIMAGE_OK)
+        return ERR_OK;
+    return fault_say(fault, ERR_ARGUMENT, "kernel=%s: %s%s%s", name, bzimage_text(answer),
+                     b->version[0] != '\0' ? "; it is " : "", b->version);
+}
+
+static enum err check_command_line(const struct vm_config *c, const struct bzimage *b, struct fault_text *fault)
+{
+    u64 most = min_u64(b->command_line_max, SHIM_COMMAND_LINE_BYTES - 1);
+
+    if (c->command_line == NULL || strlen(c->command_line) <= most)
+        return ERR_OK;
+    return fault_say(fault, ERR_RANGE, "cmdline: %llu characters, where this kernel takes at most %llu",
+                     (unsigned long long)strlen(c->command_line), (unsigned long long)most);
+}
+
+/* --- layout ------------------------------------------------------------------------------------------------------- */
+
+static enum err place(const struct bzimage *b, struct fault_text *fault)
+{
+    const struct boot_file *initrd = vm.linux.initrd;
+    u64 kernel = align_up(b->address + b->run_bytes, REGION), end = align_up(kernel + vm.linux.kernel->bytes, REGION);
+    char size[PRINT_SIZE_BYTES];
+
+    vm.linux.kernel_gpa = (gpa_t){kernel};
+    vm.linux.initrd_gpa = (gpa_t){end};
+    if (initrd != NULL && (initrd->bytes > b->initrd_max || end + initrd->bytes - 1 > b->initrd_max))
+        return fault_say(fault, ERR_RANGE, "initrd=%s: it would end above 0x%llx, where this kernel does not find it",
+                         initrd->name, (unsigned long long)b->initrd_max);
+    end = align_up(end + (initrd != NULL ? initrd->bytes : 0), REGION);
+    if (end > MACHINE_HOLE_GPA)
+        return fault_say(fault, ERR_RANGE, "kernel and initrd end above 0x%llx, where devices are",
+                         (unsigned long long)MACHINE_HOLE_GPA);
+    if (end > vm.memory_bytes)
+        return fault_say(fault, ERR_RANGE, "mem: the kernel%s end%s at %s: mem=%s is the least, and takes no work yet",
+                         initrd != NULL ? " and its initrd" : "", initrd != NULL ? "" : "s", print_size(size, end),
+                         size);
+    return ERR_OK;
+}
+
+enum err linux_layout(const struct vm_config *config, struct fault_text *fault)
+{
+    struct guest_header h;
+    struct bzimage b = {.version = ""};
+
+    if (!load_header(payload_shim(), &h) || SHIM_GPA + h.total_bytes + PAGE_BYTES > SHIM_ROOM_END)
+        return fault_say(fault, ERR_ARGUMENT, "the embedded shim has no valid header");
+    vm.payload = (gpa_t){SHIM_GPA};
+    vm.payload_bytes = h.total_bytes + PAGE_BYTES;
+    vm.linux.handover = (gpa_t){SHIM_GPA + h.total_bytes};
+    enum err e = find_files(config, fault);
+    if (e == ERR_OK)
+        e = check_kernel(config->kernel, &b, fault);
+    if (e == ERR_OK)
+        e = check_command_line(config, &b, fault);
+    return e == ERR_OK ? place(&b, fault) : e;
+}
+
+/* --- loading ------------------------------------------------------------------------------------------------------ */
+
+static enum err load_handover(const struct vm_config *c, struct fault_text *fault)
+{
+    static union {
+        struct shim_handover h;
+        u8 page[PAGE_BYTES];
+    } copy;
+    const char *text = c->command_line != NULL ? c->command_line : "";
+    const struct boot_file *initrd = vm.linux.initrd;
+
+    memset(&copy, 0, sizeof(copy));
+    copy.h = (struct shim_handover){
+        .version = SHIM_VERSION,
+        .vcpus = vm.vcpu_count,
+        .memory_bytes = vm.memory_bytes,
+        .kernel_gpa = vm.linux.kernel_gpa.raw,
+        .kernel_bytes = vm.linux.kernel->bytes,
+        .initrd_gpa = initrd != NULL ? vm.linux.initrd_gpa.raw : 0,
+        .initrd_bytes = initrd != NULL ? initrd->bytes : 0,
+        .command_line_bytes = (u32)strlen(text),
+    };
+    memcpy(copy.h.command_line, text, strlen(text) + 1);
+    struct tdp_report r = tdp_load(vm.tdp, vm.linux.handover, &copy, sizeof(copy), false);
+    return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the hand-over page", &r);
+}
+
+/* A region at a time, so that no operation takes long. That a whole one can't be merged costs only what 4K pages cost. */
+static enum err load_file(const struct boot_file *f, gpa_t gpa, const char *doing, struct fault_text *fault)
+{
+    u64 bytes = align_up(f->bytes, PAGE_BYTES);
+
+    for (u64 done = 0; done < bytes; done += REGION) {
+        u64 part = min_u64(bytes - done, REGION);
+        struct tdp_report r = tdp_load(vm.tdp, gpa_add(gpa, done), (const u8 *)f->content + done, part, false);
+        if (r.err != ERR_OK)
+            return fault_tdp(fault, doing, &r);
+        if (part < REGION || level_is(vm.level, LEVEL_4K))
+            continue;
+        r = tdp_merge(vm.tdp, gpa_add(gpa, done), LEVEL_2M, NULL);
+        if (r.err == ERR_TD_DEAD)
+            return fault_tdp(fault, doing, &r);
+    }
+    return ERR_OK;
+}
+
+enum err linux_load(const struct vm_config *config, struct fault_text *fault)
+{
+    u64 image_bytes = vm.payload_bytes - PAGE_BYTES;
+    enum err e = load_measured(payload_shim(), vm.payload, image_bytes, NULL, "loading the shim", fault);
+
+    if (e == ERR_OK)
+        e = load_handover(config, fault);
+    if (e == ERR_OK)
+        e = load_file(vm.linux.kernel, vm.linux.kernel_gpa, "loading the kernel", fault);
+    if (e == ERR_OK && vm.linux.initrd != NULL)
+        e = load_file(vm.linux.initrd, vm.linux.initrd_gpa, "loading the initrd", fault);
+    return e;
+}
