@@ -104,7 +104,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
+.PHONY: all run linux test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
@@ -112,6 +112,7 @@ all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
 help:
 	@echo 'make               builds septum.efi and simtdx.efi into build/, and the lab (tools/lab --help)'
 	@echo 'make run           installs what is missing, boots on the simulated platform, runs the demo (RUN="..." passes options)'
+	@echo 'make linux         boots Debian'"'"'s kernel as the TD, to its shell (LINUX="script" runs that in it; KERNEL= INITRD= CMDLINE= VCPUS= MEM=)'
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
@@ -384,6 +385,14 @@ run:
 	@$(MAKE) --no-print-directory all
 	@if [ -t 0 ]; then exec tools/run --build $(B) --stay $(RUN); else exec tools/run --build $(B) $(RUN); fi
 
+# An unmodified Linux as the TD: docs/linux.md. What make is given on its command line is in the environment too.
+LINUX_WORDS = $(if $(LINUX),--run "$$LINUX") $(if $(KERNEL),--kernel "$$KERNEL") $(if $(INITRD),--initrd "$$INITRD") \
+              $(if $(CMDLINE),--cmdline "$$CMDLINE") $(if $(VCPUS),--vcpus $(VCPUS)) $(if $(MEM),--mem $(MEM))
+linux:
+	@tools/deps run
+	@$(MAKE) --no-print-directory all
+	@tools/linux/boot --build $(B) $(LINUX_WORDS)
+
 test:
 	@tools/deps test
 	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(IMAGES) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
@@ -442,4 +451,4 @@ compile_commands.json: Makefile $(VMM_LOGIC) $(VMM_HW) $(CORE_SRC) $(LOADER_SRC)
 clean:
 	rm -rf $(B) compile_commands.json
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/linux -prune -o -name '*.d' -print 2>/dev/null)

@@ -1,0 +1,208 @@
+"""Debian's packages for a guest, fetched and unpacked into a folder of the build's, with nothing of the system's changed.
+
+apt works with a configuration, lists and a cache of its own; its source is the system's own, and where the release is too old for the
+packages its backports as well. What was fetched once is taken again; files that were put there by hand count as fetched.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+
+ETC_APT = pathlib.Path("/etc/apt")
+# Where the release itself has a kernel before 6.12, or a QEMU before 10.
+WITH_BACKPORTS = ["bookworm"]
+KERNEL_META = "linux-image-cloud-amd64"
+KERNEL = "linux-image-[0-9]*-cloud-amd64"
+BUSYBOX = "busybox-static"
+QEMU = "qemu-system-x86"
+
+
+class Missing(Exception):
+    """A file is missing and could not be fetched; the text says which, and where it may be put."""
+
+
+def codename():
+    text = pathlib.Path("/etc/os-release").read_text(encoding="utf-8")
+    found = re.search(r"^VERSION_CODENAME=\"?(\w+)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def from_stanza(stanza, name):
+    """The release's stanza of a *.sources file, for the release and its backports; None: it is about something else."""
+    fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE))
+    suites = [suite for suite in fields.get("Suites", "").split() if suite in (name, "stable")]
+    if "deb" not in fields.get("Types", "").split() or "main" not in fields.get("Components", "").split() or not suites:
+        return None
+    wanted = suites[0] + (f" {suites[0]}-backports" if name in WITH_BACKPORTS else "")
+    lines = [f"{key}: {value}" for key, value in fields.items() if key not in ("Types", "Suites", "Components", "Enabled")]
+    return "\n".join(["Types: deb", f"Suites: {wanted}", "Components: main", *lines]) + "\n"
+
+
+def from_line(line, name):
+    """The same of a line of a *.list file."""
+    found = re.match(r"deb\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)", line)
+    if not found or found.group(3) not in (name, "stable") or "main" not in found.group(4).split():
+        return None
+    suite = found.group(3)
+    suites = [suite, f"{suite}-backports"] if name in WITH_BACKPORTS else [suite]
+    return "".join(f"deb {found.group(1) or ''}{found.group(2)} {wanted} main\n" for wanted in suites)
+
+
+def source(etc=ETC_APT, name=None):
+    """(file name, text) of a sources file derived from the system's."""
+    name = name or codename()
+    parts = sorted((etc / "sources.list.d").glob("*.sources"))
+    lists = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]
+    for path in parts:
+        text = re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for stanza in re.split(r"\n\s*\n", text):
+            found = from_stanza(stanza, name)
+            if found and not re.search(r"^Enabled:\s*no", stanza, re.MULTILINE):
+                return "linux.sources", found
+    for path in lists:
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            found = from_line(line.strip(), name)
+            if found:
+                return "linux.list", found
+    raise Missing(f"apt's configuration in {etc} has no source of {name or 'this release'} with `main`")
+
+
+class Apt:
+    """apt-get and apt-cache with a state of their own below `folder`."""
+
+    def __init__(self, folder):
+        self.folder = folder.resolve()
+        self.is_updated = False
+
+    def _configure(self):
+        for name in ("lists/partial", "cache/archives/partial", "sources", "preferences"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        file, text = source()
+        (self.folder / "sources" / file).write_text(text, encoding="utf-8")
+        backports = f'APT::Default-Release "{codename()}-backports";' if codename() in WITH_BACKPORTS else ""
+        # What the system does after an update, or with a cache, is not for this one.
+        (self.folder / "apt.conf").write_text(f"""\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::State::Lists "{self.folder}/lists";
+Dir::Cache "{self.folder}/cache";
+Dir::Etc::SourceList "{self.folder}/sources.list";
+Dir::Etc::SourceParts "{self.folder}/sources";
+Dir::Etc::Preferences "{self.folder}/preferences.none";
+Dir::Etc::PreferencesParts "{self.folder}/preferences";
+APT::Sandbox::User "";
+{backports}
+""", encoding="utf-8")
+
+    def run(self, *command, cwd=None):
+        if not self.is_updated:
+            self.is_updated = True
+            self._configure()
+            self.run("apt-get", "update", "-q")
+        words = [command[0], "-c", str(self.folder / "apt.conf"), *command[1:]]
+        try:
+            done = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=900)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Missing(f"{command[0]}: {error}") from error
+        # An update that reached nothing only warns.
+        if done.returncode or "Failed to fetch" in done.stderr:
+            raise Missing(f"{command[0]} {command[1]}: {(done.stderr.strip() or 'failed').splitlines()[0]}")
+        return done.stdout
+
+    def kernel(self):
+        """The package that the newest kernel for clouds is in."""
+        text = self.run("apt-cache", "depends", KERNEL_META)
+        found = re.search(r"Depends: (linux-image-\S+)", text)
+        if not found:
+            raise Missing(f"{KERNEL_META} names no kernel")
+        return found.group(1)
+
+    def needed_by(self, package):
+        """The package, and those that it depends on as far as the system has not got them."""
+        text = self.run("apt-get", "install", "-s", "-y", "--no-install-recommends", package)
+        return sorted(set(re.findall(r"^Inst (\S+)", text, re.MULTILINE)) | {package})
+
+    def download(self, names, into):
+        into.mkdir(parents=True, exist_ok=True)
+        self.run("apt-get", "download", *names, cwd=into)
+
+
+def fetched(folder, pattern, download):
+    """The newest file of a package in `folder`, where download() puts it if there is none yet."""
+    def find():
+        return sorted(folder.glob(f"{pattern}_*.deb"), key=lambda path: path.stat().st_mtime)
+
+    if not find():
+        print(f"linux: fetching {pattern}", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            download()
+        except Missing as why:
+            raise Missing(f"{folder}/{pattern}_*.deb is missing and cannot be fetched: {why}; a package that is put there by hand "
+                          "is taken") from why
+    if not find():
+        raise Missing(f"{folder}/{pattern}_*.deb is missing: it was not among what was fetched")
+    return find()[-1]
+
+
+def unpacked(package, into, others=()):
+    """The folder below `into` that the content of a package is in, with that of others where there are some."""
+    folder = into / package.stem
+    if folder.is_dir():
+        return folder
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for path in [package, *others]:
+        done = subprocess.run(["dpkg-deb", "-x", str(path), str(part)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Missing(f"{path} cannot be unpacked: {done.stderr.strip()}")
+    part.rename(folder)
+    return folder
+
+
+class Packages:
+    """What is below `folder`: packages/ as fetched, beside it each unpacked."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.files = folder / "packages"
+        self.apt = Apt(folder / "apt")
+
+    def kernel(self):
+        """(bzImage, /lib/modules/VERSION) of Debian's kernel."""
+        deb = fetched(self.files, KERNEL, lambda: self.apt.download([self.apt.kernel()], self.files))
+        root = unpacked(deb, self.folder)
+        images, modules = sorted(root.glob("boot/vmlinuz-*")), sorted(root.glob("**/lib/modules/*"))
+        if not images or not modules:
+            raise Missing(f"{deb} holds no kernel with modules")
+        return images[0], modules[0]
+
+    def busybox(self):
+        deb = fetched(self.files, BUSYBOX, lambda: self.apt.download([BUSYBOX], self.files))
+        found = sorted(path for path in unpacked(deb, self.folder).glob("**/bin/busybox") if not path.is_symlink())
+        if not found:
+            raise Missing(f"{deb} holds no busybox")
+        return found[0]
+
+    def qemu(self):
+        """A script that runs the release's newest QEMU out of its folder."""
+        files = self.files / "qemu"
+        deb = fetched(files, QEMU, lambda: self.apt.download(self.apt.needed_by(QEMU), files))
+        root = unpacked(deb, self.folder, [path for path in files.glob("*.deb") if path != deb])
+        script = root / "qemu-system-x86_64"
+        script.write_text(QEMU_SCRIPT, encoding="ascii")
+        script.chmod(0o755)
+        return script
+
+
+# Data first from the package, then from the system: packages of data alone may be installed already.
+QEMU_SCRIPT = """\
+#!/bin/sh
+root=$(cd "$(dirname "$0")" && pwd)
+export QEMU_MODULE_DIR="$root/usr/lib/x86_64-linux-gnu/qemu"
+export LD_LIBRARY_PATH="$root/usr/lib/x86_64-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+exec "$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" \\
+    -L /usr/share/qemu -L /usr/share/seabios -L /usr/lib/ipxe/qemu "$@"
+"""
