@@ -17,7 +17,7 @@
 #define SEAMLDR_STATUS_LIST(X) \
     X(0x0000000000000000, SUCCESS,     false, "done") \
     X(0x8000000000000000, EBADPARAM,   false, "it refuses the parameters page (SEAMLDR_PARAMS) or an address in it") \
-    X(0x8000000000000003, EBADCALL,    false, "an installation or shutdown that others began is under way: reset the machine") \
+    X(0x8000000000000003, EBADCALL,    false, "it has a call of this CPU already, or shuts down") \
     X(0x8000000000000004, EBADHANDOFF, false, "the module cannot take over what an older one left: reset the machine") \
     X(0x8000000000000005, ECLEANUPREQ, false, "keys and caches of an older module have to be cleaned first: reset the machine") \
     X(0x8000000000000006, EUNSUPPORTED, false, "this P-SEAMLDR takes no module of that major version: update the BIOS") \
@@ -48,7 +48,8 @@ _Static_assert(sizeof(struct seamldr_info) == 256 && offsetof(struct seamldr_inf
 #define SEAMLDR_SIGSTRUCT_BYTES_MIN 2048u
 #define SEAMLDR_SCENARIO_LOAD       0
 
-/* What SEAMLDR.INSTALL reads on the last logical processor. A P-SEAMLDR that knows one sigstruct page has the others reserved. */
+/* What SEAMLDR.INSTALL reads on the last logical processor. Version 0, which every P-SEAMLDR takes, has one sigstruct page and the
+ * others reserved; version 1 has them all. */
 struct seamldr_params {
     u32 version, scenario;
     u64 sigstruct_pages[SEAMLDR_SIGSTRUCT_PAGES_MAX];

@@ -17,7 +17,6 @@
 
 static struct seamldr_files offered;
 static struct seamldr_info info; /* as P-SEAMLDR said it last */
-static bool has_begun;           /* an installation of ours, which P-SEAMLDR may still have open */
 
 static const struct status_row {
     u64 status;
@@ -55,13 +54,14 @@ static hpa_t info_page(void)
     return hpa_add(offered.exchange, PAGE_BYTES);
 }
 
-/* None of the calls that the VMM counts as its work. */
+/* None of the calls that the VMM counts as its work. Looks are not counted as retries either: where there is no P-SEAMLDR each try
+ * fails as if another CPU were in it. */
 static enum seamcall_fault call(u64 leaf, hpa_t operand, u64 *status)
 {
     struct seamcall_regs r;
     enum seamcall_fault fault = SEAMCALL_VMFAILED;
     for (unsigned i = 0; i < BUSY_TRIES && fault == SEAMCALL_VMFAILED; i++) {
-        if (i)
+        if (i && leaf == SEAMLDR_INSTALL)
             tdx_count_retry();
         for (unsigned pause = 0; i && pause < BUSY_PAUSES; pause++)
             cpu_relax();
@@ -98,12 +98,12 @@ const char *tdx_seamldr_offer(const struct seamldr_files *files)
 void tdx_seamldr_forget(void)
 {
     offered = (struct seamldr_files){0};
-    has_begun = false;
 }
 
 void tdx_seamldr_fill(struct seamldr_params *p, const struct seamldr_files *files)
 {
     memset(p, 0, sizeof(*p));
+    p->version = files->sigstruct_bytes > PAGE_BYTES;
     p->scenario = SEAMLDR_SCENARIO_LOAD;
     for (u64 at = 0; at < files->sigstruct_bytes; at += PAGE_BYTES)
         p->sigstruct_pages[at / PAGE_BYTES] = files->sigstruct.raw + at;
@@ -145,46 +145,54 @@ static struct tdx_init_fault fell(const char *what)
     return (struct tdx_init_fault){.err = ERR_PLATFORM, .what = what, .cpu = cpu_index()};
 }
 
-/* One round: the first answer that ends it, and whether a CPU wants another. */
+/* One round: the first answer that ends it, what a CPU wants another round for, and on how many the call was taken. */
 struct round {
     struct tdx_init_fault fault, again;
+    unsigned taken;
 };
 
+static struct tdx_init_fault look(void)
+{
+    u64 status;
+    if (read_info(&status) != SEAMCALL_RAN)
+        return fell("SEAMLDR.INFO: P-SEAMLDR stays busy, or is no longer there");
+    return status ? refused("SEAMLDR.INFO", row_of(status), status) : (struct tdx_init_fault){.err = ERR_OK};
+}
+
 /*
- * Where the answer asks for another try P-SEAMLDR has kept the CPU's call or, on the last one, has forgotten those of all: so
- * all CPUs call once more, and that one has called already is no fault then.
+ * P-SEAMLDR keeps a call of each CPU, whoever made it, and installs at the last one, by that one's parameters. So a CPU that has
+ * called already is no fault: an installation that was begun can only be finished. The call behind the last one would begin anew
+ * and close the module that is there, hence the look after each. Where the answer asks for another try P-SEAMLDR has kept the
+ * CPU's call or, on the last one, has forgotten those of all: then all CPUs call once more.
  */
 static void install_here(void *arg)
 {
     struct round *r = arg;
     u64 status;
-    if (r->fault.err != ERR_OK)
+    if (r->fault.err != ERR_OK || info.seam_ready)
         return;
     if (call(SEAMLDR_INSTALL, params_page(), &status) != SEAMCALL_RAN) {
         r->fault = fell("SEAMLDR.INSTALL: P-SEAMLDR stays busy, or is no longer there");
         return;
     }
     const struct status_row *row = row_of(status);
-    bool has_called = row == &rows[ROW_EBADCALL] && has_begun;
-    if (row->again)
+    if (!status) {
+        r->taken++;
+        r->fault = look();
+    } else if (row->again) {
         r->again = refused("SEAMLDR.INSTALL", row, status);
-    else if (status && !has_called)
+    } else if (row != &rows[ROW_EBADCALL]) {
         r->fault = refused("SEAMLDR.INSTALL", row, status);
+    }
 }
 
 static struct tdx_init_fault run_round(struct round *r)
 {
-    u64 status;
     *r = (struct round){.fault = {.err = ERR_OK}};
     enum err e = tdx_on_cpus_in_turn(install_here, r);
-    has_begun = true;
-    if (r->fault.err != ERR_OK)
+    if (r->fault.err != ERR_OK || info.seam_ready || e == ERR_OK)
         return r->fault;
-    if (e != ERR_OK)
-        return (struct tdx_init_fault){.err = e, .what = "SEAMLDR.INSTALL: a CPU does not answer"};
-    if (read_info(&status) != SEAMCALL_RAN)
-        return fell("SEAMLDR.INFO: P-SEAMLDR stays busy, or is no longer there");
-    return status ? refused("SEAMLDR.INFO", row_of(status), status) : (struct tdx_init_fault){.err = ERR_OK};
+    return (struct tdx_init_fault){.err = e, .what = "SEAMLDR.INSTALL: a CPU does not answer"};
 }
 
 static struct tdx_init_fault install(void)
@@ -197,8 +205,11 @@ static struct tdx_init_fault install(void)
         struct tdx_init_fault f = run_round(&r);
         if (f.err != ERR_OK || info.seam_ready)
             return f;
-        if (r.again.err == ERR_OK)
-            return fell("SEAMLDR.INSTALL: done on all CPUs that Septum runs, and P-SEAMLDR waits for more");
+        if (r.again.err != ERR_OK)
+            continue;
+        return fell(r.taken ? "SEAMLDR.INSTALL: done on all CPUs that Septum runs, and P-SEAMLDR waits for more"
+                            : "SEAMLDR.INSTALL: EBADCALL (0x8000000000000003) on each CPU: P-SEAMLDR has their calls "
+                              "and waits for CPUs that Septum does not run, or it shuts down: reset the machine");
     }
     return r.again;
 }

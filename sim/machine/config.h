@@ -22,7 +22,9 @@ struct sim_config {
     bool module_present; /* when the VMM starts */
     bool seamldr_present;
     u32 seamldr_busy_every; /* each n-th call of P-SEAMLDR meets another CPU there; 0: only where one is */
-    u64 seamldr_refusal;    /* what SEAMLDR.INSTALL answers on the last logical processor; 0: what it finds */
+    struct config_list
+        seamldr_refusals; /* what SEAMLDR.INSTALL answers on the last logical processor, one time after the other */
+    struct config_list seamldr_called; /* CPUs on which others have called it */
     /* What the firmware left: enum seamrr_state and tme_state; VMX and SGX allowed by IA32_FEATURE_CONTROL; the SMM range
      * locked. */
     u32 seamrr, tme;

@@ -342,8 +342,15 @@ static void load_firmware(void)
 {
     const struct sim_config *config = sim_config();
     bool has_seam = config->seamrr == SEAMRR_ON; /* where both lie */
-    seamldr_reset(&(struct seamldr_setup){has_seam && config->seamldr_present, has_seam && config->module_present,
-                                          config->seamldr_busy_every, config->seamldr_refusal});
+    struct seamldr_setup setup = {.present = has_seam && config->seamldr_present,
+                                  .module_loaded = has_seam && config->module_present,
+                                  .busy_every = config->seamldr_busy_every,
+                                  .refusal_count = config->seamldr_refusals.count};
+    for (u32 i = 0; i < setup.refusal_count; i++)
+        setup.refusals[i] = config->seamldr_refusals.lines[i][0];
+    for (u32 i = 0; i < config->seamldr_called.count; i++)
+        setup.called |= 1ull << (config->seamldr_called.lines[i][0] & 63);
+    seamldr_reset(&setup);
 }
 
 /* Everything that can still be refused. */

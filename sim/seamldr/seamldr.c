@@ -16,6 +16,7 @@ static struct {
     u32 calls;   /* atomic */
     bool ready;  /* atomic: SEAMEXTEND.SEAM_READY */
     struct seamldr_setup setup;
+    u32 refused;             /* of setup.refusals */
     bool was_ready;          /* before the session below */
     u64 installing, leaving; /* logical processors that have called so far; zero: nothing is under way */
     u32 remaining_updates, acm_x2apicid;
@@ -74,9 +75,11 @@ void seamldr_reset(const struct seamldr_setup *setup)
 {
     fill(&ldr, 0, sizeof(ldr));
     ldr.setup = *setup;
+    ldr.installing = setup->called;
+    ldr.was_ready = setup->module_loaded;
     ldr.remaining_updates = 31;
     ldr.acm_x2apicid = x2apic_id();
-    set_ready(setup->module_loaded);
+    set_ready(setup->module_loaded && !setup->called);
 }
 
 /* A shared address of memory, aligned, as the VMM names it; NULL: it is none. */
@@ -189,8 +192,8 @@ static u64 install(u64 address, u64 *unrecoverable)
     if (!page)
         return E_BADPARAM;
     copy(&ldr.params, page, sizeof(ldr.params));
-    if (ldr.setup.refusal)
-        return ldr.setup.refusal;
+    if (ldr.refused < ldr.setup.refusal_count)
+        return ldr.setup.refusals[ldr.refused++];
     u64 status = verify(&ldr.params, unrecoverable);
     if (status)
         return status;

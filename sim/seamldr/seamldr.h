@@ -7,12 +7,16 @@
 
 #include "sim/module/seam.h"
 
+#define SEAMLDR_REFUSALS_MAX 16
+
 /* What the machine comes with, and what its P-SEAMLDR meets. */
 struct seamldr_setup {
     bool present;
     bool module_loaded; /* by the firmware */
     u32 busy_every;     /* each n-th call finds another CPU inside; 0: only where one is */
-    u64 refusal;        /* what SEAMLDR.INSTALL answers on the last logical processor; 0: what it finds */
+    u64 called;         /* CPUs that have called in an installation that others began and left, one bit each */
+    u32 refusal_count; /* so many installations answer on the last logical processor what is said here, then what they find */
+    u64 refusals[SEAMLDR_REFUSALS_MAX];
 };
 
 /* Before the first SEAMCALL, and again for a fresh platform in tests. */

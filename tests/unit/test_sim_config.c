@@ -50,12 +50,14 @@ static void accepts_the_documented_forms(void **state)
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
     assert_true(sim_config()->seamldr_present);
-    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\npackages = "
+    assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\nseamldr_called "
+                      "= 3\npackages = "
                       "4\napic_id_base = 256\nthreads = 2"));
     assert_int_equal(sim_config()->threads, 2);
     assert_false(sim_config()->seamldr_present);
     assert_int_equal(sim_config()->seamldr_busy_every, 3);
-    assert_true(sim_config()->seamldr_refusal == 0x8000000000020000ull);
+    assert_true(sim_config()->seamldr_refusals.lines[0][0] == 0x8000000000020000ull);
+    assert_true(sim_config()->seamldr_called.lines[0][0] == 3);
     assert_int_equal(sim_config()->packages, 4);
     assert_int_equal(sim_config()->apic_id_base, 256);
     assert_true(parse("seamrr = unlocked\ntme = off\nvmx = off\nsgx = off\nsmrr = unlocked\nmicrocode = "

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sim/seamldr/seamldr.h"
+#include "tdx/check.h"
 #include "tdx/seamldr.h"
 #include "tests/unit/td_world.h"
 
@@ -28,8 +29,7 @@
 #define CPUS        4u
 
 static struct seamldr_setup setup;
-static unsigned installs;         /* calls of SEAMLDR.INSTALL */
-static unsigned refusals_to_come; /* so many answers are setup.refusal, then none */
+static unsigned installs; /* calls of SEAMLDR.INSTALL */
 
 static bool load(struct seam_lp *lp, struct seamcall_regs *regs, enum seamcall_fault *fault)
 {
@@ -43,10 +43,6 @@ static bool load(struct seam_lp *lp, struct seamcall_regs *regs, enum seamcall_f
     *fault = SEAMCALL_RAN;
     regs->rax = lp->vmm[RAX];
     regs->rdx = lp->vmm[RDX];
-    if (regs->rax && regs->rax == setup.refusal && refusals_to_come && --refusals_to_come == 0) {
-        setup.refusal = 0;
-        seamldr_reset(&setup);
-    }
     return true;
 }
 
@@ -86,7 +82,7 @@ static void start(struct seamldr_setup s)
     setup = s;
     seamldr_reset(&setup);
     seamcall_host_loader = load;
-    installs = refusals_to_come = 0;
+    installs = 0;
     write_files();
     assert_null(tdx_seamldr_offer(&files));
 }
@@ -107,7 +103,7 @@ static void parameters_page_is_laid_out_as_specified(void **state)
     memset(&p, 0xff, sizeof(p));
     tdx_seamldr_fill(&p, &f);
     assert_int_equal(sizeof(p), 4096);
-    assert_int_equal(word(&p, 0), 0); /* version 0, scenario: load */
+    assert_int_equal(word(&p, 0), 1); /* version 1, which has more than one sigstruct page; scenario: load */
     assert_int_equal(word(&p, 8), 0x90000);
     assert_int_equal(word(&p, 16), 0x91000);
     for (unsigned at = 24; at < 120; at += 8)
@@ -117,7 +113,10 @@ static void parameters_page_is_laid_out_as_specified(void **state)
     assert_int_equal(word(&p, 144), 0x12000);
     assert_int_equal(word(&p, 152), 0);
     f.image_bytes = 496 * K4;
+    f.sigstruct_bytes = K4;
     tdx_seamldr_fill(&p, &f);
+    assert_int_equal(word(&p, 0), 0); /* version 0, which any P-SEAMLDR takes */
+    assert_int_equal(word(&p, 16), 0);
     assert_int_equal(word(&p, 120), 496);
     assert_int_equal(word(&p, 4088), 0x10000 + 495 * K4);
 }
@@ -206,27 +205,28 @@ static void each_refusal_has_its_words(void **state)
         {0x8000000000099999, "unknown status, 0x8000000000099999: this Septum does not know it"},
     };
     for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
-        start((struct seamldr_setup){.present = true, .refusal = rows[i].status});
+        start((struct seamldr_setup){.present = true, .refusal_count = 1, .refusals = {rows[i].status}});
         struct tdx_init_fault f = init_module();
         char expected[240] = "SEAMLDR.INSTALL on CPU 3: ";
         assert_int_equal(f.err, ERR_PLATFORM);
         assert_int_equal(f.cpu, 3);
         assert_string_equal(f.what, strcat(expected, rows[i].text));
         assert_int_equal(installs, CPUS);
-        setup.refusal = 0; /* the user has changed what was wrong */
-        seamldr_reset(&setup);
-        assert_int_equal(init_module().err, ERR_OK);
+        assert_int_equal(init_module().err, ERR_OK); /* the user has changed what was wrong */
     }
 }
 
 /* All CPUs call once more, since P-SEAMLDR has forgotten their calls; not for ever. */
 static void lack_of_entropy_is_met_by_another_round(void **state)
 {
-    start((struct seamldr_setup){.present = true, .refusal = ENOENTROPY});
-    refusals_to_come = 2;
+    struct seamldr_setup lacks = {.present = true, .refusal_count = 2};
+    for (unsigned i = 0; i < 8; i++)
+        lacks.refusals[i] = ENOENTROPY;
+    start(lacks);
     assert_int_equal(init_module().err, ERR_OK);
     assert_int_equal(installs, 3 * CPUS);
-    start((struct seamldr_setup){.present = true, .refusal = ENOENTROPY});
+    lacks.refusal_count = 8;
+    start(lacks);
     struct tdx_init_fault f = init_module();
     assert_int_equal(f.err, ERR_BUSY);
     assert_string_equal(f.what,
@@ -243,7 +243,20 @@ static void busy_loader_is_waited_for_but_not_for_ever(void **state)
     struct tdx_init_fault f = init_module();
     assert_int_equal(f.err, ERR_PLATFORM);
     assert_non_null(strstr(f.what, "no TDX module is loaded"));
-    assert_int_equal(tdx_counts.retries, 255);
+    assert_int_equal(tdx_counts.retries, 0);
+}
+
+/* Where nobody answers, looking for it is no retry. */
+static void a_look_for_an_absent_loader_counts_nothing(void **state)
+{
+    static struct tdx_check checks[TDX_CHECKS_MAX];
+    struct tdx_check_host host = {.failed_cpus = "", .page = {EXCHANGE}};
+    start((struct seamldr_setup){.present = false, .module_loaded = true});
+    unsigned count = tdx_check(&host, checks), i = 0;
+    while (i < count && strcmp(checks[i].name, "seamldr"))
+        i++;
+    assert_string_equal(checks[i].value, "SEAMLDR.INFO: VMfailInvalid");
+    assert_int_equal(tdx_counts.retries, 0);
 }
 
 static unsigned three_cpus(void)
@@ -251,7 +264,11 @@ static unsigned three_cpus(void)
     return 3;
 }
 
-/* P-SEAMLDR waits for each logical processor. Those that have called already are not asked twice by a second try. */
+#define NOT_TAKEN                                                                                                      \
+    "SEAMLDR.INSTALL: EBADCALL (0x8000000000000003) on each CPU: P-SEAMLDR has their calls and waits for CPUs that "   \
+    "Septum does not run, or it shuts down: reset the machine"
+
+/* P-SEAMLDR waits for each logical processor. Those that have called already are no obstacle to another try. */
 static void missing_cpu_is_waited_for(void **state)
 {
     static const struct tdx_cpus three = {three_cpus, package_of, on_each_cpu, on_cpu, share};
@@ -260,8 +277,34 @@ static void missing_cpu_is_waited_for(void **state)
     struct tdx_init_fault f = init_module();
     assert_int_equal(f.err, ERR_PLATFORM);
     assert_string_equal(f.what, "SEAMLDR.INSTALL: done on all CPUs that Septum runs, and P-SEAMLDR waits for more");
+    f = init_module();
+    assert_int_equal(f.err, ERR_PLATFORM);
+    assert_string_equal(f.what, NOT_TAKEN);
     tdx_set_cpus(&all_cpus);
     assert_int_equal(init_module().err, ERR_OK);
+}
+
+/* Whoever began it: the CPUs that have not called yet finish it, with this VMM's parameters, and none calls behind the last. */
+static void installation_of_others_is_finished(void **state)
+{
+    static const struct {
+        u64 called;
+        unsigned installs;
+    } rows[] = {{1, 4}, {2, 4}, {8, 3}, {12, 2}, {7, 4}};
+    for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+        start((struct seamldr_setup){.present = true, .module_loaded = i & 1, .called = rows[i].called});
+        assert_int_equal(init_module().err, ERR_OK);
+        assert_int_equal(installs, rows[i].installs);
+        assert_true(seamldr_module_is_ready());
+    }
+}
+
+/* The installation of others ends with the CPU that they left out; the CPUs behind it begin a new one, which the next round ends. */
+static void lack_of_entropy_ends_the_installation_of_others(void **state)
+{
+    start((struct seamldr_setup){.present = true, .called = 8, .refusal_count = 1, .refusals = {ENOENTROPY}});
+    assert_int_equal(init_module().err, ERR_OK);
+    assert_int_equal(installs, 4 + 3);
 }
 
 static u64 call(unsigned lp, u64 leaf, u64 rcx)
@@ -272,15 +315,17 @@ static u64 call(unsigned lp, u64 leaf, u64 rcx)
     return seamldr_call(self) ? self->vmm[RAX] : ~0ull;
 }
 
-static void session_of_others_is_named(void **state)
+/* A shutdown that others began can't be taken back, and looks the same. */
+static void shutdown_of_others_is_named(void **state)
 {
     start((struct seamldr_setup){.present = true});
-    assert_int_equal(call(0, INSTALL, 0), 0);
-    struct tdx_init_fault f = init_module();
-    assert_string_equal(
-        f.what, "SEAMLDR.INSTALL on CPU 0: EBADCALL, 0x8000000000000003: an installation or shutdown that others "
-                "began is under way: reset the machine");
-    assert_int_equal(installs, 1);
+    assert_int_equal(call(1, SHUTDOWN, 0), 0);
+    for (unsigned again = 0; again < 2; again++) {
+        struct tdx_init_fault f = init_module();
+        assert_int_equal(f.err, ERR_PLATFORM);
+        assert_string_equal(f.what, NOT_TAKEN);
+    }
+    assert_int_equal(installs, 2 * CPUS);
 }
 
 /* --- the model ------------------------------------------------------------------------------------------------------ */
@@ -400,8 +445,11 @@ int main(void)
         cmocka_unit_test(each_refusal_has_its_words),
         cmocka_unit_test(lack_of_entropy_is_met_by_another_round),
         cmocka_unit_test(busy_loader_is_waited_for_but_not_for_ever),
+        cmocka_unit_test(a_look_for_an_absent_loader_counts_nothing),
         cmocka_unit_test(missing_cpu_is_waited_for),
-        cmocka_unit_test(session_of_others_is_named),
+        cmocka_unit_test(installation_of_others_is_finished),
+        cmocka_unit_test(lack_of_entropy_ends_the_installation_of_others),
+        cmocka_unit_test(shutdown_of_others_is_named),
         cmocka_unit_test(model_checks_what_it_is_given),
         cmocka_unit_test(old_module_comes_back_after_a_refusal),
         cmocka_unit_test(information_tells_of_the_module),
