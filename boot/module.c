@@ -11,7 +11,7 @@
 
 static const char *read_small(struct boot_env *env, const char *path, hpa_t *at, u64 *bytes)
 {
-    const char *wrong = boot_read_pages(env, path, SEAMLDR_IMAGE_PAGES_MAX * PAGE_BYTES, at, bytes);
+    const char *wrong = boot_read_pages(env, path, SEAMLDR_FILE_BYTES_MAX, at, bytes);
 
     return wrong == boot_too_large ? "it is too large for a TDX module, or for this machine's memory" : wrong;
 }
@@ -36,8 +36,12 @@ bool boot_read_module(struct boot_env *env, struct boot_info *info)
     const char *wrong = read_small(env, path, &f->image, &f->image_bytes);
     if (wrong != NULL)
         return fail(env, path, wrong);
+    wrong = tdx_seamldr_split(f);
+    if (wrong != NULL)
+        return fail(env, path, wrong);
     format_to(sigstruct, sizeof(sigstruct), "%s" SIGSTRUCT_SUFFIX, path);
-    wrong = read_small(env, sigstruct, &f->sigstruct, &f->sigstruct_bytes);
+    if (f->sigstruct_bytes == 0)
+        wrong = read_small(env, sigstruct, &f->sigstruct, &f->sigstruct_bytes);
     if (wrong != NULL)
         return fail(env, sigstruct, wrong);
     f->exchange = boot_take_pages(env, SEAMLDR_EXCHANGE_BYTES);

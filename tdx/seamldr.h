@@ -18,6 +18,15 @@ struct seamldr_files {
     hpa_t exchange; /* SEAMLDR_EXCHANGE_BYTES for what P-SEAMLDR reads and writes */
 };
 
+/* What one file of a module has at most: see tdx_seamldr_split(). */
+#define SEAMLDR_FILE_BYTES_MAX ((1 + SEAMLDR_SIGSTRUCT_PAGES_MAX + SEAMLDR_IMAGE_PAGES_MAX) * PAGE_BYTES)
+
+/*
+ * Where the file that is there as the image joins module and sigstruct (TDX-BLOB): both from now on, each for itself. Another
+ * file stays as it is, and no sigstruct is there. NULL, or what is wrong with a TDX-BLOB.
+ */
+MUST_CHECK const char *tdx_seamldr_split(struct seamldr_files *files);
+
 /* Where it is NULL the files are fit to be installed; else what is wrong with them. They are remembered where they are fit. */
 MUST_CHECK const char *tdx_seamldr_offer(const struct seamldr_files *files);
 

@@ -24,6 +24,7 @@
 #define IMAGE_PAGES 5u
 #define SIGSTRUCT   (33 * M1)
 #define EXCHANGE    (34 * M1)
+#define BLOB        (35 * M1)
 #define HASH_AT     900
 #define CPUIDS_AT   1024
 #define CPUS        4u
@@ -140,6 +141,93 @@ static void unfit_files_are_named(void **state)
         const char *wrong = tdx_seamldr_offer(&f);
         assert_non_null(wrong);
         assert_non_null(strstr(wrong, rows[i].words));
+    }
+}
+
+/* A header of version 1.0 (`at`: where it says that the module begins) or 2.0, one page for the sigstruct, five for the image. */
+static struct seamldr_files join(unsigned version, u32 at)
+{
+    static const struct {
+        unsigned signature_at, words_at;
+    } layout[] = {{8, 16}, {4, 12}};
+    const unsigned two = version == 0x200;
+    u16 sum = 0, *words = phys_ptr((hpa_t){BLOB});
+    write_files();
+    memset(words, 0, K4);
+    put(BLOB, &(u16){(u16)version}, 2);
+    put(BLOB + layout[two].signature_at, "TDX-BLOB", 8);
+    put32(BLOB + layout[two].words_at, two ? 1 : (2 + IMAGE_PAGES) * K4);
+    put32(BLOB + (two ? 16 : 4), two ? IMAGE_PAGES : at);
+    memcpy(phys_ptr((hpa_t){BLOB + K4}), phys_ptr((hpa_t){SIGSTRUCT}), K4);
+    memcpy(phys_ptr((hpa_t){BLOB + 2 * K4}), phys_ptr((hpa_t){IMAGE}), IMAGE_PAGES * K4);
+    for (unsigned i = 0; i < (2 + IMAGE_PAGES) * K4 / 2; i++)
+        sum = (u16)(sum + words[i]);
+    words[1] = (u16)-sum;
+    return (struct seamldr_files){.image = {BLOB}, .image_bytes = (2 + IMAGE_PAGES) * K4, .exchange = {EXCHANGE}};
+}
+
+static void module_and_sigstruct_in_one_file_are_taken_apart(void **state)
+{
+    static const unsigned versions[] = {0x100, 0x200};
+    for (unsigned i = 0; i < 2; i++) {
+        start((struct seamldr_setup){.present = true});
+        struct seamldr_files f = join(versions[i], 2 * K4);
+        assert_null(tdx_seamldr_split(&f));
+        assert_int_equal(f.sigstruct.raw, BLOB + K4);
+        assert_int_equal(f.sigstruct_bytes, K4);
+        assert_int_equal(f.image.raw, BLOB + 2 * K4);
+        assert_int_equal(f.image_bytes, IMAGE_PAGES * K4);
+        memset(phys_ptr((hpa_t){IMAGE}), 0, IMAGE_PAGES * K4);
+        assert_null(tdx_seamldr_offer(&f));
+        assert_int_equal(init_module().err, ERR_OK);
+    }
+    struct seamldr_files plain = {.image = {IMAGE}, .image_bytes = IMAGE_PAGES * K4};
+    write_files();
+    assert_null(tdx_seamldr_split(&plain));
+    assert_int_equal(plain.image.raw, IMAGE);
+    assert_int_equal(plain.sigstruct_bytes, 0);
+    plain.image_bytes = 16; /* too short for a header, whatever it says */
+    put(IMAGE + 8, "TDX-BLOB", 8);
+    assert_null(tdx_seamldr_split(&plain));
+}
+
+static void a_joined_file_that_is_none_is_named(void **state)
+{
+    static const char cut[] = "the checksum of this TDX-BLOB is wrong: it is cut off, or altered";
+    static const char layout[] =
+        "the header of this TDX-BLOB is not that of a sigstruct and a module that fill the file, or "
+        "reserved bytes of it are not zero";
+    static const char version[] =
+        "this TDX-BLOB is of a version that Septum does not know: 1.0 (0x100) and 2.0 (0x200) are known";
+    static const struct {
+        unsigned version;
+        u32 module_at;
+        unsigned change; /* a byte of the header is another, and byte 2, which balances the sum */
+        u64 bytes;
+        const char *wrong;
+    } rows[] = {
+        {0x101, 2 * K4, 0, 7 * K4, version},   {0x300, 2 * K4, 0, 7 * K4, version},
+        {0x100, 2 * K4, 0, 6 * K4, cut},       {0x200, 2 * K4, 0, 7 * K4 - 1, cut},
+        {0x100, 0, 0, 7 * K4, layout},         {0x100, K4, 0, 7 * K4, layout},
+        {0x100, 7 * K4, 0, 7 * K4, layout},    {0x100, K4 + 512, 0, 7 * K4, layout},
+        {0x100, ~0u, 0, 7 * K4, layout},       {0x100, 2 * K4, 20, 7 * K4, layout},
+        {0x100, 2 * K4, 4094, 7 * K4, layout}, {0x100, 2 * K4, 18, 7 * K4, layout},
+        {0x200, 2 * K4, 20, 7 * K4, layout},   {0x200, 2 * K4, 12, 7 * K4, layout},
+        {0x200, 2 * K4, 18, 7 * K4, layout},   {0x200, 2 * K4, 4094, 7 * K4, layout},
+    };
+    start((struct seamldr_setup){.present = true});
+    for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct seamldr_files f = join(rows[i].version, rows[i].module_at);
+        u8 *header = phys_ptr(f.image);
+        f.image_bytes = rows[i].bytes;
+        header[f.image_bytes] = 0x5a; /* what lies behind the file is none of it */
+        if (rows[i].change) {
+            u16 *sum = (u16 *)(header + 2);
+            header[rows[i].change]++;
+            --*sum;
+        }
+        assert_string_equal(tdx_seamldr_split(&f), rows[i].wrong);
+        assert_int_equal(f.image.raw, BLOB);
     }
 }
 
@@ -439,6 +527,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters_page_is_laid_out_as_specified),
         cmocka_unit_test(unfit_files_are_named),
+        cmocka_unit_test(module_and_sigstruct_in_one_file_are_taken_apart),
+        cmocka_unit_test(a_joined_file_that_is_none_is_named),
         cmocka_unit_test(module_is_installed_on_all_cpus),
         cmocka_unit_test(loaded_module_is_left_alone),
         cmocka_unit_test(nothing_is_installed_without_loader_or_file),
