@@ -113,6 +113,11 @@ enum err tdx_on_each_package(void (*work)(void *arg), void *arg)
     return ERR_OK;
 }
 
+u32 tdx_package_of(unsigned cpu)
+{
+    return cpus ? cpus->package(cpu) : 0;
+}
+
 enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg)
 {
     return cpus ? cpus->one(cpu, work, arg) : ERR_NOT_FOUND;
@@ -488,15 +493,22 @@ static void key_config_here(void *arg)
     while (tdx_again(&again, a.status));
     __atomic_fetch_add(&w->done, tdx_is(a.status, TDX_SUCCESS), __ATOMIC_RELAXED);
     if (!tdx_ok(a.status))
-        tdx_keep_fault(w, tdx_init_refused(TDH_SYS_KEY_CONFIG, a.status, "the module's own key cannot be set up"));
+        tdx_keep_fault(w, tdx_init_refused(TDH_SYS_KEY_CONFIG, a.status, NULL));
 }
 
 /* Judged when all CPUs are through: the one that came last may have found nothing left to do. */
 static struct tdx_init_fault step_key_config(const struct setup *s)
 {
+    static char what[96];
     struct tdx_cpu_work w = {.fault = fine};
     struct tdx_init_fault f = on_cpus(tdx_on_each_package, key_config_here, &w);
-    return w.done && tdx_is(f.status, TDX_SYS_KEY_CONFIG_NOT_PENDING) ? fine : f;
+    if (w.done && tdx_is(f.status, TDX_SYS_KEY_CONFIG_NOT_PENDING))
+        return fine;
+    format_to(what, sizeof(what), "the module's own key cannot be set up on package %u (CPU %u)", tdx_package_of(f.cpu),
+              f.cpu);
+    if (f.leaf)
+        f.what = what;
+    return f;
 }
 
 static struct tdx_init_fault step_tdmr_init(const struct setup *s)

@@ -37,6 +37,7 @@ MUST_CHECK enum err tdx_on_each_cpu(void (*work)(void *arg), void *arg);
 MUST_CHECK enum err tdx_on_cpus_in_turn(void (*work)(void *arg), void *arg);
 /* The same on one CPU of each package, the first that is there. */
 MUST_CHECK enum err tdx_on_each_package(void (*work)(void *arg), void *arg);
+u32 tdx_package_of(unsigned cpu);
 /* The same on one CPU. */
 MUST_CHECK enum err tdx_on_cpu(unsigned cpu, void (*work)(void *arg), void *arg);
 

@@ -111,6 +111,7 @@ struct key_work {
     unsigned done;
     tdx_status_t bad; /* of a CPU that failed; found_done: of one that had nothing left to do */
     tdx_status_t found_done;
+    unsigned bad_cpu;
 };
 
 static void key_config_here(void *arg)
@@ -122,8 +123,10 @@ static void key_config_here(void *arg)
     w->done += tdx_is(status, TDX_SUCCESS);
     if (tdx_is(status, TDX_LIFECYCLE_STATE_INCORRECT))
         w->found_done = status;
-    else if (!tdx_ok(status))
+    else if (!tdx_ok(status)) {
         w->bad = status;
+        w->bad_cpu = cpu_index();
+    }
     spin_unlock(&w->lock);
 }
 
@@ -133,6 +136,9 @@ static struct td_fault configure_key(struct td *td)
     enum err e = tdx_on_each_package(key_config_here, &w);
     if (e != ERR_OK)
         return failed(e);
+    if (!tdx_ok(w.bad))
+        log_msg(LOG_ERROR, "the TD's key cannot be set up on package %u (CPU %u)", tdx_package_of(w.bad_cpu),
+                w.bad_cpu);
     /* Judged when all are through: the last one to ask may have found nothing left to do. */
     struct td_fault f = outcome(td, TDH_MNG_KEY_CONFIG, w.bad.raw || w.done ? w.bad : w.found_done);
     if (f.err == ERR_OK)

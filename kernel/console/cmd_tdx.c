@@ -114,7 +114,10 @@ static void fail_init(struct command_call *c, const struct tdx_init_fault *f)
     struct fault_text text;
     char why[EXPLANATION_BYTES];
 
-    (void)fault_td(&text, f->what != NULL ? f->what : "initialising the TDX module", &fault);
+    if (f->err == ERR_PLATFORM && f->what != NULL) /* it says what the platform lacks */
+        format_to(text.text, sizeof(text.text), "%s", f->what);
+    else
+        (void)fault_td(&text, f->what != NULL ? f->what : "initialising the TDX module", &fault);
     if (f->leaf != NULL || f->err == ERR_PLATFORM)
         name_failed_cpus(&text);
     tdx_explain_init(f, why, sizeof(why));
