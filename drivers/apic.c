@@ -169,6 +169,11 @@ void apic_send_startup(u32 to, hpa_t start)
     send(to, ICR_STARTUP | ICR_ASSERT | (u32)(start.raw >> PAGE_SHIFT));
 }
 
+void apic_send_nmi(u32 to)
+{
+    send(to, ICR_NMI | ICR_ASSERT);
+}
+
 void apic_send_nmi_to_others(void)
 {
     send(0, ICR_OTHERS | ICR_NMI | ICR_ASSERT);
@@ -192,9 +197,9 @@ u32 apic_timer_measure(void (*wait)(u64 us), u64 us)
     return from - to;
 }
 
-void apic_timer_start(u32 ticks)
+void apic_timer_start(u8 vector, u32 ticks)
 {
     reg_write(REG_DIVIDE, DIVIDE_16);
-    reg_write(REG_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_PERIODIC | APIC_VECTOR_TIMER);
+    reg_write(REG_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_PERIODIC | vector);
     reg_write(REG_INITIAL_COUNT, ticks);
 }

@@ -10,6 +10,7 @@
 
 #define APIC_VECTOR_TIMER    0x40
 #define APIC_VECTOR_SERIAL   0x41
+#define APIC_VECTOR_WATCH    0x42
 #define APIC_VECTOR_CALL     0xf0
 #define APIC_VECTOR_SPURIOUS 0xff
 
@@ -29,7 +30,8 @@ bool apic_is_in_service(u8 vector);
 void apic_send_ipi(u32 to);
 void apic_send_init(u32 to);
 void apic_send_startup(u32 to, hpa_t start);
-/* An NMI to all other CPUs. */
+/* An NMI: to the CPU with this APIC ID, to all other CPUs. */
+void apic_send_nmi(u32 to);
 void apic_send_nmi_to_others(void);
 
 /* An overflow of this CPU's performance counters is an NMI, once. False: the APIC has no such entry. */
@@ -38,7 +40,7 @@ bool apic_counter_nmi(void);
 /* Ticks of the timer (divided by 16) that pass while `wait(us)` waits; for calibration. */
 u32 apic_timer_measure(void (*wait)(u64 us), u64 us);
 
-/* Periodic interrupt APIC_VECTOR_TIMER every `ticks` of the divided clock; 0 stops it. */
-void apic_timer_start(u32 ticks);
+/* Periodic interrupt every `ticks` of the divided clock; 0 stops it. */
+void apic_timer_start(u8 vector, u32 ticks);
 
 #endif

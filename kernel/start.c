@@ -23,6 +23,7 @@
 #include "kernel/trace.h"
 #include "kernel/guard/trap.h"
 #include "kernel/version.h"
+#include "kernel/vm/run.h"
 #include "kernel/guard/watchdog.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
@@ -193,9 +194,8 @@ void kernel_start(void *boot_info)
     start_line(!line_is_low(&boot->serial));
     start_interrupts();
     mca_init();
-    if (!watchdog_start())
-        log_msg(LOG_DEBUG, "no performance counter for a watchdog: a hang of the console's CPU stays silent");
     start_cpus();
+    (void)watchdog_start(run_is_inside);
     if (trace_init() != ERR_OK)
         log_msg(LOG_WARN, "trace: no memory for the ring, nothing will be recorded");
     script_set_files(boot->files, boot->file_count);

@@ -3,16 +3,28 @@
 
 #include "drivers/apic.h"
 #include "kernel/time.h"
+#include "lib/bits.h"
 
 #define MEASURE_US 10000
 
+static u64 measured; /* ticks in MEASURE_US, on CPU 0 */
+
+static u64 period(u64 us)
+{
+    return measured * us / MEASURE_US;
+}
+
 enum err timer_init(unsigned hz)
 {
-    u64 ticks = apic_timer_measure(time_wait_us, MEASURE_US);
-    u64 period = ticks * (1000000 / hz) / MEASURE_US;
-
-    if (period == 0 || period > ~0u)
+    measured = apic_timer_measure(time_wait_us, MEASURE_US);
+    u64 ticks = period(1000000 / hz);
+    if (ticks == 0 || ticks > ~0u)
         return ERR_PLATFORM;
-    apic_timer_start((u32)period);
+    apic_timer_start(APIC_VECTOR_TIMER, (u32)ticks);
     return ERR_OK;
+}
+
+void timer_start(u8 vector, u64 us)
+{
+    apic_timer_start(vector, (u32)min_u64(period(us), ~0u));
 }

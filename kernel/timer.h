@@ -1,6 +1,6 @@
 /*
- * The periodic interrupt of this CPU: it polls the serial line, and it takes the CPU out of the TD now and then, so
- * that a ^C is seen while the TD works.
+ * The periodic interrupt of CPU 0: it polls the serial line, and it takes the CPU out of the TD now and then, so that a ^C is
+ * seen while the TD works. One other CPU may have one for the watchdog.
  */
 #ifndef KERNEL_TIMER_H
 #define KERNEL_TIMER_H
@@ -14,5 +14,7 @@
 
 /* After time_init() and apic_init(). ERR_PLATFORM: the timer does not count. */
 MUST_CHECK enum err timer_init(unsigned hz);
+/* After that, on any CPU: an interrupt of this vector every so many microseconds. */
+void timer_start(u8 vector, u64 us);
 
 #endif

@@ -94,6 +94,11 @@ void cpu_irq_restore(u64 saved)
     machine_take_interrupts();
 }
 
+void cpu_take_interrupt(u8 vector)
+{
+    machine_handle(vector);
+}
+
 struct cpuid_regs cpu_cpuid(u32 leaf, u32 subleaf)
 {
     u32 out[4];

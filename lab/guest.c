@@ -29,7 +29,6 @@
 #define CPUID_BYTES          2u
 #define ACCESS_BYTES         3u /* of the payload's loads and stores */
 #define EVENT_VALID          BIT(31)
-#define EVENT_VECTOR         0xecu
 
 #define QUAL_PERMISSIONS_SHIFT 3
 #define QUAL_LINEAR_VALID      BIT(7)
@@ -99,7 +98,7 @@ static void leave(struct guest *g, u32 reason, u64 qualification, u64 gpa, u32 i
     td->qualification = qualification;
     td->guest_physical = gpa;
     td->guest_linear = 0;
-    td->exit_intr_info = reason == REASON_INTERRUPT ? (u32)EVENT_VALID | EVENT_VECTOR : 0;
+    td->exit_intr_info = reason == REASON_INTERRUPT ? (u32)EVENT_VALID | machine_acknowledge() : 0;
     td->exit_error_code = td->idt_vectoring_info = td->idt_vectoring_error = td->exit_instr_info = 0;
     td->exit_instr_len = instruction_bytes;
     machine_self->runs = &machine_self->vmm;

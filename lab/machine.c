@@ -169,13 +169,25 @@ static u8 take_vector(struct machine_cpu *c)
     return c->timer_vector;
 }
 
+u8 machine_acknowledge(void)
+{
+    return take_vector(machine_self);
+}
+
+void machine_handle(u8 vector)
+{
+    struct trap_frame frame = {.vector = vector};
+
+    machine_pass(cost_of(COST_INTERRUPT));
+    trap_handle(&frame);
+}
+
 void machine_take_interrupts(void)
 {
     while (machine_self->interrupts_on && machine_is_interrupted()) {
-        struct trap_frame frame = {.vector = take_vector(machine_self)};
+        u8 vector = machine_acknowledge();
         machine_self->interrupts_on = false;
-        machine_pass(cost_of(COST_INTERRUPT));
-        trap_handle(&frame);
+        machine_handle(vector);
         machine_self->interrupts_on = true;
     }
 }

@@ -49,6 +49,9 @@ void machine_pass_alone(u64 ticks);
 void machine_halt(void);
 /* An interrupt waits for this CPU. */
 bool machine_is_interrupted(void);
+/* Its vector: it waits no longer, and goes to machine_handle(). */
+u8 machine_acknowledge(void);
+void machine_handle(u8 vector);
 /* Those that wait and are let in come to the VMM. */
 void machine_take_interrupts(void);
 void machine_send_ipi(unsigned cpu, u8 vector);

@@ -122,8 +122,8 @@ MUST_CHECK struct td_fault td_destroy(struct td *td, void (*give)(hpa_t page, vo
 enum vcpu_exit_kind {
     VCPU_EXIT_EPT_VIOLATION, /* `gpa`, `accept`, `level` */
     VCPU_EXIT_VMCALL,        /* `regs` of the vCPU hold R10..R15, RBX, RDI, RSI, R8, R9, RDX */
-    VCPU_EXIT_INTERRUPT,
-    VCPU_EXIT_NMI, /* whose handler is to be run now */
+    VCPU_EXIT_INTERRUPT,     /* whose handler has run */
+    VCPU_EXIT_NMI,           /* whose handler is to be run now */
     VCPU_EXIT_TRIPLE_FAULT,
     VCPU_EXIT_OTHER, /* `reason` says which */
     VCPU_EXIT_TD_DEAD,

@@ -38,6 +38,7 @@ enum exit_reason {
 #define INTERRUPTION_TYPE(i)   ((i) >> 8 & 7)
 #define INTERRUPTION_VECTOR(i) ((i)&0xff)
 #define INTERRUPTION_NMI       2u
+#define INTERRUPTION_VALID     BIT(31)
 #define VECTOR_MC              18u
 
 /* RDX of an EPT-violation exit: the extended exit qualification. */
@@ -185,6 +186,15 @@ static void drop_shared(struct td *td)
     *seen = drops;
 }
 
+/* The module runs TDs with "acknowledge interrupt on exit": the APIC holds this one for served, and lets none of its priority
+ * through until its handler has sent the EOI. */
+static void take_interrupt(const struct vcpu *v, tdx_status_t status)
+{
+    if ((status.raw & EXIT_REASON_BASIC) == EXIT_EXTERNAL_INTERRUPT && is_exit(status) &&
+        v->regs.r9 & INTERRUPTION_VALID)
+        cpu_take_interrupt((u8)INTERRUPTION_VECTOR(v->regs.r9));
+}
+
 /*
  * One VP.ENTER. `inside` is set first and `held` read after, both sequentially consistent, as a holder writes `held`
  * first and reads `inside` after: one of the two sees the other. False: held out.
@@ -205,6 +215,8 @@ static bool enter_once(struct vcpu *v, tdx_status_t *status)
         v->exits++;
     }
     v->inside = 0;
+    if (!held)
+        take_interrupt(v, *status);
     cpu_irq_restore(irq);
     return !held;
 }

@@ -18,7 +18,7 @@ _Static_assert(EDITOR_LINE_MAX <= PARSER_LINE_MAX, "what can be typed can be par
 static struct editor editor;
 static bool is_typing; /* at the prompt: the editor has the line */
 static bool is_raw;
-static _Atomic unsigned strangers;
+static _Atomic unsigned strangers, nmis;
 
 static void begin_line(void)
 {
@@ -64,12 +64,28 @@ void console_note_stranger(void)
     strangers++;
 }
 
+void console_note_nmi(void)
+{
+    nmis++;
+}
+
+static void tell_strangers(void)
+{
+    unsigned strange = atomic_exchange(&strangers, 0), odd = atomic_exchange(&nmis, 0);
+
+    if (strange != 0)
+        log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump form=text` has the newest", strange);
+    if (odd != 0)
+        log_msg(LOG_WARN,
+                "%u NMI%s that Septum has not sent: of the machine's watchdog, its management controller, or its buses",
+                odd, odd == 1 ? "" : "s");
+}
+
 /* What went wrong beside the command: not in its way, so that lines stay whole. */
 static void tell_trouble(void)
 {
     unsigned lost = serial_take_overruns();
     u64 dropped = serial_take_lost();
-    unsigned strange = atomic_exchange(&strangers, 0);
     struct mca_report newest;
     unsigned checks = mca_take_survived(&newest);
     char text[MCA_TEXT_BYTES];
@@ -82,8 +98,7 @@ static void tell_trouble(void)
     if (checks != 0)
         log_msg(LOG_WARN, "%u machine check%s survived, the newest: %s", checks, checks == 1 ? "" : "s",
                 mca_text(&newest, text));
-    if (strange != 0)
-        log_msg(LOG_WARN, "%u interrupts on vectors that nobody uses; `trace dump form=text` has the newest", strange);
+    tell_strangers();
 }
 
 /* ^C forgets what was typed; where there was nothing, it is for the work that goes on beside the console. */

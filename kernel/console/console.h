@@ -27,5 +27,7 @@ void console_set_raw(bool raw);
 
 /* An interrupt on a vector that nobody uses came: told with the next answer. For the interrupt handler. */
 void console_note_stranger(void);
+/* The same of an NMI that neither the watchdog nor a panic has sent. */
+void console_note_nmi(void);
 
 #endif

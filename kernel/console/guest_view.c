@@ -112,3 +112,12 @@ const char *guest_view_line(u64 at, char to[GUEST_LINE_BYTES])
     to[v.length] = '\0';
     return to;
 }
+
+const char *guest_view_panic(char to[GUEST_LINE_BYTES])
+{
+    static const char words[] = "Kernel panic - not syncing";
+    struct guest_place place = {.at = guest_console_begin()};
+
+    to[0] = '\0';
+    return guest_console_find(&place, words, sizeof(words) - 1) ? guest_view_line(place.at - 1, to) : to;
+}

@@ -22,5 +22,7 @@ unsigned guest_view_print(u64 from);
 
 /* The line that position `at` is in, as far as it has come. Returns `to`. */
 const char *guest_view_line(u64 at, char to[GUEST_LINE_BYTES]);
+/* The line by which a kernel said why it gave up, as far as it is kept; "" where none did. Returns `to`. */
+const char *guest_view_panic(char to[GUEST_LINE_BYTES]);
 
 #endif

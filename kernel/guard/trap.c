@@ -11,6 +11,7 @@
 #include "kernel/guard/panic.h"
 #include "kernel/guard/watchdog.h"
 #include "lib/format.h"
+#include "lib/hw/cpu.h"
 #include "lib/hw/fixup.h"
 #include "lib/trace.h"
 
@@ -51,15 +52,26 @@ static void note_stranger(const struct trap_frame *frame)
     apic_eoi();
 }
 
+/* Whatever the firmware does is CPU 0's affair: an NMI or a fault elsewhere is not its end. */
+static bool leave_firmware(struct trap_frame *frame)
+{
+    return cpu_index() == 0 && firmware_give_up(frame);
+}
+
 static void interrupt(struct trap_frame *frame)
 {
+    watchdog_beat();
     switch (frame->vector) {
     case APIC_VECTOR_TIMER:
-        watchdog_beat();
         serial_poll();
         apic_eoi();
+        watchdog_look_at_others();
         if (leave_is_late())
-            (void)firmware_give_up(frame);
+            (void)leave_firmware(frame);
+        return;
+    case APIC_VECTOR_WATCH:
+        apic_eoi();
+        watchdog_look_at_first();
         return;
     case APIC_VECTOR_SERIAL:
         serial_poll();
@@ -97,6 +109,22 @@ static void machine_check(const struct trap_frame *frame)
     panic_trap(frame, what);
 }
 
+static void nmi(struct trap_frame *frame)
+{
+    panic_join(frame);
+    switch (watchdog_nmi()) {
+    case WATCHDOG_FINE:
+        return;
+    case WATCHDOG_HANGS:
+        if (!leave_firmware(frame))
+            panic_trap(frame, "this CPU hangs: it has had interrupts off for 10 s");
+        return;
+    default:
+        trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
+        console_note_nmi();
+    }
+}
+
 void trap_handle(struct trap_frame *frame)
 {
     char what[48];
@@ -108,17 +136,10 @@ void trap_handle(struct trap_frame *frame)
     if (fix_up(frame))
         return;
     if (frame->vector == VECTOR_NMI) {
-        bool hangs;
-        panic_join(frame);
-        if (watchdog_nmi(&hangs)) {
-            if (hangs && !firmware_give_up(frame))
-                panic_trap(frame, "the console's CPU hangs: it has worked for 10 s with interrupts off");
-            return;
-        }
-        trace_record(TRACE_IRQ, frame->vector, frame->rip, 0, 0);
+        nmi(frame);
         return;
     }
-    if (firmware_give_up(frame))
+    if (leave_firmware(frame))
         return;
     if (frame->vector == VECTOR_MC) {
         machine_check(frame);

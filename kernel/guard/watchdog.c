@@ -2,82 +2,119 @@
 #include "kernel/guard/watchdog.h"
 
 #include "drivers/apic.h"
+#include "kernel/cpus.h"
+#include "kernel/guard/counter.h"
 #include "kernel/time.h"
+#include "kernel/timer.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
+#include "lib/log.h"
 
-#define CPUID_PMU         0x0au
-#define PMU_VERSION(eax)  ((eax)&0xff)
-#define PMU_COUNTERS(eax) ((eax) >> 8 & 0xff)
-#define PMU_EVENTS(eax)   ((eax) >> 24) /* how many bits of EBX mean something */
-#define EVENT_IS_MISSING  BIT(0)        /* EBX: unhalted core cycles */
+#define LOOK_US   (WATCHDOG_LOOK_S * 1000000ull)
+#define LOOKS_MAX (WATCHDOG_S / WATCHDOG_LOOK_S)
 
-#define MSR_COUNTER       0xc1 /* takes 32 bits, and extends their sign */
-#define MSR_SELECT        0x186
-#define MSR_STATUS        0x38e
-#define MSR_CONTROL       0x38f
-#define MSR_CLEAR         0x390
-#define SELECT_CYCLES     0x3c
-#define SELECT_EVERYWHERE (BIT(16) | BIT(17))
-#define SELECT_INTERRUPT  BIT(20)
-#define SELECT_ENABLE     BIT(22)
-#define COUNTER_0         BIT(0)
-#define COUNT_MAX         0x7fffffffull
+static struct watched {
+    _Atomic unsigned beats;  /* by the CPU itself */
+    _Atomic unsigned seen;   /* this one and the next by who looks */
+    unsigned looks;          /* in a row without a beat */
+    _Atomic bool is_accused; /* an NMI is on its way that asks what the CPU is at */
+} watched[CPU_COUNT_MAX];
 
-static bool is_on;         /* of that CPU: off again where arming fails */
-static unsigned watched;   /* the CPU */
-static unsigned looks_max; /* of them take WATCHDOG_S */
-static _Atomic unsigned beats;
-static unsigned seen, looks; /* by the NMI handler of that CPU */
-
-static bool has_counter(void)
-{
-    if (cpu_cpuid(0, 0).eax < CPUID_PMU)
-        return false;
-    struct cpuid_regs r = cpu_cpuid(CPUID_PMU, 0);
-    return PMU_VERSION(r.eax) >= 2 && PMU_COUNTERS(r.eax) != 0 && PMU_EVENTS(r.eax) != 0 && !(r.ebx & EVENT_IS_MISSING);
-}
-
-static u64 cycles_a_look(void)
-{
-    return min_u64(time_tsc_khz() * 1000 * WATCHDOG_LOOK_S, COUNT_MAX);
-}
-
-/* Interrupts once more after so many cycles; the local APIC masks its entry each time. */
-static bool arm(void)
-{
-    return cpu_write_msr(MSR_COUNTER, (u32)-cycles_a_look()) && cpu_write_msr(MSR_CLEAR, COUNTER_0) &&
-           apic_counter_nmi();
-}
-
-bool watchdog_start(void)
-{
-    watched = cpu_index();
-    looks_max = (unsigned)(time_tsc_khz() * 1000 * WATCHDOG_S / cycles_a_look());
-    looks = 0;
-    seen = beats;
-    is_on = has_counter() && cpu_write_msr(MSR_CONTROL, 0) &&
-            cpu_write_msr(MSR_SELECT, SELECT_CYCLES | SELECT_EVERYWHERE | SELECT_INTERRUPT | SELECT_ENABLE) && arm() &&
-            cpu_write_msr(MSR_CONTROL, COUNTER_0);
-    return is_on;
-}
+static bool (*is_inside)(unsigned cpu);
+static u64 due;                /* CPU 0's next look at the others */
+static unsigned counter_limit; /* looks by the counter's NMIs that take WATCHDOG_S */
 
 void watchdog_beat(void)
 {
-    beats++;
+    watched[cpu_index()].beats++;
 }
 
-bool watchdog_nmi(bool *hangs)
+/* True: so many looks in a row have found no beat. */
+static bool is_still(struct watched *w, unsigned limit)
 {
-    u64 status;
-    unsigned now = beats;
+    unsigned now = w->beats;
 
-    *hangs = false;
-    if (!is_on || cpu_index() != watched || !cpu_read_msr(MSR_STATUS, &status) || !(status & COUNTER_0))
-        return false;
-    looks = now == seen ? looks + 1 : 0;
-    seen = now;
-    *hangs = looks >= looks_max;
-    is_on = arm();
-    return true;
+    w->looks = now == w->seen ? w->looks + 1 : 0;
+    w->seen = now;
+    return w->looks >= limit;
+}
+
+static void look_at(unsigned cpu)
+{
+    struct watched *w = &watched[cpu];
+
+    if (cpus_state(cpu) == CPU_FAILED)
+        return;
+    if (is_inside(cpu)) /* an interrupt would cost the TD an exit */
+        w->looks = 0;
+    else if (!is_still(w, LOOKS_MAX))
+        cpus_kick(cpu);
+    else if (!w->is_accused) {
+        w->is_accused = true;
+        apic_send_nmi(cpus_apic_id(cpu));
+    } else
+        panic("CPU %u hangs: for %u s no interrupt has come through to it, and now no NMI", cpu, WATCHDOG_S);
+}
+
+void watchdog_look_at_others(void)
+{
+    if (is_inside == NULL || time_us() < due)
+        return;
+    due = time_us() + LOOK_US;
+    for (unsigned i = 1; i < cpus_count(); i++)
+        look_at(i);
+}
+
+void watchdog_look_at_first(void)
+{
+    look_at(0);
+}
+
+enum watchdog_verdict watchdog_nmi(void)
+{
+    struct watched *w = &watched[cpu_index()];
+
+    if (w->is_accused) {
+        w->is_accused = false;
+        return w->beats == w->seen ? WATCHDOG_HANGS : WATCHDOG_FINE;
+    }
+    if (cpu_index() != 0 || !counter_take())
+        return WATCHDOG_NOT_MINE;
+    return is_still(w, counter_limit) ? WATCHDOG_HANGS : WATCHDOG_FINE;
+}
+
+static bool start_counter(void)
+{
+    u64 cycles_a_second = time_tsc_khz() * 1000;
+    u64 cycles = min_u64(cycles_a_second * WATCHDOG_LOOK_S, COUNTER_CYCLES_MAX);
+
+    counter_limit = (unsigned)(cycles_a_second * WATCHDOG_S / cycles);
+    return counter_start(cycles);
+}
+
+static void start_timer(void *arg)
+{
+    (void)arg;
+    timer_start(APIC_VECTOR_WATCH, LOOK_US);
+}
+
+static bool start_other(void)
+{
+    for (unsigned i = cpus_count(); i-- > 1;)
+        if (cpus_state(i) != CPU_FAILED)
+            return cpus_call(i, start_timer, NULL) == ERR_OK;
+    return false;
+}
+
+enum watchdog_keeper watchdog_start(bool (*inside)(unsigned cpu))
+{
+    due = time_us() + LOOK_US;
+    is_inside = inside;
+    enum watchdog_keeper keeper = start_counter() ? WATCHDOG_COUNTER
+                                  : start_other() ? WATCHDOG_OTHER_CPU
+                                                  : WATCHDOG_NOBODY;
+    if (keeper == WATCHDOG_NOBODY)
+        log_msg(LOG_INFO,
+                "no watchdog for CPU 0: it does not count its cycles, and no other CPU is there to look at it");
+    return keeper;
 }

@@ -38,23 +38,20 @@ void guest_console_put(u8 byte)
     spin_unlock(&lock);
 }
 
-int guest_console_take(void)
+int guest_console_peek(void)
 {
-    int byte = -1;
-
     spin_lock(&lock);
-    if (taken != typed)
-        byte = (u8)input[taken++ % GUEST_INPUT_BYTES];
+    int byte = taken != typed ? (u8)input[taken % GUEST_INPUT_BYTES] : -1;
     spin_unlock(&lock);
     return byte;
 }
 
-bool guest_console_has_input(void)
+int guest_console_take(void)
 {
     spin_lock(&lock);
-    bool has = taken != typed;
+    int byte = taken != typed ? (u8)input[taken++ % GUEST_INPUT_BYTES] : -1;
     spin_unlock(&lock);
-    return has;
+    return byte;
 }
 
 void guest_console_on_input(void (*arrived)(void))

@@ -19,8 +19,9 @@ void guest_console_reset(void);
 /* --- the guest's side --- */
 
 void guest_console_put(u8 byte);
-int guest_console_take(void); /* -1: nothing waits */
-bool guest_console_has_input(void);
+/* The next byte that was typed; -1: nothing waits. guest_console_peek() leaves it there. */
+int guest_console_take(void);
+int guest_console_peek(void);
 /* `arrived` is called whenever input came: the UART may interrupt. NULL: nobody wants to know. */
 void guest_console_on_input(void (*arrived)(void));
 

@@ -34,6 +34,14 @@ struct vm_vcpu *run_current(void)
     return current[cpu_index()];
 }
 
+bool run_is_inside(unsigned cpu)
+{
+    for (unsigned i = 0; i < vm.td.vcpu_count; i++)
+        if (vm.td.vcpus[i].inside && vm.td.vcpus[i].cpu == (int)cpu)
+            return true;
+    return false;
+}
+
 static enum turn end_turn(struct vm_vcpu *v, enum vm_vcpu_state state)
 {
     v->state = state;

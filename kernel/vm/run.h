@@ -20,5 +20,7 @@ void run_drop(struct vm_vcpu *v);
 void run_tell_abort(struct vm_vcpu *v);
 /* The vCPU whose turn this CPU is at, or NULL. */
 struct vm_vcpu *run_current(void);
+/* Is a vCPU inside the TD on this CPU? For any CPU, as of just now. */
+bool run_is_inside(unsigned cpu);
 
 #endif

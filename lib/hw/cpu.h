@@ -40,6 +40,10 @@ MUST_CHECK bool cpu_write_msr(u32 msr, u64 value);
 u64 cpu_irq_save(void);
 void cpu_irq_restore(u64 saved);
 
+/* An interrupt that a TD exit has acknowledged, so that nobody else delivers it: its handler runs as if it came here, with
+ * interrupts off. */
+void cpu_take_interrupt(u8 vector);
+
 /* The VMM's view of physical memory (identity mapped on the machine). Private memory of a TD must not be touched. */
 void *phys_ptr(hpa_t at);
 hpa_t phys_of(const void *ptr);

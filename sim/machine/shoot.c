@@ -67,13 +67,33 @@ void shoot_down(enum shoot_channel channel)
  * and comes later is the platform's too, though what it was sent for may be over: two CPUs may shoot at a third. Where it is
  * taken between its sender's two counts, the next one is taken for it: of a device's NMIs one may be met so, of a VMM's none.
  */
-bool shoot_take_nmi(struct cpu *cpu)
+static bool is_for_guest(struct cpu *cpu, u32 come)
 {
-    u32 come = __atomic_load_n(&cpu->nmis_sent, __ATOMIC_SEQ_CST);
     bool is_ours = __atomic_load_n(&cpu->nmis_begun, __ATOMIC_SEQ_CST) != cpu->nmis_met;
     bool wanted = __atomic_exchange_n(&cpu->nmi_sent, false, __ATOMIC_SEQ_CST);
 
-    svm_take_nmi();
     cpu->nmis_met = come;
     return wanted || !is_ours;
+}
+
+bool shoot_take_nmi(struct cpu *cpu)
+{
+    bool for_guest = is_for_guest(cpu, __atomic_load_n(&cpu->nmis_sent, __ATOMIC_SEQ_CST));
+
+    svm_take_nmi();
+    return for_guest;
+}
+
+/* An NMI that came in beside it and was the VMM's is sent anew. */
+u32 shoot_take_interrupt(struct cpu *cpu)
+{
+    u32 come = __atomic_load_n(&cpu->nmis_sent, __ATOMIC_SEQ_CST);
+    bool nmi;
+    u32 vector = svm_take_interrupt(&nmi);
+
+    if (nmi && is_for_guest(cpu, come)) {
+        __atomic_store_n(&cpu->nmi_sent, true, __ATOMIC_SEQ_CST);
+        shoot_send_nmi(cpu, cpu);
+    }
+    return vector;
 }

@@ -113,6 +113,8 @@ static void one_vp_enter(void)
     do {
         u64 saved = cpu_irq_save();
         status = tdh_vp_enter(v->tdvpr, &v->regs);
+        if ((status.raw & EXIT_REASON_BASIC) == EXIT_INTERRUPT)
+            cpu_take_interrupt((u8)v->regs.r9);
         cpu_irq_restore(saved);
         need(status, "TDH.VP.ENTER");
     } while ((status.raw & EXIT_REASON_BASIC) == EXIT_INTERRUPT);

@@ -224,6 +224,15 @@ void cpu_irq_restore(u64 saved)
     interrupts_off = !saved;
 }
 
+_Atomic u64 cpu_host_interrupts[256];
+
+void cpu_take_interrupt(u8 vector)
+{
+    if (!interrupts_off)
+        broken("an interrupt is taken with interrupts on", vector);
+    cpu_host_interrupts[vector]++;
+}
+
 void *phys_ptr(hpa_t at)
 {
     if (at.raw >= MEMORY_BYTES)

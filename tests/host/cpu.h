@@ -13,6 +13,8 @@ void cpu_host_reset(void);
 /* From now on the calling thread is CPU `index`. */
 void cpu_host_use(unsigned index);
 bool cpu_host_interrupts_on(void);
+/* That were taken behind a TD exit, by vector. */
+extern _Atomic u64 cpu_host_interrupts[256];
 /* Added to the TSC: time that a test lets pass. */
 extern _Atomic u64 cpu_host_tsc_ahead;
 /* Called in each cpu_relax(): where a test lets other threads run (NULL: nothing). */

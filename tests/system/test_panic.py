@@ -6,7 +6,8 @@ import time
 
 from conftest import BOOT_S, BUILD, ROOT, Septum
 
-RIP = 16  # number of the register in gdb's remote protocol
+RIP, EFLAGS = 16, 17  # numbers of the registers in gdb's remote protocol
+EFLAGS_IF = 0x200
 NOWHERE = 0x7F00DEAD0000
 
 
@@ -39,12 +40,20 @@ class Remote:
         self.socket.sendall(b"\x03")
         return self.receive()
 
-    def set_register(self, number, value):
-        # QEMU writes single registers only for those who have read which ones there are.
-        self.send("qXfer:features:read:target.xml:0,1000")
-        self.receive()
-        self.send(f"P{number:x}={value.to_bytes(8, 'little').hex()}")
+    def ask(self, text):
+        self.send(text)
         return self.receive()
+
+    def use_cpu(self, cpu):
+        """The CPU whose registers are meant. QEMU tells them one by one to those only who have read which ones there are."""
+        self.ask("qXfer:features:read:target.xml:0,1000")
+        assert self.ask(f"Hg{cpu + 1:x}") == "OK"
+
+    def register(self, number):
+        return int.from_bytes(bytes.fromhex(self.ask(f"p{number:x}")), "little")
+
+    def set_register(self, number, value, size=8):
+        return self.ask(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
 
 
 def test_panic_names_where_it_was(tmp_path):
@@ -57,6 +66,7 @@ def test_panic_names_where_it_was(tmp_path):
         machine.wait_for_prompt(BOOT_S)
         time.sleep(0.3)
         assert remote.interrupt().startswith(("T", "S"))
+        remote.use_cpu(0)
         assert remote.set_register(RIP, NOWHERE) == "OK"
         remote.send("c")
         machine.child.expect(r"panic on CPU 0: ([^\r\n]*)", timeout=20)
@@ -78,3 +88,40 @@ def test_panic_names_where_it_was(tmp_path):
         assert re.search(r"\n    irq_wait at traps\.c:\d+\n", named) and "kernel_start at start.c" in named, named
     finally:
         machine.stop()
+
+
+def hang(machine, cpu):
+    """At the prompt a CPU is halted until an interrupt comes; from now on none comes through."""
+    machine.child.expect(r"target remote 127\.0\.0\.1:(\d+)")
+    remote = Remote(int(machine.child.match.group(1)))
+    remote.send("c")
+    machine.wait_for_prompt(BOOT_S)
+    time.sleep(0.3)
+    assert remote.interrupt().startswith(("T", "S"))
+    remote.use_cpu(cpu)
+    flags = remote.register(EFLAGS)
+    assert flags & EFLAGS_IF, "not halted"
+    assert remote.set_register(EFLAGS, flags & ~EFLAGS_IF, 4) == "OK"
+    remote.send("c")
+
+
+def test_a_hang_is_a_panic():
+    """No counter of cycles on the simulated platform: the last CPU looks at the first, which looks at the others."""
+    machines = []
+    try:
+        for cpu in range(2):
+            machines.append(Septum("--gdb", "--smp", "3"))
+            hang(machines[cpu], cpu)
+        for cpu, machine in enumerate(machines):
+            machine.child.expect(r"panic on CPU (\d+): ([^\r\n]*)", timeout=120)
+            assert machine.child.match.groups() == (str(cpu), "this CPU hangs: it has had interrupts off for 10 s")
+            machine.child.expect("halted", timeout=20)
+            report = machine.child.before
+            own, *others = re.split(r"CPU \d was at", report)
+            assert not int(re.search(r"vector=2 error=0x0 rflags=0x([0-9a-f]+)", own).group(1), 16) & EFLAGS_IF, report
+            assert re.search(r"\n    irq_wait at traps\.c:\d+", own), report
+            assert len(others) == 2, report
+            assert len(re.findall(r"rax=[0-9a-f]{16} rbx=", report)) == 3
+    finally:
+        for machine in machines:
+            machine.stop()

@@ -137,6 +137,16 @@ void svm_take_nmi(void)
 {
     nmis_taken++;
 }
+/* The local APIC has these, first to last; none behind them. */
+static u32 waiting[4];
+u32 svm_take_interrupt(bool *nmi)
+{
+    u32 vector = waiting[0];
+
+    memmove(waiting, waiting + 1, sizeof(waiting) - sizeof(waiting[0]));
+    *nmi = false;
+    return vector;
+}
 void svm_run(struct vmcb *vmcb, u64 *gpr)
 {
     fail();
@@ -186,6 +196,8 @@ static inline void run(unsigned count, const struct exit *exits)
         script[i] = exits[i];
     exits_left = count;
     exits_done = 0;
+    if (!waiting[0])
+        waiting[0] = 0x41;
     td_begin(&cpu);
     td_run(&cpu);
     td_end(&cpu, v);
@@ -264,6 +276,7 @@ static inline int start(void **state)
     next_page = RAM + (16ull << 20);
     poisoned = closed = tsc = msr_tsc_aux = nmis_taken = 0;
     memset(&cpu, 0, sizeof(cpu));
+    memset(waiting, 0, sizeof(waiting));
     cpu.vmm = &vmm_vmcb;
     td_init(&cpu);
     root = new_page();

@@ -149,10 +149,10 @@ static void test_input_waits_until_it_is_taken(void **state)
     guest_console_on_input(count_arrival);
     arrivals = 0;
     assert_int_equal(guest_console_take(), -1);
-    assert_false(guest_console_has_input());
+    assert_int_equal(guest_console_peek(), -1);
     assert_int_equal(guest_console_type("\xff", 1), 1);
     assert_int_equal(arrivals, 1);
-    assert_true(guest_console_has_input());
+    assert_int_equal(guest_console_peek(), 0xff);
     assert_int_equal(guest_console_take(), 0xff);
     assert_int_equal(guest_console_type(many, sizeof(many)), INPUT_BYTES);
     assert_int_equal(guest_console_type(many, 1), 0);
@@ -213,6 +213,18 @@ static void test_what_is_missed_is_told(void **state)
     guest_view_update();
     assert_ptr_equal(strstr(io_host_output(), "[guest] ... 6 bytes are not kept"), io_host_output());
     assert_non_null(strstr(io_host_output(), ".\r\n[guest] 12345\r\n"));
+}
+
+static void test_a_kernels_last_words(void **state)
+{
+    char line[512];
+
+    say("Kernel command line: panic=-1\nguest: shell\n");
+    assert_string_equal(guest_view_panic(line), "");
+    say("[    1.5] Kernel panic - not syncing: Attempted to kill init!\r\nCall Trace:\n");
+    assert_string_equal(guest_view_panic(line), "[    1.5] Kernel panic - not syncing: Attempted to kill init!");
+    guest_console_reset();
+    assert_string_equal(guest_view_panic(line), "");
 }
 
 /* What is being typed is drawn again behind what the guest says. */
@@ -370,6 +382,7 @@ int main(void)
         FRESH(test_bytes_that_are_no_text_are_shown_by_number),
         FRESH(test_long_lines_come_in_pieces),
         FRESH(test_what_is_missed_is_told),
+        FRESH(test_a_kernels_last_words),
         WITH_GUEST(test_expect_finds_what_was_said),
         WITH_GUEST(test_expect_waits_for_what_comes),
         WITH_GUEST(test_expect_ends_with_the_guest_and_by_interrupt),

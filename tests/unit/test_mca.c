@@ -35,6 +35,7 @@ static jmp_buf after_panic;
 static char panicked[256];
 
 void console_note_stranger(void) {}
+void console_note_nmi(void) {}
 void panic_join(const struct trap_frame *frame) {}
 bool leave_is_late(void)
 {

@@ -45,6 +45,11 @@ static struct {
 
 /* The platform around it. */
 void svm_take_nmi(void) {}
+u32 svm_take_interrupt(bool *nmi)
+{
+    *nmi = false;
+    return 0;
+}
 void sim_log(const char *format, ...)
 {
     reports++;

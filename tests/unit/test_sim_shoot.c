@@ -53,6 +53,13 @@ void svm_take_nmi(void)
 {
     __atomic_store_n(&nmis[self], 0, __ATOMIC_SEQ_CST);
 }
+static unsigned nmis_beside; /* that come in while an interrupt is taken */
+u32 svm_take_interrupt(bool *nmi)
+{
+    *nmi = nmis_beside != 0;
+    nmis_beside = 0;
+    return 0x41;
+}
 void sim_log(const char *format, ...) {}
 _Noreturn void sim_stop(const char *format, ...)
 {
@@ -172,6 +179,35 @@ static void test_late_nmi(void **state)
     assert_true(shoot_take_nmi(&cpus[1]));
 }
 
+/* An NMI comes in beside an interrupt: the platform's own is met by that, the VMM's or a device's comes to the VMM all the same. */
+static void test_nmi_beside_an_interrupt(void **state)
+{
+    struct cpu *cpu = &cpus[1];
+
+    *cpu = (struct cpu){.index = 1, .apic_id = 1, .real_apic_id = 1};
+    self = 1;
+    sends = 0;
+    assert_int_equal(shoot_take_interrupt(cpu), 0x41);
+    shoot_send_nmi(&cpus[0], cpu);
+    nmis_beside = 1;
+    assert_int_equal(shoot_take_interrupt(cpu), 0x41);
+    assert_int_equal(sends, 1);
+    cpu->nmi_sent = true;
+    shoot_send_nmi(&cpus[0], cpu);
+    nmis_beside = 1;
+    assert_int_equal(shoot_take_interrupt(cpu), 0x41);
+    assert_int_equal(sends, 3);
+    assert_true(shoot_take_nmi(cpu));
+    nmis_beside = 1; /* a device's */
+    assert_int_equal(shoot_take_interrupt(cpu), 0x41);
+    assert_int_equal(sends, 4);
+    assert_true(shoot_take_nmi(cpu));
+    nmis_beside = 1;
+    shoot_send_nmi(&cpus[0], cpu);
+    assert_int_equal(shoot_take_interrupt(cpu), 0x41);
+    assert_int_equal(sends, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_own_entry_sees_the_change),
         cmocka_unit_test(test_whose_nmi),
         cmocka_unit_test(test_late_nmi),
+        cmocka_unit_test(test_nmi_beside_an_interrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,8 +85,10 @@ static void exits_with_nothing_but_a_reason(void **state)
         assert_int_equal(v->exit_reason, table[i].reason);
         assert_int_equal(v->exit_instr_len, table[i].length);
     }
+    waiting[0] = 0xef;
     RUN({0x60, 0, 0, 0});
     assert_int_equal(v->exit_reason, 1);
+    assert_int_equal(v->exit_intr_info, 1u << 31 | 0xef); /* acknowledged on exit */
     RUN({0x61, 0, 0, 0});
     assert_int_equal(v->exit_reason, 0);
     assert_int_equal(v->exit_intr_info, 1u << 31 | 2 << 8 | 2);

@@ -13,6 +13,8 @@
 #include "kernel/guard/leave.h"
 #include "kernel/guard/panic.h"
 #include "kernel/guard/trap.h"
+#include "kernel/guard/watchdog.h"
+#include "kernel/time.h"
 #include "lib/hw/fixup.h"
 #include "tests/host/cpu.h"
 #include "tests/host/platform.h"
@@ -23,11 +25,16 @@
 #define NO_EOI        1u /* what only the test writes there */
 #define STRANGE       0x77
 
-static unsigned strangers;
+static jmp_buf after_panic;
+static unsigned strangers, nmis;
 
 void console_note_stranger(void)
 {
     strangers++;
+}
+void console_note_nmi(void)
+{
+    nmis++;
 }
 static bool is_late;
 static unsigned given_up;
@@ -44,11 +51,16 @@ bool firmware_give_up(struct trap_frame *frame)
 void panic_join(const struct trap_frame *frame) {}
 _Noreturn void panic_trap(const struct trap_frame *frame, const char *what)
 {
-    abort();
+    longjmp(after_panic, 1);
 }
 u64 fixup_find(u64 at)
 {
     return 0;
+}
+
+static bool never(unsigned cpu)
+{
+    return false;
 }
 
 static int start(void **state)
@@ -64,7 +76,9 @@ static int start(void **state)
         cpu_host_set_msr(MSR_ISR + i, 0);
     for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
         cpu_host_set_msr(registers[i], 0);
-    strangers = given_up = 0;
+    strangers = nmis = given_up = 0;
+    time_init();
+    (void)watchdog_start(never);
     is_late = false;
     return apic_init() == ERR_OK ? 0 : -1;
 }
@@ -94,6 +108,7 @@ static void each_interrupt_gets_its_eoi(void **state)
     assert_true(take(APIC_VECTOR_TIMER));
     assert_true(take(APIC_VECTOR_SERIAL));
     assert_true(take(APIC_VECTOR_CALL));
+    assert_true(take(APIC_VECTOR_WATCH));
     assert_int_equal(strangers, 0);
     assert_true(take(STRANGE));
     assert_int_equal(strangers, 1);
@@ -126,6 +141,27 @@ static void firmware_that_fails_is_left(void **state)
     assert_int_equal(given_up, 2);
 }
 
+/* The firmware runs on CPU 0, whatever breaks elsewhere. */
+static void another_cpu_does_not_leave_it(void **state)
+{
+    if (setjmp(after_panic)) {
+        cpu_host_use(0);
+        assert_int_equal(given_up, 0);
+        return;
+    }
+    cpu_host_use(1);
+    (void)take(14);
+    fail_msg("it came back");
+}
+
+static void nobodys_nmi_is_counted(void **state)
+{
+    for (unsigned i = 0; i < 1000; i++)
+        assert_false(take(2));
+    assert_int_equal(nmis, 1000);
+    assert_int_equal(strangers + given_up, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +169,8 @@ int main(void)
         cmocka_unit_test_setup(each_interrupt_gets_its_eoi, start),
         cmocka_unit_test_setup(spurious_one_gets_none, start),
         cmocka_unit_test_setup(firmware_that_fails_is_left, start),
+        cmocka_unit_test_setup(another_cpu_does_not_leave_it, start),
+        cmocka_unit_test_setup(nobodys_nmi_is_counted, start),
         cmocka_unit_test_setup(one_sent_as_spurious_gets_its_eoi, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

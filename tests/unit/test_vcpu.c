@@ -171,6 +171,25 @@ static void entry_keeps_host_state(void **state)
     tear_down();
 }
 
+/* The exit has acknowledged it at the APIC: nobody else would run the handler and send the EOI. */
+static void interrupt_that_ends_a_run_is_taken_once(void **state)
+{
+    struct guest_action a = {.kind = GUEST_EXIT, .reason = 1, .event = 1u << 31 | 0x41};
+    build();
+    guest_push(td.vcpus[0].tdvpr.raw, &a);
+    u64 before = cpu_host_interrupts[0x41];
+    assert_int_equal(enter().kind, VCPU_EXIT_INTERRUPT);
+    assert_int_equal(cpu_host_interrupts[0x41], before + 1);
+    guest_touch(&a, 9 * K4, 1); /* no interrupt, whatever was in R9 before */
+    assert_int_equal(enter().kind, VCPU_EXIT_EPT_VIOLATION);
+    assert_int_equal(cpu_host_interrupts[0x41], before + 1);
+    td.held = 1;
+    assert_int_equal(enter().kind, VCPU_EXIT_HELD);
+    assert_int_equal(cpu_host_interrupts[0x41], before + 1);
+    td.held = 0;
+    tear_down();
+}
+
 static void held_td_is_not_entered(void **state)
 {
     build();
@@ -207,6 +226,7 @@ int main(void)
         LIFE(triple_fault_kills_the_vcpu_only),
         LIFE(entry_keeps_host_state),
         LIFE(held_td_is_not_entered),
+        LIFE(interrupt_that_ends_a_run_is_taken_once),
         LIFE(busy_entry_is_repeated_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,4 +158,18 @@ svm_stgi:
         stgi
         ret
 
+; u32 svm_take_interrupt(bool *nmi): see traps_interrupt
+global svm_take_interrupt:function hidden
+svm_take_interrupt:
+        xor     eax, eax
+        xor     edx, edx
+        stgi
+        sti
+        nop
+        nop
+        cli
+        clgi
+        mov     [rdi], dl
+        ret
+
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -30,5 +30,10 @@ void svm_stgi(void);
 
 /* Lets a pending NMI into the core's own handler (after an NMI exit). */
 void svm_take_nmi(void);
+/*
+ * Acknowledges the interrupt that waits at the local APIC, without an EOI: its vector, 0 where none waits any more. An NMI may come
+ * in beside it, and is gone then.
+ */
+u32 svm_take_interrupt(bool *nmi);
 
 #endif

@@ -5,7 +5,6 @@ default rel
 section .text
 
 extern traps_report
-extern traps_nmi_count
 
 ; void tables_load(const struct table_register *gdt, const struct table_register *idt)
 ; Code selector 8, data selector 10h.
@@ -40,9 +39,12 @@ align 16
 global traps_stubs:function hidden
 traps_stubs:
 %assign vector 0
-%rep 32
+%rep 256
         align   16
-    %if vector == 2
+    %if vector >= 32
+        mov     eax, vector
+        jmp     traps_interrupt
+    %elif vector == 2
         jmp     traps_nmi
     %elif vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
         push    vector
@@ -63,9 +65,13 @@ traps_common:
         call    traps_report
         ud2
 
-; A kick that left the CPU's NMI pending: it is only consumed.
+; The core lets events in at two places only, svm_take_nmi and svm_take_interrupt (svm.asm), and both expect the answer in
+; registers: EAX the interrupt's vector, EDX that there was an NMI. No second interrupt follows the first.
+traps_interrupt:
+        btr     qword [rsp + 2*8], 9
+        iretq
 traps_nmi:
-        lock inc qword [traps_nmi_count]
+        mov     edx, 1
         iretq
 
 section .note.GNU-stack noalloc noexec nowrite progbits

@@ -3,13 +3,12 @@
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/log.h"
 
-#define VECTORS 32
+#define VECTORS 256
 
 void tables_load(const struct table_register *gdt, const struct table_register *idt);
 extern const char traps_stubs[];
 void traps_report(const u64 frame[7]);
 
-u64 traps_nmi_count;        /* of all CPUs; atomic, counted with a lock prefix */
 static u64 idt[VECTORS][2]; /* constant after traps_init() */
 
 void traps_init(void)

@@ -97,6 +97,21 @@ static enum td_next exception(struct cpu *cpu, unsigned vector)
     return td_leave_exception(cpu, vector, qualification, pushes_error_code(vector), (u32)cpu->td->exit_info_1);
 }
 
+/* "Acknowledge interrupt on exit": the vector comes along, and its EOI is the VMM's to send. One that has gone away takes nobody
+ * out. */
+static enum td_next interrupt(struct cpu *cpu)
+{
+    u32 vector = shoot_take_interrupt(cpu);
+
+    if (!vector) {
+        td_event_repeat(cpu);
+        return TD_RESUME;
+    }
+    td_leave(cpu, REASON_EXTERNAL_INTERRUPT, 0);
+    td_vmcs(cpu)->exit_intr_info = INTR_VALID | INTR_TYPE(INTR_EXTERNAL) | vector;
+    return TD_LEAVE;
+}
+
 /* A shootdown's alone is none of the TD's business. */
 static enum td_next nmi(struct cpu *cpu)
 {
@@ -160,7 +175,7 @@ static enum td_next handle(struct cpu *cpu)
     case VMEXIT_NPF:
         return td_nested_fault(cpu);
     case VMEXIT_INTR:
-        return td_leave(cpu, REASON_EXTERNAL_INTERRUPT, 0);
+        return interrupt(cpu);
     case VMEXIT_NMI:
         return nmi(cpu);
     case VMEXIT_INIT:

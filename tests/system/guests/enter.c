@@ -26,7 +26,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     guest_seamcall(1, (at + TD_ALIGN - 1) & ~(TD_ALIGN - 1), 0, 0);
     do {
         why = guest_seamcall(2, 0, 0, 0);
-        if (why != LEFT_INTERRUPT)
+        if ((why & 0xff) == LEFT_INTERRUPT)
+            guest_take_interrupt((unsigned)(why >> 8));
+        else
             guest_put("enter: the TD left\r\n");
     } while (why != LEFT_DEAD);
     guest_put("enter: end\r\n");

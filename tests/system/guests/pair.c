@@ -53,15 +53,16 @@ static UINT64 run_vcpu(struct ap *ap)
     UINT64 i = ap->argument, why;
     for (;;) {
         why = call(PAIR_ENTER, i);
-        if (why != PAIR_INTERRUPT)
+        if ((why & 0xff) != PAIR_INTERRUPT)
             return why;
+        guest_take_interrupt((unsigned)(why >> PAIR_VECTOR_SHIFT));
         if (vcpus[i].invept)
             call(PAIR_INVEPT, 0);
         vcpus[i].invept = 0;
         UINT64 stop = vcpus[i].stop;
         __atomic_fetch_add(&vcpus[i].exits, 1, __ATOMIC_RELEASE);
         if (stop)
-            return why;
+            return PAIR_INTERRUPT;
     }
 }
 

@@ -180,7 +180,7 @@ enum seam_next module_seamcall(struct seam_lp *lp)
     return SEAM_TO_TD;
 }
 
-/* RAX tells the VMM why the TD left: 1 an interrupt, 2 the TD said so, 3 it is dead. */
+/* RAX tells the VMM why the TD left: 1 an interrupt, its vector above, 2 the TD said so, 3 it is dead. */
 static enum seam_next leave(struct seam_lp *lp, u64 why)
 {
     lp->td = NULL;
@@ -243,7 +243,7 @@ enum seam_next module_td_exit(struct seam_lp *lp)
         return next;
     u32 reason = v->exit_reason;
     if (reason == 1)
-        return leave(lp, 1);
+        return leave(lp, 1 | (v->exit_intr_info & 0xff) << 8);
     sim_log("td: exit %u length %u rdx %lx qualification %lx linear %lx gpa %lx event %x vectoring %x", reason,
             v->exit_instr_len, v->gpr[RDX], v->qualification, v->guest_linear, v->guest_physical, v->exit_intr_info,
             v->idt_vectoring_info);

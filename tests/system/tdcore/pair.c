@@ -108,6 +108,8 @@ bool pair_td_exit(struct seam_lp *lp, enum seam_next *next)
     if (lp->td != vcpus[0] && lp->td != vcpus[1])
         return false;
     lp->vmm[RAX] = why(lp->td);
+    if (lp->vmm[RAX] == PAIR_INTERRUPT)
+        lp->vmm[RAX] |= (lp->td->exit_intr_info & 0xff) << PAIR_VECTOR_SHIFT;
     if (lp->td->exit_reason == TDCALL)
         lp->td->rip += lp->td->exit_instr_len;
     lp->td = NULL;

@@ -18,6 +18,8 @@ enum pair_leaf {
     PAIR_OWN = 9,    /* the page at RCX is the module's, as far as the guard is concerned */
 };
 
+/* With an interrupt's vector above. */
+#define PAIR_VECTOR_SHIFT 8
 enum pair_exit { PAIR_INTERRUPT = 1, PAIR_LEFT = 2, PAIR_DIED = 3, PAIR_MACHINE_CHECK = 4 };
 
 /* Guest-physical. All of the first MiB is mapped by 4K pages. */

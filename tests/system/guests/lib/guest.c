@@ -70,6 +70,25 @@ uint64_t guest_seamcall(uint64_t leaf, uint64_t rcx, uint64_t rdx, uint64_t in_r
     return leaf;
 }
 
+struct __attribute__((packed)) idt_register {
+    uint16_t limit;
+    uint64_t base;
+};
+
+/* As the CPU would deliver it, with interrupts off behind it as before. */
+void guest_take_interrupt(unsigned vector)
+{
+    struct idt_register idtr;
+    __asm__ volatile("sidt %0" : "=m"(idtr));
+    const uint64_t *gate = (const uint64_t *)idtr.base + 2 * vector;
+    uint64_t handler = (gate[0] & 0xffff) | (gate[0] >> 48) << 16 | gate[1] << 32;
+    __asm__ volatile("mov %%rsp, %%rax; and $-16, %%rsp\n"
+                     "mov %%ss, %%ecx; push %%rcx; push %%rax; pushfq; cli; mov %%cs, %%ecx; push %%rcx; call *%0"
+                     :
+                     : "r"(handler)
+                     : "rax", "rcx", "memory", "cc");
+}
+
 _Noreturn void guest_power_off(void)
 {
     __asm__ volatile("outw %0, %1" ::"a"((uint16_t)POWER_OFF_VALUE), "d"((uint16_t)POWER_OFF_PORT));

@@ -26,6 +26,9 @@ unsigned guest_vmx_on(void *region);
 /* Returns RAX; the leaf's other outputs are lost. */
 uint64_t guest_seamcall(uint64_t leaf, uint64_t rcx, uint64_t rdx, uint64_t r8);
 
+/* An interrupt that a TD exit has acknowledged goes to its handler, which sends the EOI. */
+void guest_take_interrupt(unsigned vector);
+
 _Noreturn void guest_power_off(void);
 
 #endif
