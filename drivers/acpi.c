@@ -159,8 +159,11 @@ static void read_madt(const u8 *t, u32 bytes)
     acpi.lapic = (hpa_t){read32(t + MADT_LAPIC_ADDRESS)};
     for (u32 at = MADT_ENTRIES; at + 2 <= bytes;) {
         u32 len = t[at + 1];
-        if (len < 2 || at + len > bytes)
+        if (len < 2 || at + len > bytes) {
+            log_msg(LOG_WARN, "acpi: the MADT's entry at byte %u has a length of %u, it and what follows is not read",
+                    at, len);
             return;
+        }
         read_madt_entry(t + at, len);
         at += len;
     }

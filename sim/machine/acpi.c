@@ -2,6 +2,8 @@
 #include "sim/machine/acpi.h"
 
 #define SIGNATURE_MADT 0x43495041u /* "APIC" */
+#define SIGNATURE_FADT 0x50434146u /* "FACP" */
+#define SIGNATURE_HPET 0x54455048u
 #define HEADER_BYTES   36u
 #define LENGTH_AT      4
 #define SUM_AT         9
@@ -77,19 +79,60 @@ static bool write_madt(u8 *to, const u8 *madt, u32 own, u32 base)
     return true;
 }
 
+static u8 *xsdt_of(const void *rsdp)
+{
+    return (u8 *)get64((const u8 *)rsdp + RSDP_XSDT_AT);
+}
+
+/* The XSDT's entry for a table, NULL where it has none. */
+static u8 *find_entry(u8 *xsdt, u32 signature)
+{
+    for (u32 at = HEADER_BYTES; xsdt && at + 8 <= get32(xsdt + LENGTH_AT); at += 8)
+        if (get32((const u8 *)get64(xsdt + at)) == signature)
+            return xsdt + at;
+    return 0;
+}
+
+static void aim(u8 *xsdt, u8 *entry, const void *table)
+{
+    put32(entry, (u32)(u64)table);
+    put32(entry + 4, (u32)((u64)table >> 32));
+    seal(xsdt);
+}
+
 bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base)
 {
-    u8 *xsdt = (u8 *)get64((u8 *)rsdp + RSDP_XSDT_AT);
-    for (u32 at = HEADER_BYTES; xsdt && at + 8 <= get32(xsdt + LENGTH_AT); at += 8) {
-        const u8 *table = (const u8 *)get64(xsdt + at);
-        if (get32(table) != SIGNATURE_MADT)
-            continue;
-        if (!write_madt(room, table, own, base))
-            return false;
-        put32(xsdt + at, (u32)(u64)room);
-        put32(xsdt + at + 4, (u32)((u64)room >> 32));
-        seal(xsdt);
-        return true;
-    }
-    return false;
+    u8 *xsdt = xsdt_of(rsdp), *entry = find_entry(xsdt, SIGNATURE_MADT);
+    if (!entry || !write_madt(room, (const u8 *)get64(entry), own, base))
+        return false;
+    aim(xsdt, entry, room);
+    return true;
+}
+
+/* --- damage ------------------------------------------------------------------------------------------------------------- */
+
+static void end_before_last_cpu(u8 *madt)
+{
+    u32 bytes = get32(madt + LENGTH_AT), last = 0;
+    for (u32 at = MADT_ENTRIES; at + 2 <= bytes && madt[at + 1]; at += madt[at + 1])
+        if (madt[at] == LOCAL_APIC || madt[at] == LOCAL_X2APIC)
+            last = at;
+    if (last)
+        madt[last + 1] = 0;
+    seal(madt);
+}
+
+bool acpi_damage(void *rsdp)
+{
+    u8 *xsdt = xsdt_of(rsdp), *hpet = find_entry(xsdt, SIGNATURE_HPET), *fadt = find_entry(xsdt, SIGNATURE_FADT),
+       *madt = find_entry(xsdt, SIGNATURE_MADT);
+    if (!hpet || !fadt || !madt)
+        return false;
+    u8 *last = xsdt + get32(xsdt + LENGTH_AT) - 8;
+    ((u8 *)get64(hpet))[SUM_AT]++;
+    put32((u8 *)get64(fadt) + LENGTH_AT, 0xffffffff);
+    end_before_last_cpu((u8 *)get64(madt));
+    if (last != hpet && last != fadt && last != madt)
+        aim(xsdt, last, xsdt);
+    return true;
 }

@@ -1,4 +1,4 @@
-/* The firmware's list of CPUs, where they are shown with other APIC IDs than they have. */
+/* The firmware's tables: its list of CPUs, where they are shown with other APIC IDs than they have; tables as bad firmware has them. */
 #ifndef SIM_MACHINE_ACPI_H
 #define SIM_MACHINE_ACPI_H
 
@@ -11,5 +11,11 @@
  * APIC IDs that are `base` higher, as local x2APICs. False: there is no XSDT or MADT, or it is too long; nothing has changed.
  */
 bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base);
+
+/*
+ * Damages each table that a VMM wants in another way: the HPET's checksum, the FADT's length, in the MADT the entry of the last CPU, which
+ * has no length any more; and the XSDT's last entry names the XSDT. False: one of them is not there.
+ */
+bool acpi_damage(void *rsdp);
 
 #endif

@@ -44,6 +44,7 @@ static const struct key keys[] = {
     {"packages",       NUMBER, &config.packages,       1, 4, {0}},
     {"threads",        NUMBER, &config.threads,        1, 2, {0}},
     {"apic_id_base",   NUMBER, &config.apic_id_base,   0, 1 << 20, {0}},
+    {"acpi",           FLAG,   &config.acpi_damaged,   0, 1, {"good", "damaged"}},
     {"hkids",          NUMBER, &config.hkids,          1, 63, {0}},
     {"module",         FLAG,   &config.module_present, 0, 1, {"absent", "present"}},
     {"seamldr",        FLAG,   &config.seamldr_present, 0, 1, {"absent", "present"}},

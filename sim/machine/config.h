@@ -18,6 +18,7 @@ struct sim_config {
     u32 packages;        /* that the CPUs are shown in */
     u32 threads;         /* of a core */
     u32 apic_id_base;    /* APIC IDs of all CPUs but the first are shown so much higher */
+    bool acpi_damaged;   /* as bad firmware leaves its tables: acpi_damage() */
     u32 hkids;           /* private KeyIDs, at the top of the KeyID space; those below are MKTME's */
     bool module_present; /* when the VMM starts */
     bool seamldr_present;

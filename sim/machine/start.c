@@ -227,26 +227,41 @@ static EFI_STATUS learn_cpus(EFI_BOOT_SERVICES *boot, u64 *trampoline)
     return EFI_SUCCESS;
 }
 
+static void *find_rsdp(const EFI_SYSTEM_TABLE *system)
+{
+    static const EFI_GUID acpi2 = {0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
+    for (UINTN i = 0; i < system->NumberOfTableEntries; i++) {
+        const EFI_CONFIGURATION_TABLE *t = &system->ConfigurationTable[i];
+        const u64 *a = (const void *)&t->VendorGuid, *b = (const void *)&acpi2;
+        if (a[0] == b[0] && a[1] == b[1])
+            return t->VendorTable;
+    }
+    return NULL;
+}
+
 /* The firmware's ACPI tables list the CPUs as they are shown. */
 static EFI_STATUS show_apic_ids(EFI_SYSTEM_TABLE *system)
 {
-    static const EFI_GUID acpi2 = {0x8868e871, 0xe4f1, 0x11d3, {0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81}};
     u32 base = sim_config()->apic_id_base;
-    void *room;
-    for (UINTN i = 0; base && i < system->NumberOfTableEntries; i++) {
-        const EFI_CONFIGURATION_TABLE *t = &system->ConfigurationTable[i];
-        const u64 *a = (const void *)&t->VendorGuid, *b = (const void *)&acpi2;
-        if (a[0] != b[0] || a[1] != b[1])
-            continue;
-        EFI_STATUS status = system->BootServices->AllocatePool(EfiACPIReclaimMemory, ACPI_MADT_BYTES_MAX, &room);
-        if (EFI_ERROR(status))
-            return status;
-        if (acpi_show_ids(t->VendorTable, room, apic_own_id(), base))
-            return EFI_SUCCESS;
-    }
-    if (base)
-        sim_log("apic_id_base: the firmware has no ACPI table (MADT) of its CPUs that could show it");
-    return base ? EFI_UNSUPPORTED : EFI_SUCCESS;
+    void *rsdp = find_rsdp(system), *room;
+    if (!base)
+        return EFI_SUCCESS;
+    EFI_STATUS status = system->BootServices->AllocatePool(EfiACPIReclaimMemory, ACPI_MADT_BYTES_MAX, &room);
+    if (EFI_ERROR(status))
+        return status;
+    if (rsdp && acpi_show_ids(rsdp, room, apic_own_id(), base))
+        return EFI_SUCCESS;
+    sim_log("apic_id_base: the firmware has no ACPI table (MADT) of its CPUs that could show it");
+    return EFI_UNSUPPORTED;
+}
+
+static EFI_STATUS damage_tables(EFI_SYSTEM_TABLE *system)
+{
+    void *rsdp = find_rsdp(system);
+    if (!sim_config()->acpi_damaged || (rsdp && acpi_damage(rsdp)))
+        return EFI_SUCCESS;
+    sim_log("acpi: the firmware lacks one of the ACPI tables MADT, FADT and HPET, which were to be damaged");
+    return EFI_UNSUPPORTED;
 }
 
 /* --- the machine ------------------------------------------------------------------------------------------------------- */
@@ -415,6 +430,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
         return EFI_INVALID_PARAMETER;
     u64 trampoline = 0;
     status = show_apic_ids(system);
+    if (!EFI_ERROR(status))
+        status = damage_tables(system);
     if (!EFI_ERROR(status))
         status = learn_cpus(boot, &trampoline);
     if (!EFI_ERROR(status))

@@ -6,7 +6,7 @@ import pytest
 from conftest import BOOT_S, PROMPT, Septum
 
 KNOBS = "seamrr = unlocked\nmsr_differs = 1\nmicrocode = 0\nsgx = off\nsmrr = unlocked\ncpu_dead = 2\n" \
-        "microcode_differs = 1\ncpuid_differs = 1 7\n"
+        "microcode_differs = 1\ncpuid_differs = 1 7\nhkids = 1\n"
 
 # State, name and value of a line, in the order of dependence; what is missing has the remedy in a line of its own.
 NEVER_LOCKED = "the SEAM range is enabled but never locked (bit 10): the firmware did not run its SEAM loader; enable TDX SEAM " \
@@ -21,6 +21,9 @@ OTHER_CPUID = "CPUID differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INC
 OPEN_SMM = "the SMM range is not locked (bit 10): TDH.SYS.INIT will refuse (TDX_SMRR_NOT_LOCKED); update the firmware"
 DEAD_CPU = "CPUs that did not start keep the module from being configured, since it waits for each: disable those cores in the " \
            "firmware setup, or reset the machine"
+ONE_KEYID = "one private KeyID is too few: it goes to the TDX module, and each TD needs another; raise the TME-MT/TDX key split in the " \
+            "firmware setup"
+KEYIDS = "IA32_MKTME_KEYID_PARTITIONING (MSR 0x87) = 0x10000003e: 62 shared KeyIDs, 1 private ones"
 SEAMRR_MASK = "IA32_SEAMRR_PHYS_MASK (MSR 0x1401) = 0xfffffc000800"
 
 
@@ -55,7 +58,7 @@ def seen(tmp_path_factory):
 
 
 def test_the_start_names_the_first_obstacle(seen):
-    assert f"this machine is not ready for TDX:\r\n{NEVER_LOCKED} [{SEAMRR_MASK}]" in seen.start
+    assert f"this machine is not ready for TDX:\r\n{ONE_KEYID} [{KEYIDS}]" in seen.start
 
 
 def test_the_shell_gets_the_table(seen):
@@ -63,22 +66,22 @@ def test_the_shell_gets_the_table(seen):
     assert f"  missing  seamrr_locked    {SEAMRR_MASK}\r\n           {NEVER_LOCKED}\r\n" in seen.shell
     assert "  unknown  same_msrs        asked at the console, where all CPUs run\r\n" in seen.shell
     assert "  unknown  seamldr          not asked without seamrr_locked\r\n" in seen.shell
-    assert "15 ok, 4 missing, 8 unknown before the start" in seen.shell
+    assert "14 ok, 5 missing, 8 unknown before the start" in seen.shell
 
 
 def test_the_console_has_the_same_and_more(seen):
     checks = {check["name"]: check for check in seen.check["checks"]}
     missing = {name: check["fix"] for name, check in checks.items() if check["state"] == "missing"}
-    assert missing == {"microcode": NO_MICROCODE, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "smrr": OPEN_SMM,
+    assert missing == {"microcode": NO_MICROCODE, "keyids": ONE_KEYID, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "smrr": OPEN_SMM,
                        "same_microcode": OTHER_MICROCODE, "same_msrs": DIFFERS, "same_cpuid": OTHER_CPUID, "cpus": DEAD_CPU}
     unknown = {name: check["value"] for name, check in checks.items() if check["state"] == "unknown"}
-    assert unknown == {"seamldr": "not asked without seamrr_locked", "module": "not asked without seamrr_locked",
+    assert unknown == {"seamldr": "not asked without seamrr_locked", "module": "not asked without keyids",
                        "module_version": "not asked without module", "cmrs": "not asked without module_version"}
-    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (8, 4, 27)
+    assert (seen.check["missing"], seen.check["unknown"], len(checks)) == (9, 4, 27)
     assert checks["same_microcode"]["value"] == "IA32_BIOS_SIGN_ID (MSR 0x8b): revision = 0x1 on CPU 1, 0x0 on CPU 0"
     edx, other = (int(text, 16) for text in re.findall(r"0x[0-9a-f]+(?= on CPU)", checks["same_cpuid"]["value"]))
     assert checks["same_cpuid"]["value"] == f"CPUID leaf 0x7 sub-leaf 0x0 EDX = {edx:#x} on CPU 1, {other:#x} on CPU 0"
     assert edx ^ other == 1
     assert checks["same_msrs"]["value"] == "IA32_TSX_CTRL (MSR 0x122) = 0x2 on CPU 1, 0x0 on CPU 0"
     assert checks["cpus"]["value"] == "ACPI MADT: 3 CPUs, 2 of them started, not CPU 2 (APIC id 2)"
-    assert seen.init["error"] == f"this machine is not ready for TDX: {NEVER_LOCKED} [{SEAMRR_MASK}]"
+    assert seen.init["error"] == f"this machine is not ready for TDX: {ONE_KEYID} [{KEYIDS}]"

@@ -90,11 +90,35 @@ static void table_that_grows_too_long_is_refused(void **state)
     }
 }
 
+static void each_table_is_damaged_in_its_way(void **state)
+{
+    static u8 hpet[56], longer[60];
+    u64 named;
+    assert_false(acpi_damage(rsdp)); /* there is no HPET */
+    assert_int_equal(facp[4], 40);
+    memcpy(hpet, "HPET", 4);
+    put(hpet + 4, 56, 4);
+    hpet[9] = (u8)-sum(hpet);
+    memcpy(longer, xsdt, 52);
+    put(longer + 4, 60, 4);
+    put(longer + 52, (u64)hpet, 8);
+    put(rsdp + 24, (u64)longer, 8);
+    assert_true(acpi_damage(rsdp));
+    assert_int_equal(sum(hpet), 1);
+    assert_memory_equal(facp + 4, "\xff\xff\xff\xff", 4);
+    assert_int_equal(madt[44 + 29], 0); /* CPU 7's entry */
+    assert_int_equal(madt[44 + 9], 8);
+    assert_int_equal(sum(madt), 0);
+    memcpy(&named, longer + 52, 8);
+    assert_int_equal(named, (u64)hpet); /* which is damaged itself */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(other_cpus_become_x2apics_with_higher_ids, tables),
         cmocka_unit_test_setup(damaged_or_missing_tables_are_refused, tables),
+        cmocka_unit_test_setup(each_table_is_damaged_in_its_way, tables),
         cmocka_unit_test_setup(table_that_grows_too_long_is_refused, tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

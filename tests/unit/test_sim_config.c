@@ -60,10 +60,12 @@ static void accepts_the_documented_forms(void **state)
     assert_true(sim_config()->seamldr_called.lines[0][0] == 3);
     assert_int_equal(sim_config()->packages, 4);
     assert_int_equal(sim_config()->apic_id_base, 256);
-    assert_true(parse("seamrr = unlocked\ntme = off\nvmx = off\nsgx = off\nsmrr = unlocked\nmicrocode = "
-                      "0x2b000470\nmsr_differs = 3\nmicrocode_differs = 2\ncpuid_differs = 1 0x1f"));
+    assert_true(
+        parse("acpi = damaged\nseamrr = unlocked\ntme = off\nvmx = off\nsgx = off\nsmrr = unlocked\nmicrocode = "
+              "0x2b000470\nmsr_differs = 3\nmicrocode_differs = 2\ncpuid_differs = 1 0x1f"));
     assert_int_equal(sim_config()->microcode_differs, 2);
     assert_true(sim_config()->cpuid_differs.lines[0][0] == 1 && sim_config()->cpuid_differs.lines[0][1] == 0x1f);
+    assert_true(sim_config()->acpi_damaged);
     assert_int_equal(sim_config()->seamrr, SEAMRR_UNLOCKED);
     assert_int_equal(sim_config()->tme, TME_OFF);
     assert_false(sim_config()->vmx || sim_config()->sgx || sim_config()->smrr_locked);
