@@ -159,6 +159,16 @@ $(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o $(TESTGUEST_LIB) lin
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(filter %.o,$^) -o $@ -l:libgnuefi.a
 
+# What tests of a Linux in the TD run there.
+LINUX_TESTS := $(B)/linux-tests/stress $(B)/linux-tests/convert
+$(B)/linux-tests/stress: tests/system/guests/linux/stress.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(LANGUAGE) -static -s -pthread -o $@ $<
+$(B)/linux-tests/convert: tests/system/guests/linux/convert
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 # The machine with a test module in the place of the model: sim/machine and one TD.
 $(B)/tdcore/simtdx-core.so: $(TDCORE_OBJ) linker.ld
 	$(call say,LD,$@)
@@ -395,10 +405,11 @@ linux:
 
 test:
 	@tools/deps test
-	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(IMAGES) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
+	@tools/linux/boot --build $(B) --fetch || true # without a network the tests of it are skipped
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(LINUX_TESTS) $(IMAGES) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
 	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system soak
 
-system: all $(TESTGUEST_EFI) $(IMAGES) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
+system: all $(TESTGUEST_EFI) $(LINUX_TESTS) $(IMAGES) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
 	@tests/run --build $(B) system
 
 check:

@@ -70,8 +70,9 @@ def source(etc=ETC_APT, name=None):
 class Apt:
     """apt-get and apt-cache with a state of their own below `folder`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, may_fetch):
         self.folder = folder.resolve()
+        self.may_fetch = may_fetch
         self.is_updated = False
 
     def _configure(self):
@@ -92,10 +93,15 @@ Dir::Etc::SourceParts "{self.folder}/sources";
 Dir::Etc::Preferences "{self.folder}/preferences.none";
 Dir::Etc::PreferencesParts "{self.folder}/preferences";
 APT::Sandbox::User "";
+Acquire::Retries "1";
+Acquire::http::Timeout "15";
+Acquire::https::Timeout "15";
 {backports}
 """, encoding="utf-8")
 
     def run(self, *command, cwd=None):
+        if not self.may_fetch:
+            raise Missing("nothing is fetched here; `make linux` does it")
         if not self.is_updated:
             self.is_updated = True
             self._configure()
@@ -124,6 +130,7 @@ APT::Sandbox::User "";
         return sorted(set(re.findall(r"^Inst (\S+)", text, re.MULTILINE)) | {package})
 
     def download(self, names, into):
+        print(f"linux: fetching {' '.join(names)}", flush=True)
         into.mkdir(parents=True, exist_ok=True)
         self.run("apt-get", "download", *names, cwd=into)
 
@@ -134,7 +141,6 @@ def fetched(folder, pattern, download):
         return sorted(folder.glob(f"{pattern}_*.deb"), key=lambda path: path.stat().st_mtime)
 
     if not find():
-        print(f"linux: fetching {pattern}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             download()
@@ -165,10 +171,10 @@ def unpacked(package, into, others=()):
 class Packages:
     """What is below `folder`: packages/ as fetched, beside it each unpacked."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, may_fetch=True):
         self.folder = folder
         self.files = folder / "packages"
-        self.apt = Apt(folder / "apt")
+        self.apt = Apt(folder / "apt", may_fetch)
 
     def kernel(self):
         """(bzImage, /lib/modules/VERSION) of Debian's kernel."""
