@@ -76,8 +76,22 @@ _Static_assert(sizeof(struct tdmr_info) == 320, "TDMR_INFO");
 #define TDMR_INFO_ALIGN               512u
 #define TDMR_PAMT_INDEX(level_number) (2u - (level_number))
 
-#define TDSYSINFO_BYTES 1024u
-#define CMR_TABLE_ALIGN 512u
+#define TDSYSINFO_BYTES      1024u
+#define TDSYSINFO_NO_SUBLEAF 0xffffffffu
+#define CMR_TABLE_ALIGN      512u
+#define CMR_TABLE_ENTRIES    32u
+
+/* Of TDSYSINFO_STRUCT what SYS.RD does not give: which bits of which CPUID leafs TD_PARAMS may have, in the order that it has
+ * them. */
+struct tdsysinfo {
+    u8 as_sys_rd_gives[128];
+    u32 cpuid_config_count;
+    struct {
+        u32 leaf, subleaf, eax, ebx, ecx, edx;
+    } cpuid_config[37];
+    u8 reserved_1020[4];
+};
+_Static_assert(sizeof(struct tdsysinfo) == TDSYSINFO_BYTES, "TDSYSINFO_STRUCT");
 
 struct cmr_info {
     u64 base, bytes;

@@ -146,6 +146,12 @@ static void trace_tdmrs(hpa_t tdmr_pointers, u64 tdmr_count)
         trace_memory(pointers[i], phys_ptr((hpa_t){pointers[i]}), sizeof(struct tdmr_info));
 }
 
+struct tdx_answer tdh_sys_info(hpa_t info, hpa_t cmrs)
+{
+    struct seamcall_regs r = {.rcx = info.raw, .rdx = TDSYSINFO_BYTES, .r8 = cmrs.raw, .r9 = CMR_TABLE_ENTRIES};
+    return (struct tdx_answer){call(TDH_SYS_INFO, &r)};
+}
+
 struct tdx_answer tdh_sys_config(hpa_t tdmr_pointers, u64 tdmr_count, hkid_t global)
 {
     if (trace_is_on)

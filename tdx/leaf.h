@@ -37,6 +37,8 @@ struct tdx_start_answer { tdx_status_t status; struct tdx_cpuid_refusal cpuid; }
 MUST_CHECK struct tdx_start_answer tdh_sys_init(void);
 MUST_CHECK struct tdx_start_answer tdh_sys_lp_init(void);
 MUST_CHECK struct tdx_field_answer tdh_sys_rd(u64 field);
+/* `info`: TDSYSINFO_BYTES; `cmrs`: a table of CMR_TABLE_ENTRIES, aligned to CMR_TABLE_ALIGN. */
+MUST_CHECK struct tdx_answer tdh_sys_info(hpa_t info, hpa_t cmrs);
 MUST_CHECK struct tdx_answer tdh_sys_config(hpa_t tdmr_pointers, u64 tdmr_count, hkid_t global);
 MUST_CHECK struct tdx_answer tdh_sys_key_config(void);
 MUST_CHECK struct tdx_tdmr_init_answer tdh_sys_tdmr_init(hpa_t tdmr);

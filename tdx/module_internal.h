@@ -26,6 +26,10 @@ static inline bool tdx_module_is_too_old(tdx_status_t sys_rd)
 void *tdx_module_scratch(void);
 #define TDX_SCRATCH_BYTES (64 * KIB)
 
+/* Fills in cpuid_config, in the scratch memory behind `p`: this CPU's features, those left out that a guest can't use without
+ * the VMM's help. Where the module does not say what it takes, nothing. */
+void tdx_cpuid_configure(struct td_params *p);
+
 /* As if nothing had been done yet. For host processes that start one machine after another; never on a running
  * machine. */
 void tdx_module_forget(void);

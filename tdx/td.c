@@ -100,6 +100,8 @@ static hpa_t write_params(const struct td_config *c, u64 xfam)
     p->max_vcpus = (u16)c->vcpus;
     p->eptp_controls = TD_EPTP_WRITE_BACK | TD_EPTP_4_LEVELS;
     p->tsc_frequency = tsc_units();
+    if (c->shows_cpu)
+        tdx_cpuid_configure(p);
     return phys_of(p);
 }
 

@@ -115,7 +115,7 @@ static enum err create_td(const struct vm_config *c, struct fault_text *fault)
     /* A Linux wants exits, and no #VE, where it touches what is not there: it could be taken by surprise anywhere. */
     u64 attributes = (c->debug ? TD_ATTR_DEBUG : 0) | (c->perfmon ? TD_ATTR_PERFMON : 0) |
                      (c->kind == VM_LINUX ? TD_ATTR_SEPT_VE_DISABLE : 0);
-    struct td_config config = {.attributes = attributes, .vcpus = c->vcpus};
+    struct td_config config = {.attributes = attributes, .vcpus = c->vcpus, .shows_cpu = c->kind == VM_LINUX};
     hpa_t pages[CONTROL_PAGES_MAX];
     hkid_t hkid;
 
