@@ -10,6 +10,10 @@
 
 #define HEADER_BYTES    36u
 #define TABLE_BYTES_MAX (16u << 20)
+#define TABLES_MAX      256u /* of the root's list: large servers have some sixty */
+
+/* Registers in memory that a table names lie here on every machine; only here have the firmware's page tables and ours them. */
+#define REGISTERS_END (4 * GIB)
 
 #define FADT_DSDT           40
 #define FADT_PM1A_CNT       64
@@ -141,7 +145,8 @@ static void read_madt_entry(const u8 *e, u32 bytes)
         override_irq(e[2], e[3], read32(e + 4), e[8]);
         break;
     case MADT_LAPIC_64:
-        acpi.lapic = (hpa_t){read64(e + 4)};
+        if (read64(e + 4) < 1ull << 47) /* as far as our page tables go */
+            acpi.lapic = (hpa_t){read64(e + 4)};
         break;
     default:
         break;
@@ -203,6 +208,21 @@ static void find_s5(const u8 *t, u32 bytes)
     }
 }
 
+/* One that is elsewhere is not used: there are other ways to reset. */
+static void read_reset_register(const u8 *t)
+{
+    struct acpi_gas reg = {.space = t[FADT_RESET_REG], .address = read64(t + FADT_RESET_REG + 4)};
+    u64 end = reg.space == ACPI_SPACE_IO ? 0x10000 : reg.space == ACPI_SPACE_MEMORY ? REGISTERS_END : 0;
+
+    if (reg.address >= end) {
+        log_msg(LOG_WARN, "acpi: FADT has its reset register at address space %u, 0x%llx: not used", reg.space,
+                (unsigned long long)reg.address);
+        return;
+    }
+    acpi.reset = reg;
+    acpi.reset_value = t[FADT_RESET_VALUE];
+}
+
 static void read_fadt(const u8 *t, u32 bytes)
 {
     u32 dsdt_bytes;
@@ -214,20 +234,20 @@ static void read_fadt(const u8 *t, u32 bytes)
     acpi.pm_timer = (u16)read32(t + FADT_PM_TMR);
     u32 flags = read32(t + FADT_FLAGS);
     acpi.pm_timer_32 = flags & FADT_FLAG_TMR_32;
-    if ((flags & FADT_FLAG_RESET_REG) && bytes > FADT_RESET_VALUE) {
-        acpi.reset = (struct acpi_gas){.space = t[FADT_RESET_REG], .address = read64(t + FADT_RESET_REG + 4)};
-        acpi.reset_value = t[FADT_RESET_VALUE];
-    }
+    if ((flags & FADT_FLAG_RESET_REG) && bytes > FADT_RESET_VALUE)
+        read_reset_register(t);
     u64 dsdt = bytes >= FADT_X_DSDT + 8 ? read64(t + FADT_X_DSDT) : 0;
     const u8 *d = table_at(dsdt != 0 ? dsdt : read32(t + FADT_DSDT), &dsdt_bytes);
     if (d != NULL)
         find_s5(d, dsdt_bytes);
 }
 
-/* Only one whose registers are in memory. */
+/* Only one whose registers are in memory, where it can be read before there are page tables of our own. */
 static void read_hpet(const u8 *t, u32 bytes)
 {
-    if (bytes >= HPET_BYTES && t[HPET_SPACE] == 0 && acpi.hpet.raw == 0)
+    bool is_memory_space = bytes >= HPET_BYTES && t[HPET_SPACE] == ACPI_SPACE_MEMORY;
+
+    if (is_memory_space && acpi.hpet.raw == 0 && read64(t + HPET_ADDRESS) < REGISTERS_END)
         acpi.hpet = (hpa_t){read64(t + HPET_ADDRESS)};
 }
 
@@ -275,10 +295,26 @@ static void reset_info(void)
         acpi.isa_irqs[i].gsi = i;
 }
 
-enum err acpi_init(hpa_t rsdp, bool (*memory)(hpa_t at, u64 bytes))
+/* The tables that the root lists by addresses of `step` bytes. False: it cannot be used. */
+static bool read_root(u64 at, u32 step)
 {
     u32 bytes;
+    const u8 *root = table_at(at, &bytes);
 
+    if (root == NULL)
+        return false;
+    u32 tables = (bytes - HEADER_BYTES) / step;
+    if (tables > TABLES_MAX)
+        log_msg(LOG_WARN, "acpi: %u tables are listed, the first %u are read", tables, TABLES_MAX);
+    for (u32 i = 0; i < tables && i < TABLES_MAX; i++) {
+        const u8 *entry = root + HEADER_BYTES + i * step;
+        read_table(step == 8 ? read64(entry) : read32(entry));
+    }
+    return true;
+}
+
+enum err acpi_init(hpa_t rsdp, bool (*memory)(hpa_t at, u64 bytes))
+{
     reset_info();
     is_memory = memory;
     if (rsdp.raw == 0 || hpa_is(rsdp, HPA_NONE))
@@ -286,15 +322,9 @@ enum err acpi_init(hpa_t rsdp, bool (*memory)(hpa_t at, u64 bytes))
     const u8 *r = rsdp_at(rsdp);
     if (r == NULL)
         return ERR_ARGUMENT;
-    bool has_xsdt = r[15] >= 2 && read64(r + 24) != 0;
-    const u8 *root = table_at(has_xsdt ? read64(r + 24) : read32(r + 16), &bytes);
-    if (root == NULL)
-        return ERR_ARGUMENT;
-    u32 step = has_xsdt ? 8 : 4;
-    for (u32 at = HEADER_BYTES; at + step <= bytes; at += step)
-        read_table(has_xsdt ? read64(root + at) : read32(root + at));
-    acpi.found = true;
-    return ERR_OK;
+    bool is_read = r[15] >= 2 && read_root(read64(r + 24), 8);
+    acpi.found = is_read || read_root(read32(r + 16), 4);
+    return acpi.found ? ERR_OK : ERR_ARGUMENT;
 }
 
 const struct acpi_ioapic *acpi_ioapic_of(u32 gsi)

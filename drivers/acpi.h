@@ -30,9 +30,11 @@ struct acpi_irq {
     bool active_low, level;
 };
 
+enum { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1 };
+
 struct acpi_gas { /* Generic Address Structure, the parts that are used */
-    u8 space;     /* 0 memory, 1 I/O */
-    u64 address;  /* 0: there is none */
+    u8 space;
+    u64 address; /* 0: there is none */
 };
 
 struct acpi_info {

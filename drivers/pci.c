@@ -45,9 +45,9 @@ static void write(struct pci_at at, u8 reg, u32 value)
 }
 
 /* The upper half of the register is status, whose ones are cleared by ones: it is written as zero. */
-static void enable(struct pci_at at, u32 what)
+void pci_enable(struct pci_at at, bool is_mmio)
 {
-    write(at, PCI_COMMAND, (pci_read(at, PCI_COMMAND) & 0xffff) | what);
+    write(at, PCI_COMMAND, (pci_read(at, PCI_COMMAND) & 0xffff) | (is_mmio ? COMMAND_MEMORY : COMMAND_IO));
 }
 
 bool pci_use_serial(struct pci_at at, struct serial_port *p)
@@ -60,7 +60,7 @@ bool pci_use_serial(struct pci_at at, struct serial_port *p)
         base |= (u64)pci_read(at, PCI_BAR0 + 4) << 32;
     if (base == 0 || bar == NOBODY)
         return false;
-    enable(at, is_io ? COMMAND_IO : COMMAND_MEMORY);
+    pci_enable(at, !is_io);
     p->is_mmio = !is_io;
     p->base = base;
     p->stride = p->stride ? p->stride : 1;
@@ -76,6 +76,12 @@ static bool is_16550(struct pci_at at)
     return class >> 16 == CLASS_SERIAL && (class >> 8 & 0xff) == PROGRAM_16550;
 }
 
+/* In memory above 4 GiB its class has to do: only our own page tables are sure to have its registers. */
+static bool answers(const struct serial_port *p)
+{
+    return (p->is_mmio && p->base >= 4 * GIB) || serial_is_there(p);
+}
+
 /* Function 0 says whether there are others. */
 static bool find_on_device(struct pci_at at, struct serial_port *p)
 {
@@ -83,7 +89,7 @@ static bool find_on_device(struct pci_at at, struct serial_port *p)
         return false;
     unsigned last = pci_read(at, PCI_HEADER) & HEADER_MULTI ? FUNCTIONS : 1;
     for (at.function = 0; at.function < last; at.function++)
-        if (is_16550(at) && pci_use_serial(at, p) && serial_is_there(p))
+        if (is_16550(at) && pci_use_serial(at, p) && answers(p))
             return true;
     return false;
 }

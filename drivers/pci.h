@@ -13,6 +13,8 @@ struct pci_at {
 /* `reg`: a multiple of 4. All ones where no device is. */
 u32 pci_read(struct pci_at at, u8 reg);
 
+/* Lets the device answer at its ports, or in memory. */
+void pci_enable(struct pci_at at, bool is_mmio);
 /* Lets the device answer at its first BAR, and takes that, where it has one, for the port's registers. False: it has none. */
 bool pci_use_serial(struct pci_at at, struct serial_port *port);
 

@@ -10,9 +10,6 @@
 #define PM1_SLP_TYP_WIDTH 3
 #define PM1_SLP_EN        BIT(13)
 
-#define GAS_MEMORY 0
-#define GAS_IO     1
-
 #define PORT_RESET_CONTROL   0xcf9 /* of PC chipsets */
 #define RESET_CONTROL_FULL   0x0e
 #define PORT_KEYBOARD        0x64
@@ -44,9 +41,9 @@ void power_off(void)
 
 void power_reset(void)
 {
-    if (acpi.reset.address != 0 && acpi.reset.space == GAS_IO)
+    if (acpi.reset.address != 0 && acpi.reset.space == ACPI_SPACE_IO)
         io_out8((u16)acpi.reset.address, acpi.reset_value);
-    else if (acpi.reset.address != 0 && acpi.reset.space == GAS_MEMORY)
+    else if (acpi.reset.address != 0 && acpi.reset.space == ACPI_SPACE_MEMORY)
         mmio_write8((hpa_t){acpi.reset.address}, acpi.reset_value);
     settle();
     io_out8(PORT_RESET_CONTROL, RESET_CONTROL_FULL);

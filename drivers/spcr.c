@@ -83,25 +83,29 @@ static void set_registers(const u8 *t, struct serial_port *p)
     p->width = p->is_mmio && is_wide ? 4 : 1;
 }
 
-/* The device decodes its registers from here on, and where the table has no address its own is taken. */
+/* The device decodes its registers from here on. Where they are the table says, as for the second port of an adapter; where it does
+ * not, its first BAR. */
 static bool use_pci(const u8 *t, struct serial_port *p)
 {
     struct pci_at at = {t[SPCR_PCI_BUS], t[SPCR_PCI_SLOT] & 0x1f, t[SPCR_PCI_FUNCTION] & 7};
     u32 id = read16(t + SPCR_PCI_VENDOR) | (u32)read16(t + SPCR_PCI_DEVICE) << 16;
 
-    if (t[SPCR_PCI_SEGMENT] == 0 && pci_read(at, PCI_ID) == id)
-        return pci_use_serial(at, p) || p->base != 0;
-    log_msg(LOG_WARN, "acpi: SPCR names PCI device %04x:%04x at %u:%02x:%02x.%u, which is not there: not used",
-            id & 0xffff, id >> 16, t[SPCR_PCI_SEGMENT], at.bus, at.device, at.function);
-    return false;
+    if (t[SPCR_PCI_SEGMENT] != 0 || pci_read(at, PCI_ID) != id) {
+        log_msg(LOG_WARN, "acpi: SPCR names PCI device %04x:%04x at %u:%02x:%02x.%u, which is not there: not used",
+                id & 0xffff, id >> 16, t[SPCR_PCI_SEGMENT], at.bus, at.device, at.function);
+        return false;
+    }
+    if (p->base == 0)
+        return pci_use_serial(at, p);
+    pci_enable(at, p->is_mmio);
+    return true;
 }
 
 static bool has_sane_address(const u8 *t, const struct serial_port *p)
 {
     u8 space = t[SPCR_GAS + GAS_SPACE];
 
-    if (p->base != 0 &&
-        ((space == SPACE_IO && p->base <= IO_PORT_LAST) || (space == SPACE_MMIO && p->base <= MMIO_LAST)))
+    if (p->base != 0 && space <= SPACE_IO && p->base <= (p->is_mmio ? MMIO_LAST : IO_PORT_LAST))
         return true;
     log_msg(LOG_WARN, "acpi: SPCR has its port at address space %u, 0x%llx, where none can be: not used", space,
             (unsigned long long)p->base);
@@ -124,7 +128,7 @@ bool spcr_read(const u8 *t, u32 bytes, struct serial_port *port)
     }
     bool is_pci = read16(t + SPCR_PCI_VENDOR) != PCI_NONE && read16(t + SPCR_PCI_DEVICE) != PCI_NONE;
     set_registers(t, &p);
-    if (is_pci ? !use_pci(t, &p) : !has_sane_address(t, &p))
+    if ((is_pci && !use_pci(t, &p)) || !has_sane_address(t, &p))
         return false;
     p.baud = baud_of(t[SPCR_BAUD], !is_pci && !p.is_mmio);
     set_interrupt(t, is_pci, &p);

@@ -367,6 +367,62 @@ static void test_more_ioapics_than_fit(void **state)
 }
 
 /* A plain COM1; then one bit is wrong, then the length: as if there were no such table. */
+/* A length that is wrong and a checksum that happens to be right: what lies behind the list is read as addresses. */
+static void test_longer_list_than_any(void **state)
+{
+    for (u32 i = 2; i < 256; i++)
+        put64(XSDT_AT + 36 + 8 * i, XSDT_AT); /* itself */
+    put64(XSDT_AT + 36 + 8 * 255, DSDT_AT);
+    put64(XSDT_AT + 36 + 8 * 256, MADT_AT);
+    put64(XSDT_AT + 36, DSDT_AT);
+    seal(XSDT_AT, "XSDT", 36 + 8 * 400);
+    log_host_forget();
+    assert_int_equal(init(), ERR_OK);
+    assert_string_equal(log_host_last(), "acpi: 400 tables are listed, the first 256 are read");
+    assert_int_equal(acpi.cpu_count, 0);
+    assert_int_equal(acpi.pm1a_control, 0x604);
+}
+
+/* The older list is there for those that cannot read the newer one. */
+static void test_rsdt_where_the_xsdt_is_damaged(void **state)
+{
+    put32(RSDP_AT + 16, 0x110000);
+    seal_rsdp(36);
+    put32(0x110000 + 36, MADT_AT);
+    seal(0x110000, "RSDT", 40);
+    at(XSDT_AT)[9] ^= 1;
+    assert_int_equal(init(), ERR_OK);
+    assert_int_equal(acpi.cpu_count, 4);
+}
+
+/* A store there would be a page fault, or go to another port. */
+static void test_registers_where_none_can_be(void **state)
+{
+    static const struct {
+        u8 space;
+        u64 address;
+    } rows[] = {{0, 0x100000000}, {0, 0xfffffffffed00000}, {1, 0x10cf9}, {2, 0xcf9}, {1, 0xffffffffffffffff}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        at(FADT_AT)[116] = rows[i].space;
+        put64(FADT_AT + 120, rows[i].address);
+        seal(FADT_AT, "FACP", 244);
+        log_host_forget();
+        assert_int_equal(init(), ERR_OK);
+        assert_int_equal(acpi.reset.address, 0);
+        assert_non_null(strstr(log_host_last(), "acpi: FADT has its reset register at address space "));
+    }
+    memset(at(MADT_AT), 0, 56);
+    put64(MADT_AT + 44, 0xfed0000000000000);
+    seal(MADT_AT, "HPET", 56);
+    assert_int_equal(init(), ERR_OK);
+    assert_int_equal(acpi.hpet.raw, 0);
+    put64(MADT_AT + 44, 0xfed00000);
+    seal(MADT_AT, "HPET", 56);
+    assert_int_equal(init(), ERR_OK);
+    assert_int_equal(acpi.hpet.raw, 0xfed00000);
+}
+
 static void test_spcr(void **state)
 {
     memset(at(0x112000), 0, 0x1000);
@@ -403,6 +459,9 @@ int main(void)
         cmocka_unit_test_setup(test_good_tables, tables),
         cmocka_unit_test_setup(test_power_off, tables),
         cmocka_unit_test_setup(test_spcr, tables),
+        cmocka_unit_test_setup(test_longer_list_than_any, tables),
+        cmocka_unit_test_setup(test_rsdt_where_the_xsdt_is_damaged, tables),
+        cmocka_unit_test_setup(test_registers_where_none_can_be, tables),
         cmocka_unit_test_setup(test_old_rsdp_uses_the_rsdt, tables),
         cmocka_unit_test_setup(test_nothing_there, tables),
         cmocka_unit_test_setup(test_bad_checksums, tables),

@@ -235,6 +235,15 @@ static void test_spcr_names_a_pci_device(void **state)
     assert_true(spcr_read(table, 80, &p));
     assert_true(p.is_mmio && p.base == 0x60fe034000);
     assert_int_equal(io_host_pci.registers[1], 0x7);
+    /* The second port of the adapter is where the table says. */
+    io_host_pci.registers[1] = 0;
+    io_host_pci.registers[4] = 0x3061;
+    put(table + 44, 0x3068, 8);
+    assert_true(spcr_read(table, 80, &p));
+    assert_true(!p.is_mmio && p.base == 0x3068);
+    assert_int_equal(io_host_pci.registers[1], 0x1);
+    put(table + 44, 0x13068, 8);
+    assert_false(spcr_read(table, 80, &p));
 }
 
 /* --- the choice --- */
@@ -281,6 +290,11 @@ static void test_pci_is_searched_last(void **state)
     io_host_pci.registers[4] = 0x6001;
     assert_string_equal(line_find(NULL, &p), "the PCI bus");
     assert_int_equal(p.base, 0x6000);
+    io_host_pci.registers[4] = 0x4; /* in memory above 4 GiB, where the firmware need not have mapped it */
+    io_host_pci.registers[5] = 0x60;
+    assert_string_equal(line_find(NULL, &p), "the PCI bus");
+    assert_true(p.is_mmio && p.base == 0x6000000000);
+    io_host_pci.registers[4] = 0x6001;
     io_host_pci.registers[2] = 0x07000101; /* no 16550 */
     assert_null(line_find(NULL, &p));
     io_host_pci.registers[2] = 0x07800201; /* another communication controller */
