@@ -265,6 +265,11 @@ bool apic_write_msr(struct cpu *cpu, u32 msr, u64 value)
     return true;
 }
 
+void apic_eoi(struct cpu *cpu)
+{
+    apic_write(cpu, REG_EOI, 0);
+}
+
 bool apic_has_deliverable(struct cpu *cpu)
 {
     for (unsigned i = 8; i-- > 0;) {

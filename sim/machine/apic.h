@@ -28,6 +28,9 @@ void apic_send_nmi(struct cpu *cpu, u32 dest);
 void apic_send_init(struct cpu *cpu, u32 dest);
 void apic_send_startup(struct cpu *cpu, u32 dest, u8 vector);
 
+/* Of an interrupt that the core has acknowledged. */
+void apic_eoi(struct cpu *cpu);
+
 /* An interrupt waits in the APIC that its priorities would let through. */
 bool apic_has_deliverable(struct cpu *cpu);
 

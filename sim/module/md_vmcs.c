@@ -18,7 +18,7 @@
 /* clang-format off */
 static const struct md_field rows[] = {
     {0x0024000100000000, 1, 1, R(0, ALL, 0), R(0, 0, 0), COMPUTED}, /* VPID */
-    {0x0024000100000002, 1, 1, R(ALL, ALL, 0), R(ALL, ALL, 0), VMCS(posted_interrupt_vector, 2)}, /* Posted-interrupt notification vector */
+    {0x0024000100000002, 1, 1, R(ALL, ALL, 0), R(ALL, ALL, 0), RUN(posted_vector, 2)}, /* Posted-interrupt notification vector */
     {0x0024000100000004, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(1)}, /* EPTP index */
     {0x0024000100000006, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(2)}, /* HLAT prefix size */
     {0x0024000100000800, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(es.selector, 2)}, /* Guest ES selector */
@@ -29,7 +29,7 @@ static const struct md_field rows[] = {
     {0x002400010000080a, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(gs.selector, 2)}, /* Guest GS selector */
     {0x002400010000080c, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(ldtr.selector, 2)}, /* Guest LDTR selector */
     {0x002400010000080e, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(tr.selector, 2)}, /* Guest TR selector */
-    {0x0024000100000810, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(VMCS_OTHER_INTERRUPT_STATUS)}, /* Guest Interrupt Status */
+    {0x0024000100000810, 1, 1, R(0, ALL, 0), R(0, ALL, 0), RUN(interrupt_status, 2)}, /* Guest Interrupt Status */
     {0x0024000100000812, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(4)}, /* PML Index */
     {0x0024000100000814, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(5)}, /* Guest UINV */
     {0x0024000300002000, 2, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(6)}, /* I/O-Bitmap Address n */
@@ -42,7 +42,7 @@ static const struct md_field rows[] = {
     {0x0024000300002010, 1, 1, R(ALL, ALL, 0), R(0, ALL, 0), RUN(tsc_offset, 8)}, /* Time-Stamp Counter Offset */
     {0x0024000300002012, 1, 1, R(0, 0, 0), R(0, 0, 0), OTHER(13)}, /* Virtual-APIC address */
     {0x0024000300002014, 1, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(14)}, /* APIC-access address */
-    {0x0024000300002016, 1, 1, R(ALL, ALL, 0), R(0xffffffffffffffc0, 0xffffffffffffffc0, 0), VMCS(posted_interrupt_descriptor, 8)}, /* Posted-interrupt descriptor address */
+    {0x0024000300002016, 1, 1, R(ALL, ALL, 0), R(0xffffffffffffffc0, 0xffffffffffffffc0, 0), RUN(posted_descriptor, 8)}, /* Posted-interrupt descriptor address */
     {0x0024000300002018, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), OTHER(15)}, /* VM-Function Controls */
     {0x002400030000201a, 1, 1, R(ALL, ALL, 0), R(0, 0, 0), RUN(eptp, 8)}, /* EPTP */
     {0x002400030000201c, 4, 1, R(0, ALL, 0), R(0, 0, 0), OTHER(16)}, /* EOI-exit bitmap n */
@@ -72,7 +72,7 @@ static const struct md_field rows[] = {
     {0x0024000300002814, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(36)}, /* IA32_RTIT_CTL */
     {0x0024000300002816, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(37)}, /* IA32_LBR_CTL */
     {0x0024000300002818, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(38)}, /* IA32_GUEST_PKRS */
-    {0x0024000200004000, 1, 1, R(0x80, ALL, 0), R(0x80, 0x80, 0), VMCS(pinbased, 4)}, /* Pin-Based VM-Execution Controls */
+    {0x0024000200004000, 1, 1, R(0x80, ALL, 0), R(0x80, 0x80, 0), RUN(pinbased, 4)}, /* Pin-Based VM-Execution Controls */
     {0x0024000200004002, 1, 1, R(0, ALL, 0), R(0, 0x69999a04, 0), COMPUTED}, /* Primary Processor-Based VM-Execution Controls */
     {0x0024000200004004, 1, 1, R(0, ALL, 0), R(0, 0xfffbffff, 0), RUN(exception_bitmap, 4)}, /* Exception Bitmap */
     {0x0024000200004006, 1, 1, R(0, ALL, 0), R(0, ALL, 0), OTHER(VMCS_OTHER_PF_MASK)}, /* Page-fault error-code mask */

@@ -225,11 +225,11 @@ static u64 shadow_value(const struct md_context *x, u32 code)
     case 0x94:
         return vmcs->instruction_timeout;
     case 0x98:
-        return vmcs->posted_interrupt_descriptor;
+        return vmcs->run.posted_descriptor;
     case 0x9c:
-        return vmcs->pinbased;
+        return vmcs->run.pinbased;
     case 0xac:
-        return vmcs->posted_interrupt_vector;
+        return vmcs->run.posted_vector;
     case 0xb0:
         return vmcs->procbased2;
     case 0xb4:
@@ -250,7 +250,7 @@ static u64 shadow_value(const struct md_context *x, u32 code)
 static u64 interrupt_waits(const struct md_context *x)
 {
     const u8 *vapic = tdvps_page(x->tdvps, TDVPS_PAGE_VAPIC);
-    return (x->vmcs->other[VMCS_OTHER_INTERRUPT_STATUS] & 0xf0) > (vapic[VAPIC_PPR] & 0xf0u);
+    return (x->vmcs->run.interrupt_status & 0xf0) > (vapic[VAPIC_PPR] & 0xf0u);
 }
 
 #define SPEC_CTRL_DDPD_U (1ull << 8)
@@ -298,9 +298,9 @@ static u64 check_pinbased(const struct tdvps_vmcs *vmcs, u64 value)
 {
     if (!(value & PINBASED_POSTED))
         return TDX_SUCCESS;
-    if (vmcs->posted_interrupt_vector == 0xffff)
+    if (vmcs->run.posted_vector == 0xffff)
         return status_operand(TDX_TD_VMCS_FIELD_NOT_INITIALIZED, VMCS_VECTOR);
-    if (vmcs->posted_interrupt_descriptor == ~0ull)
+    if (vmcs->run.posted_descriptor == ~0ull)
         return status_operand(TDX_TD_VMCS_FIELD_NOT_INITIALIZED, VMCS_DESCRIPTOR);
     return TDX_SUCCESS;
 }

@@ -90,7 +90,7 @@ u64 md_vp_check_write(const struct md_context *x, const struct md_element *e, u6
 bool md_vp_is_unset_address(const struct md_context *x, const struct md_element *e, u64 current);
 
 /* Where struct tdvps_vmcs keeps fields that code asks for. */
-enum { VMCS_OTHER_INTERRUPT_STATUS = 3, VMCS_OTHER_PML = 12, VMCS_OTHER_PF_MASK = 39, VMCS_OTHER_PF_MATCH = 40 };
+enum { VMCS_OTHER_PML = 12, VMCS_OTHER_PF_MASK = 39, VMCS_OTHER_PF_MATCH = 40 };
 /* Start values of VMCS fields that only metadata shows. */
 void md_vmcs_init(struct tdvps_vmcs *vmcs);
 

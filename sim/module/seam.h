@@ -37,7 +37,7 @@ struct td_vmcs {
     /* guest state */
     u64 gpr[SEAM_GPRS]; /* gpr[RSP] is not used: see rsp */
     u64 rip, rsp, rflags;
-    u64 cr0, cr2, cr3, cr4, cr8, xcr0, efer;
+    u64 cr0, cr2, cr3, cr4, xcr0, efer;
     u64 dr[4], dr6, dr7, debugctl;
     struct seam_seg es, cs, ss, ds, fs, gs, ldtr, tr;
     u64 gdtr_base, idtr_base;
@@ -45,6 +45,7 @@ struct td_vmcs {
     u64 sysenter_cs, sysenter_esp, sysenter_eip, pat;
     u64 star, lstar, cstar, fmask, kernel_gs_base, tsc_aux, xss, spec_ctrl;
     u32 interruptibility, activity;
+    u16 interrupt_status; /* RVI and, above it, SVI */
     u64 pending_dbg;
     struct seam_pmu pmu; /* of a TD with ATTRIBUTES.PERFMON */
     /* controls, written by the module */
@@ -52,7 +53,11 @@ struct td_vmcs {
     u64 shared_eptp; /* root of the shared EPT: HPA, page aligned */
     u64 ve_info_hpa; /* the virtualization-exception information area (6 qwords of SDM "convertible EPT violations") */
     u64 xsave_hpa; /* one page of the vCPU's own where its extended state waits: XSAVE standard format, zeroed at first */
-    u64 msr_bitmap_hpa; /* 4K, VMX layout; a set bit exits */
+    u64 vapic_hpa;         /* virtual-APIC page; TPR is there, and CR8 with it */
+    u64 posted_descriptor; /* HPA, KeyID bits included */
+    u32 pinbased;          /* of which bit 7 counts, "process posted interrupts" */
+    u16 posted_vector;     /* its notification */
+    u64 msr_bitmap_hpa;    /* 4K, VMX layout; a set bit exits */
     u64 cr0_mask, cr0_shadow, cr4_mask, cr4_shadow;
     u64 tsc_offset, tsc_multiplier; /* multiplier with 48 fraction bits */
     u32 exception_bitmap;

@@ -161,12 +161,10 @@ _Static_assert(sizeof(struct tdvps) <= PAGE_4K, "TDVPS fields fit the TDVPR");
 /* The TD VMCS: what machine and module exchange, and execution controls that only the metadata leafs show. */
 struct tdvps_vmcs {
     struct td_vmcs run;
-    u16 posted_interrupt_vector;
-    u64 posted_interrupt_descriptor;
     bool shared_eptp_written;
     u64 shared_eptp;        /* as the VMM wrote it, KeyID bits included */
     u64 other[VMCS_OTHERS]; /* fields that only a debug TD's VMM sees, in the order of md_vmcs.c */
-    u32 pinbased, procbased, procbased2, exit_controls, entry_controls;
+    u32 procbased, procbased2, exit_controls, entry_controls;
     u64 procbased3;
     u32 ple_gap, ple_window, instruction_timeout;
 };

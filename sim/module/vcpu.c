@@ -74,6 +74,7 @@ static void set_controls(struct td_vmcs *run, const struct td *td, const struct 
     run->shared_eptp = td->tdr->tdcx_pa[TDCS_PAGE_ZERO];
     run->ve_info_hpa = vcpu->tdvpr_hpa;
     run->msr_bitmap_hpa = td->tdr->tdcx_pa[TDCS_PAGE_MSR_BITMAPS];
+    run->vapic_hpa = vcpu->tdvps->tdvps_pa[TDVPS_PAGE_VAPIC];
     run->cr0_mask = mdl_cr0_mask();
     run->cr0_shadow = mdl_cr0_shadow();
     run->cr4_mask = mdl_cr4_mask(tdcs);
@@ -90,7 +91,7 @@ static void set_hidden_controls(struct tdvps_vmcs *vmcs, const struct td *td)
     const struct tdcs *tdcs = td->tdcs;
     bool counters = tdcs->attributes & (ATTR_PERFMON | ATTR_DEBUG), keys = tdcs->attributes & (ATTR_PKS | ATTR_DEBUG);
     md_vmcs_init(vmcs);
-    vmcs->pinbased = PINBASED;
+    vmcs->run.pinbased = PINBASED;
     vmcs->run.rdpmc_exits = !(tdcs->attributes & ATTR_PERFMON);
     vmcs->procbased =
         PROCBASED | (vmcs->run.rdpmc_exits ? PROCBASED_RDPMC : 0) | (tdcs->cpuid_monitor ? 0 : PROCBASED_MONITOR);
@@ -98,8 +99,8 @@ static void set_hidden_controls(struct tdvps_vmcs *vmcs, const struct td *td)
     vmcs->procbased3 = PROCBASED3 | (tdcs->gpaw ? PROCBASED3_GPAW : 0);
     vmcs->exit_controls = EXIT_CONTROLS | (counters ? EXIT_COUNTERS : 0);
     vmcs->entry_controls = ENTRY_CONTROLS | (counters ? ENTRY_COUNTERS : 0) | (keys ? ENTRY_PKRS : 0);
-    vmcs->posted_interrupt_vector = 0xffff;
-    vmcs->posted_interrupt_descriptor = ~0ull;
+    vmcs->run.posted_vector = 0xffff;
+    vmcs->run.posted_descriptor = ~0ull;
 }
 
 void mdl_vcpu_init(const struct td *td, struct vcpu *vcpu, u64 rcx)

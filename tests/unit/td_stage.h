@@ -48,7 +48,7 @@ static struct vmcb vmm_vmcb;
 static struct td_vmcs *v;
 static u64 next_page, poisoned, closed, tsc;
 static u64 msr_tsc_aux, dr[8];
-static unsigned nmis_taken;
+static unsigned nmis_taken, eois;
 static struct sim_config config = {.tlb_4k = 64, .tlb_2m = 16, .tlb_1g = 4};
 static struct plat_info info = {.maxpa = 48, .keyid_shift = 42, .keyid_bits = 6, .first_private_hkid = 32};
 
@@ -131,6 +131,10 @@ const struct quirks *selftest_quirks(void)
 {
     return &quirks;
 }
+void apic_eoi(struct cpu *of)
+{
+    eois++;
+}
 void svm_vmload(struct vmcb *vmcb) {}
 void svm_vmsave(struct vmcb *vmcb) {}
 void svm_take_nmi(void)
@@ -160,6 +164,11 @@ struct exit {
 };
 #define EXITS_MAX 16
 static struct exit script[EXITS_MAX];
+/* What the CPU does to these before each exit; a test sets it before it runs the script. */
+static struct {
+    u32 control_clear, control_set;
+    u64 int_state;
+} meanwhile[EXITS_MAX];
 static struct vmcb at_run[EXITS_MAX]; /* what the VMCB held at each VMRUN */
 static bool data_seen[EXITS_MAX];     /* DATA_GPA was in the TLB then */
 static unsigned exits_left, exits_done;
@@ -180,6 +189,9 @@ void svm_run_interruptible(struct vmcb *vmcb, u64 *gpr)
     vmcb->exit_info_1 = exit->info_1;
     vmcb->exit_info_2 = exit->info_2;
     vmcb->exit_int_info = exit->int_info;
+    vmcb->int_control &= ~meanwhile[exits_done - 1].control_clear;
+    vmcb->int_control |= meanwhile[exits_done - 1].control_set;
+    vmcb->int_state = meanwhile[exits_done - 1].int_state;
 }
 
 #define EXIT_CPUID 0x72
@@ -202,6 +214,7 @@ static inline void run(unsigned count, const struct exit *exits)
     td_run(&cpu);
     td_end(&cpu, v);
     assert_int_equal(exits_left, 0);
+    memset(meanwhile, 0, sizeof(meanwhile));
 }
 #define RUN(...) run(sizeof((struct exit[]){__VA_ARGS__}) / sizeof(struct exit), (const struct exit[]){__VA_ARGS__})
 #define CPUID_ENDS                                                                                                     \
@@ -211,7 +224,7 @@ static inline void run(unsigned count, const struct exit *exits)
 
 /* --- the TD ------------------------------------------------------------------------------------------------------------ */
 
-static u64 root, shared_root, code, data, bitmap, ve_page, tables;
+static u64 root, shared_root, code, data, bitmap, ve_page, vapic, tables;
 
 static inline u64 new_page(void)
 {
@@ -264,6 +277,7 @@ static inline void set_state(void)
     v->shared_eptp = shared_root;
     v->ve_info_hpa = ve_page;
     v->msr_bitmap_hpa = bitmap;
+    v->vapic_hpa = vapic;
 }
 
 static inline int start(void **state)
@@ -274,7 +288,7 @@ static inline int start(void **state)
     }
     tables = RAM;
     next_page = RAM + (16ull << 20);
-    poisoned = closed = tsc = msr_tsc_aux = nmis_taken = 0;
+    poisoned = closed = tsc = msr_tsc_aux = nmis_taken = eois = 0;
     memset(&cpu, 0, sizeof(cpu));
     memset(waiting, 0, sizeof(waiting));
     cpu.vmm = &vmm_vmcb;
@@ -285,6 +299,7 @@ static inline int start(void **state)
     data = new_page();
     bitmap = new_page();
     ve_page = new_page();
+    vapic = new_page();
     cpu.lp.td = v = (struct td_vmcs *)new_page();
     memset((void *)bitmap, 0xff, PAGE);
     map(CODE_GPA, code);

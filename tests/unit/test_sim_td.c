@@ -8,7 +8,7 @@ static void state_goes_there_and_back(void **state)
     INSN(0x0f, 0xa2);
     v->gpr[RAX] = 0x1111;
     v->gpr[R15] = 0xffff;
-    v->cr8 = 5;
+    *(u32 *)(vapic + 0x80) = 0x53; /* TPR */
     v->lstar = 0x1234;
     v->fs.base = 0x777;
     v->tsc_aux = 9;
@@ -25,7 +25,7 @@ static void state_goes_there_and_back(void **state)
     assert_int_equal(v->cr0, 0x21);
     assert_int_equal(v->cr4, 0x2040);
     assert_int_equal(v->efer, 0x901);
-    assert_int_equal(v->cr8, 5);
+    assert_int_equal(*(u32 *)(vapic + 0x80), 0x53);
     assert_int_equal(v->lstar, 0x1234);
     assert_int_equal(v->tsc_aux, 9);
     assert_int_equal(v->dr[2], 0xd2);

@@ -48,8 +48,12 @@ static void injection(void **state)
 {
     INSN(0x90);
     v->entry_intr_info = 1u << 31 | 0x50;
-    RUN({0x60, 0, 0, 0});
+    RUN({0x61, 0, 0, 0},
+        {0x60, 0, 0, 0}); /* the exit behind it is the platform's own NMI: the emulator wants one there */
     assert_int_equal(at_run[0].event_injection, 1u << 31 | 0x50);
+    assert_int_equal(at_run[1].event_injection, 0);
+    assert_int_equal(nmis_to_self, 1);
+    assert_int_equal(v->exit_reason, 1);
     assert_int_equal(v->entry_intr_info, 0);
     v->entry_intr_info = 1u << 31 | 1 << 11 | 3 << 8 | 14;
     v->entry_error_code = 5;

@@ -2,6 +2,7 @@
  * Events of a TD: from VM-entry injection to EVENTINJ, from EXITINTINFO to IDT vectoring, and the fields that every
  * VM exit fills. SDM volume 3, sections 25.8.3 (event injection) and 25.9 (VM-exit information).
  */
+#include "sim/machine/shoot.h"
 #include "sim/machine/td/internal.h"
 
 static bool has_error_code(enum vector vector)
@@ -62,6 +63,8 @@ void td_event_load(struct cpu *cpu)
         td->soft_event_type = info >> 8 & 7;
         cpu->td->rip += v->entry_instr_len;
     }
+    if ((info >> 8 & 7) == INTR_EXTERNAL)
+        shoot_send_nmi(cpu, cpu); /* see docs/simulator.md: QEMU may deliver it twice unless an exit follows at once */
     if ((info >> 8 & 7) == INTR_NMI) {
         v->interruptibility |= BLOCKED_BY_NMI;
         cpu->td->intercept_1 |= SVM_INTERCEPT_IRET;
@@ -87,12 +90,13 @@ static bool is_guest_soft_event(const struct cpu *cpu)
     return (cpu->td->exit_int_info & 0x700) == VMCB_EVENT_SOFT_INT && !cpu->td_state->soft_event_length;
 }
 
-/* An INT instruction of the TD's own is not delivered again but executed again: RIP still points at it. */
+/* An INT instruction of the TD's own is not delivered again but executed again: RIP still points at it. An interrupt of the virtual
+ * APIC's still waits there. */
 void td_event_repeat(struct cpu *cpu)
 {
     u64 event = cpu->td->exit_int_info;
 
-    if ((event & VMCB_EVENT_VALID) && !is_guest_soft_event(cpu))
+    if ((event & VMCB_EVENT_VALID) && !is_guest_soft_event(cpu) && !cpu->td_state->cut_interrupt)
         cpu->td->event_injection = event & (~0ull << 32 | VMCB_EVENT_VALID | VMCB_EVENT_HAS_ERROR | 0x7ff);
 }
 
@@ -129,6 +133,10 @@ static void fill_vectoring(struct cpu *cpu)
     v->idt_vectoring_error = 0;
     if (!(event & VMCB_EVENT_VALID))
         return;
+    if (cpu->td_state->cut_interrupt) {
+        struct vapic a = td_vapic(cpu);
+        vapic_delivered(&a); /* that far; the module sees to the rest */
+    }
     v->idt_vectoring_info = INTR_VALID | (event & 0x7ff);
     if (cpu->td_state->soft_event_length || (event & 0x700) == VMCB_EVENT_SOFT_INT) {
         fill_soft_vectoring(cpu);

@@ -8,6 +8,7 @@
 #include "sim/machine/insn.h"
 #include "sim/machine/stlb.h"
 #include "sim/machine/td/td.h"
+#include "sim/machine/vapic.h"
 
 /* TLBs of one CPU: a vCPU that finds none takes the one that was given away longest ago. */
 #define TD_TLBS 8
@@ -19,7 +20,7 @@ struct td_tlb {
 };
 
 /* Why the TD runs one instruction at a time, with RFLAGS.TF set behind its back. */
-enum td_step { STEP_NONE, STEP_MONITOR_TRAP, STEP_OVER_IRET };
+enum td_step { STEP_NONE, STEP_MONITOR_TRAP, STEP_OVER_IRET, STEP_OVER_SHADOW };
 
 struct td_cpu {
     struct td_tlb tlbs[TD_TLBS];
@@ -35,7 +36,8 @@ struct td_cpu {
     u32 soft_event_length; /* RIP was moved by so much for a software event that this entry injects, of this type */
     u32 soft_event_type;
     enum td_step step;
-    bool step_tf; /* the TD's own RFLAGS.TF meanwhile */
+    bool step_tf;       /* the TD's own RFLAGS.TF meanwhile */
+    bool cut_interrupt; /* the event that the last exit cut short is the virtual APIC's, and still waits there */
 };
 
 /* After an exit was handled: the TD runs on, or the module has to see it (exit information is filled in). */
@@ -79,6 +81,7 @@ enum vmx_reason {
     REASON_INVVPID = 53,
     REASON_WBINVD = 54,
     REASON_XSETBV = 55,
+    REASON_APIC_WRITE = 56,
     REASON_VMFUNC = 59,
     REASON_ENCLS = 60,
     REASON_PCONFIG = 65,
@@ -142,6 +145,7 @@ enum vector {
 #define EFER_LMA    (1ull << 10)
 #define EFER_NXE    (1ull << 11)
 #define RFLAGS_TF   (1ull << 8)
+#define RFLAGS_IF   (1ull << 9)
 #define DR6_BS      (1ull << 14)
 #define RFLAGS_AC   (1ull << 18)
 #define RFLAGS_VM   (1ull << 17)
@@ -179,6 +183,16 @@ enum td_next td_leave_insn(struct cpu *cpu, u32 reason, u64 qualification);
 enum td_next td_leave_exception(struct cpu *cpu, enum vector vector, u64 qualification, bool has_error, u32 error);
 /* The instruction at RIP is done. */
 enum td_next td_skip(struct cpu *cpu, const struct insn *insn);
+
+/* --- apic.c: interrupts of its virtual APIC ------------------------------------------------------------------------ */
+struct vapic td_vapic(const struct cpu *cpu);
+/* Around each VMRUN. */
+void td_apic_load(struct cpu *cpu);
+void td_apic_store(struct cpu *cpu);
+/* One would come in but for the shadow of STI or MOV SS, which VMRUN does not give back: not before the next instruction. */
+bool td_apic_waits_for_shadow(const struct cpu *cpu);
+/* An interrupt of the CPU's that has been acknowledged: true, and its EOI is done, where it tells of posted ones. */
+bool td_apic_notified(struct cpu *cpu, u32 vector);
 
 /* --- mem.c: the TD's memory as the TD sees it ------------------------------------------------------------------ */
 /* Takes the TLB of this vCPU on this CPU. */

@@ -2,8 +2,7 @@
  * RDMSR and WRMSR of a TD: the VMX MSR bitmap says which the module sees; the others reach MSRs that each vCPU has of
  * its own. SDM volume 3, section 25.6.9; volume 4 for the MSRs.
  *
- * Left out: a virtual APIC (the TD's x2APIC registers but TPR read 0 and ignore writes), and MSRs that the real CPU
- * lacks (they read 0 and ignore writes).
+ * Left out: MSRs that the real CPU lacks (they read 0 and ignore writes).
  */
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/cpu.h"
@@ -18,7 +17,8 @@
 #define MSR_SYSENTER_EIP 0x176u
 #define MSR_MISC_ENABLE  0x1a0u
 #define MSR_PAT          0x277u
-#define MSR_X2APIC_TPR   0x808u
+#define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_LAST  0x8ffu
 #define MSR_XSS          0xda0u
 #define MSR_EFER         0xc0000080u
 #define MSR_STAR         0xc0000081u
@@ -98,8 +98,6 @@ static u64 read_plain(struct cpu *cpu, u32 msr)
         return td_vmcs(cpu)->efer;
     case MSR_TSC_AUX:
         return cpu_rdmsr(MSR_TSC_AUX);
-    case MSR_X2APIC_TPR:
-        return (cpu->td->int_control & 15) << 4;
     case MSR_MISC_ENABLE:
         return MISC_ENABLE;
     default:
@@ -140,8 +138,6 @@ static bool value_is_legal(u32 msr, u64 value)
     case MSR_FMASK:
     case MSR_TSC_AUX:
         return value >> 32 == 0;
-    case MSR_X2APIC_TPR:
-        return value >> 8 == 0;
     case MSR_EFER:
         return !(value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE));
     default:
@@ -174,9 +170,6 @@ static void write_plain(struct cpu *cpu, u32 msr, u64 value)
     case MSR_TSC_AUX:
         cpu_wrmsr(MSR_TSC_AUX, value);
         break;
-    case MSR_X2APIC_TPR:
-        cpu->td->int_control = (cpu->td->int_control & ~15u) | (value >> 4 & 15);
-        break;
     default:
         break;
     }
@@ -184,9 +177,20 @@ static void write_plain(struct cpu *cpu, u32 msr, u64 value)
 
 /* --- the instructions --------------------------------------------------------------------------------------------- */
 
+static bool is_x2apic(u32 msr)
+{
+    return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
+}
+
 /* False: #GP. */
 static bool read_native(struct cpu *cpu, u32 msr, u64 *value)
 {
+    struct vapic a = td_vapic(cpu);
+
+    if (is_x2apic(msr)) {
+        *value = vapic_read_msr(&a, msr);
+        return true;
+    }
     if (pmu_has_msr(msr))
         return pmu_read(&td_vmcs(cpu)->pmu, msr, value);
     *value = read_plain(cpu, msr);
@@ -201,6 +205,19 @@ static bool write_native(struct cpu *cpu, u32 msr, u64 value)
         return false;
     write_plain(cpu, msr, value);
     return true;
+}
+
+static enum td_next write_apic(struct cpu *cpu, const struct insn *insn, u32 msr, u64 value)
+{
+    struct vapic a = td_vapic(cpu);
+    enum vapic_write outcome = vapic_write_msr(&a, msr, value);
+
+    if (outcome == VAPIC_FAULT)
+        return td_raise_error(cpu, VECTOR_GP, 0);
+    if (outcome == VAPIC_DONE)
+        return td_skip(cpu, insn);
+    (void)td_skip(cpu, insn);
+    return td_leave(cpu, REASON_APIC_WRITE, (msr - MSR_X2APIC_FIRST) << 4);
 }
 
 static void answer(struct cpu *cpu, u64 value)
@@ -220,6 +237,8 @@ enum td_next td_msr(struct cpu *cpu)
         return td_leave_insn(cpu, write ? REASON_WRMSR : REASON_RDMSR, 0);
     if (!td_fetch(cpu, &insn))
         return TD_RESUME;
+    if (write && is_x2apic(msr))
+        return write_apic(cpu, &insn, msr, value);
     if (!(write ? write_native(cpu, msr, value) : read_native(cpu, msr, &value)))
         return td_raise_error(cpu, VECTOR_GP, 0);
     if (!write)

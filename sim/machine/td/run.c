@@ -1,8 +1,8 @@
 /*
  * The run loop of a TD vCPU: VM entry, the processor's own business, VM exit. See td.h.
  *
- * Left out: MOV DR exiting, PAUSE-loop exiting, the VMX-preemption timer, posted interrupts and the virtual APIC, and
- * VM exits at XSETBV (which SVM in QEMU cannot intercept). An INTR exit while an event is being injected under the
+ * Left out: MOV DR exiting, PAUSE-loop exiting, the VMX-preemption timer, and VM exits at XSETBV (which SVM in QEMU cannot
+ * intercept). An INTR exit while an event is being injected under the
  * monitor trap stands in for the trap.
  */
 #include "sim/machine/config.h"
@@ -43,7 +43,7 @@ static void step_end(struct cpu *cpu)
 {
     struct td_cpu *td = cpu->td_state;
 
-    if (td->step == STEP_MONITOR_TRAP && !td->step_tf)
+    if (td->step != STEP_OVER_IRET && !td->step_tf)
         cpu->td->rflags &= ~RFLAGS_TF;
     td->step = STEP_NONE;
     if (!(td_vmcs(cpu)->exception_bitmap >> VECTOR_DB & 1))
@@ -61,6 +61,8 @@ static enum td_next stepped(struct cpu *cpu)
             cpu->td->dr6 &= ~DR6_BS;
         return td_leave(cpu, REASON_MONITOR_TRAP, 0);
     }
+    if (step == STEP_OVER_SHADOW && own_trap)
+        return td_raise(cpu, VECTOR_DB);
     cpu->td->dr6 &= ~DR6_BS;
     return td_vmcs(cpu)->nmi_window ? td_leave(cpu, REASON_NMI_WINDOW, 0) : TD_RESUME;
 }
@@ -97,16 +99,14 @@ static enum td_next exception(struct cpu *cpu, unsigned vector)
     return td_leave_exception(cpu, vector, qualification, pushes_error_code(vector), (u32)cpu->td->exit_info_1);
 }
 
-/* "Acknowledge interrupt on exit": the vector comes along, and its EOI is the VMM's to send. One that has gone away takes nobody
- * out. */
+/* "Acknowledge interrupt on exit": the vector comes along, and its EOI is the VMM's to send. One that has gone away, or tells of
+ * posted ones, takes nobody out. */
 static enum td_next interrupt(struct cpu *cpu)
 {
     u32 vector = shoot_take_interrupt(cpu);
 
-    if (!vector) {
-        td_event_repeat(cpu);
+    if (!vector || td_apic_notified(cpu, vector))
         return TD_RESUME;
-    }
     td_leave(cpu, REASON_EXTERNAL_INTERRUPT, 0);
     td_vmcs(cpu)->exit_intr_info = INTR_VALID | INTR_TYPE(INTR_EXTERNAL) | vector;
     return TD_LEAVE;
@@ -237,6 +237,9 @@ static void run_once(struct cpu *cpu)
 {
     if (shoot_enter(cpu, SHOOT_TD))
         td_tlb_invept(cpu, TD_INVEPT_ALL);
+    if (td_apic_waits_for_shadow(cpu) && cpu->td_state->step == STEP_NONE)
+        step_begin(cpu, STEP_OVER_SHADOW);
+    td_apic_load(cpu);
     flush_if_needed(cpu);
     cpu->td->exit_int_info = 0;
     exits_follow_control_registers(cpu->td);
@@ -245,6 +248,7 @@ static void run_once(struct cpu *cpu)
     else
         svm_run_interruptible(cpu->td, td_vmcs(cpu)->gpr);
     shoot_leave(cpu, SHOOT_TD);
+    td_apic_store(cpu);
     cpu->td->event_injection = 0; /* what was not delivered is in exit_int_info now */
 }
 

@@ -197,7 +197,6 @@ void td_vmcb_load(struct cpu *cpu)
     load_segments(b, v);
     td_vmcb_load_control_registers(cpu);
     b->tsc_offset = v->tsc_offset;
-    b->int_control = VMCB_V_INTR_MASKING | (v->cr8 & 15);
     b->int_state = v->interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS) ? VMCB_INT_SHADOW : 0;
     b->nested_cr3 = stlb_root(&cpu->td_state->current->tlb);
     b->rip = v->rip;
@@ -218,7 +217,6 @@ void td_vmcb_store(struct cpu *cpu)
     const struct vmcb *b = cpu->td;
 
     store_segments(v, b);
-    v->cr8 = b->int_control & 15;
     v->interruptibility &= ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
     if (b->int_state & VMCB_INT_SHADOW)
         v->interruptibility |= BLOCKED_BY_STI;

@@ -101,6 +101,7 @@ static void set_controls(void)
     v->msr_bitmap_hpa = (u64)bitmap;
     v->xsave_hpa = take();
     v->ve_info_hpa = take();
+    v->vapic_hpa = take();
     v->eptp = root | 0x1e;
     v->shared_eptp = shared_root;
     v->cr0_mask = 0x60000021;

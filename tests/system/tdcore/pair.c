@@ -24,6 +24,7 @@ static void make_vcpu(unsigned i, const struct td_vmcs *template)
     *v = *template;
     v->xsave_hpa = core_take();
     v->ve_info_hpa = core_take();
+    v->vapic_hpa = core_take();
     v->cs.access = 0xa09b;
     v->cr0 = 0x80000031;
     v->cr4 = 0x2060;
