@@ -54,7 +54,7 @@ PROBE_SRC := $(wildcard guest/probe/*.c guest/lib/*.c)
 PROBE_ASM := $(wildcard guest/probe/hw/*.asm) guest/hw/td.asm
 SHIM_SRC  := $(wildcard guest/shim/*.c) guest/lib/ghci.c guest/lib/runtime.c
 SHIM_ASM  := guest/shim/hw/start.asm guest/hw/td.asm
-SHIM_PURE := $(addprefix guest/shim/,acpi.c aml.c boot_params.c bzimage.c)
+SHIM_PURE := $(addprefix guest/shim/,accept.c acpi.c aml.c boot_params.c) guest/lib/ghci.c
 PROBE_PURE := $(filter-out guest/probe/main.c,$(PROBE_SRC))
 TWIN_SRC  := $(wildcard tests/host/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
@@ -93,6 +93,7 @@ HOST_REPLACED := kernel/log.c kernel/guard/panic.c kernel/cpus.c kernel/vm/kick.
 HOSTVMM_OBJ := $(call obj,host,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC))
 HOSTMOD_OBJ := $(call obj,host,$(MODULE_SRC))
 HOSTPROBE_OBJ := $(call obj,host,$(PROBE_PURE))
+HOSTSHIM_OBJ := $(call obj,host,$(SHIM_PURE))
 HOSTMACHINE_OBJ := $(call obj,host,$(MACHINE_PURE))
 CONF_OBJ   := $(call obj,host,$(CONF_SRC))
 TDCORE_SRC := $(wildcard tests/system/tdcore/*.c) tests/system/tdcore/image.asm
@@ -241,6 +242,7 @@ $(B)/core/tests/system/tdcore/image.asm.o: $(B)/tdcore/td.bin $(B)/tdcore/pair.b
 $(B)/host/libvmm.a: $(HOSTVMM_OBJ)
 $(B)/host/libmodule.a: $(HOSTMOD_OBJ)
 $(B)/host/libprobe.a: $(HOSTPROBE_OBJ)
+$(B)/host/libshim.a: $(HOSTSHIM_OBJ)
 $(B)/host/libmachine.a: $(HOSTMACHINE_OBJ)
 $(B)/host/lib%.a:
 	$(call say,AR,$@)
@@ -253,8 +255,9 @@ LINK_LIBS = -Wl,--start-group $(HOST_LIBS) $(filter %/libmachine.a,$^) -Wl,--end
 $(B)/unit/%: $(B)/host/tests/unit/%.o $(HOST_LIBS)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a,$^) $(LINK_LIBS) -lcmocka
+	$(Q)$(HOSTCC) $(HOST) -o $@ $(filter %.o,$^) $(filter %/libprobe.a %/libshim.a,$^) $(LINK_LIBS) -lcmocka
 $(B)/unit/test_probe $(B)/unit/test_probe_pmu: $(B)/host/libprobe.a
+$(B)/unit/test_shim: $(B)/host/libshim.a
 # With the machine's kicks in the place of their twin: each vCPU is on a CPU of its own there.
 $(B)/unit/test_jobs $(B)/unit/test_pictures $(B)/unit/test_guest_console: $(B)/host/kernel/vm/kick.o
 $(B)/unit/tsan_jobs: $(B)/tsan/kernel/vm/kick.o
@@ -302,9 +305,9 @@ $(B)/fuzz/tests/fuzz/%.o: FUZZ_FLAGS := -fno-sanitize=all
 $(B)/fuzz-module: $(FUZZ_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^ $(SHA_LIB) -lpthread
-# What firmware hands over: the memory map, ACPI's tables.
-FUZZ_FIRMWARE_OBJ := $(call obj,fuzz,kernel/memory_map.c lib/ranges.c drivers/acpi.c drivers/srat.c drivers/spcr.c tests/fuzz/firmware/main.c)
-$(B)/fuzz/kernel/%.o $(B)/fuzz/drivers/%.o $(B)/fuzz/lib/%.o: FUZZ_FLAGS := -fsanitize=fuzzer-no-link
+# What firmware and the boot volume hand over: the memory map, ACPI's tables, a kernel.
+FUZZ_FIRMWARE_OBJ := $(call obj,fuzz,kernel/memory_map.c lib/ranges.c drivers/acpi.c drivers/srat.c drivers/spcr.c guest/shim/bzimage.c tests/fuzz/firmware/main.c)
+$(B)/fuzz/kernel/%.o $(B)/fuzz/drivers/%.o $(B)/fuzz/lib/%.o $(B)/fuzz/guest/%.o: FUZZ_FLAGS := -fsanitize=fuzzer-no-link
 $(B)/fuzz-firmware: $(FUZZ_FIRMWARE_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^

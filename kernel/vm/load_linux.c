@@ -10,7 +10,6 @@
 #include "guest/shim/handover.h"
 #include "guest/shim/machine.h"
 #include "kernel/console/parser.h"
-#include "kernel/print.h"
 #include "kernel/vm/load.h"
 #include "lib/bits.h"
 #include "lib/format.h"
@@ -116,7 +115,6 @@ static enum err place(const struct bzimage *b, struct fault_text *fault)
 {
     const struct boot_file *initrd = vm.linux.initrd;
     u64 kernel = align_up(b->address + b->run_bytes, REGION), end = align_up(kernel + vm.linux.kernel->bytes, REGION);
-    char size[PRINT_SIZE_BYTES];
 
     vm.linux.kernel_gpa = (gpa_t){kernel};
     vm.linux.initrd_gpa = (gpa_t){end};
@@ -128,9 +126,9 @@ static enum err place(const struct bzimage *b, struct fault_text *fault)
         return fault_say(fault, ERR_RANGE, "kernel and initrd end above 0x%llx, where devices are",
                          (unsigned long long)MACHINE_HOLE_GPA);
     if (end > vm.memory_bytes)
-        return fault_say(fault, ERR_RANGE, "mem: the kernel%s end%s at %s: mem=%s is the least, and takes no work yet",
-                         initrd != NULL ? " and its initrd" : "", initrd != NULL ? "" : "s", print_size(size, end),
-                         size);
+        return fault_say(fault, ERR_RANGE,
+                         "mem: the kernel%s so much that mem=%lluM is the least, and takes no work yet",
+                         initrd != NULL ? " and its initrd take" : " takes", (unsigned long long)(end / MIB));
     return ERR_OK;
 }
 

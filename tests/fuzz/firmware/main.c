@@ -1,7 +1,7 @@
 /*
- * What firmware hands over, under libFuzzer: the memory map (kernel/memory_map.c) and ACPI's tables (drivers/acpi.c, srat.c, spcr.c).
- * The first byte of an input chooses: bit 0 the map or the tables; bit 1 for a map raw bytes, or descriptors of eight bytes each
- * that are near to sense. Tables are made of the rest of the input and sealed, so that what lies behind the checksums is reached;
+ * What firmware and the boot volume hand over, under libFuzzer: the memory map (kernel/memory_map.c), ACPI's tables (drivers/acpi.c,
+ * srat.c, spcr.c), the head of a kernel (guest/shim/bzimage.c). The first byte of an input chooses: bit 0 the tables; bit 1 a map of
+ * descriptors of eight bytes each that are near to sense; bit 2 a kernel whose head is changed in some bytes; else a map of raw bytes. Tables are made of the rest of the input and sealed, so that what lies behind the checksums is reached;
  * some are not. Every buffer is exactly as large as it is said to be: the address sanitizer sees whoever reads behind it.
  */
 #include <stdio.h>
@@ -11,10 +11,12 @@
 #include "drivers/acpi.h"
 #include "drivers/pci.h"
 #include "drivers/spcr.h"
+#include "guest/shim/bzimage.h"
 #include "kernel/memory_map.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
+#include "tests/unit/linux_file.h"
 
 #define NEED(condition) ((condition) ? (void)0 : need_failed(#condition))
 
@@ -228,6 +230,33 @@ static void try_tables(const u8 *data, size_t size)
     free(tables);
 }
 
+/* --- a kernel ----------------------------------------------------------------------------------------------------- */
+
+static void check_kernel(const struct bzimage *b, u64 bytes)
+{
+    NEED(b->protocol >= 0x20c && b->setup_bytes + 0x200ull < bytes);
+    NEED(b->header_bytes >= 0x264 - 0x1f1 && b->header_bytes <= 0x290 - 0x1f1);
+    NEED(b->address % (2 * MIB) == 0 && b->address >= 2 * MIB && b->address < 2 * GIB && b->run_bytes < 2 * GIB);
+    NEED(b->run_bytes >= bytes - b->setup_bytes);
+}
+
+/* A good one, cut to `eighths` of its bytes; three bytes of the input each change one of the head's. */
+static void try_kernel(const u8 *data, size_t size, unsigned eighths)
+{
+    static u8 good[LINUX_FILE_BYTES];
+    struct bzimage b = {.protocol = 0};
+    u64 bytes = LINUX_FILE_BYTES / 8 * eighths;
+    linux_make(good);
+    for (; size >= 3; data += 3, size -= 3)
+        good[((unsigned)data[0] << 8 | data[1]) % 0x600] = data[2];
+    u8 *file = malloc(bytes + 1);
+    memcpy(file, good, bytes);
+    if (bzimage_read(file, bytes, &b) == BZIMAGE_OK)
+        check_kernel(&b, bytes);
+    NEED(memchr(b.version, 0, sizeof(b.version)) != NULL);
+    free(file);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     static const u8 least[2];
@@ -241,6 +270,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         try_tables(rest, size - 2);
     else if (data[0] & 2)
         try_descriptors(rest, size - 2, 40 + data[1] % 5 * 8);
+    else if (data[0] & 4)
+        try_kernel(rest, size - 2, data[1] % 9);
     else
         try_map(rest, size - 2, data[1] % 81);
     free(rest);

@@ -1,0 +1,213 @@
+/*
+ * `td create payload=linux` through the console: what is refused in which words before anything is created, and where kernel,
+ * initrd and what the shim is told lie in the TD's memory. The kernel is a head of one (tests/unit/linux_file.h).
+ */
+#include "tests/unit/vm_world.h"
+
+#include "mm/tdp.h"
+#include "tests/unit/linux_file.h"
+
+#define L_PAGE_ADD   2
+#define L_EXTEND     16
+#define INITRD_BYTES (2 * 0x200000 + 0x1800)
+#define DEFAULT      "td create payload=linux mem=256M kernel=vmlinuz"
+
+static uint8_t kernel[(LINUX_FILE_BYTES + 4095) & ~4095u] __attribute__((aligned(4096)));
+static uint8_t initrd[(INITRD_BYTES + 4095) & ~4095u] __attribute__((aligned(4096)));
+static struct boot_file files[] = {
+    {"vmlinuz", kernel, LINUX_FILE_BYTES}, {"initrd", initrd, INITRD_BYTES}, {"broken", NULL, 5}, {"text", "hello", 5}};
+
+static int with_files(void **state)
+{
+    free_before = page_free_bytes();
+    linux_make(kernel);
+    for (unsigned i = 0; i < INITRD_BYTES; i++)
+        initrd[i] = (uint8_t)(i * 7 + i / 4096);
+    files[1].bytes = INITRD_BYTES;
+    boot.linux_files = files;
+    boot.linux_count = 4;
+    return 0;
+}
+
+/* --- what is refused --- */
+
+static void test_files_are_named(void **state)
+{
+    bad("td create payload=linux", "payload=linux: kernel=NAME is missing; the boot volume's folder linux has vmlinuz, "
+                                   "initrd, broken, text");
+    bad("td create payload=linux kernel=bzImage", "kernel=bzImage: there is no such file in the boot volume's folder "
+                                                  "linux, which has vmlinuz, initrd, broken, text");
+    bad(DEFAULT " initrd=none", "initrd=none: there is no such file");
+    bad("td create payload=linux kernel=broken", "kernel=broken: the file could not be read when Septum started");
+    boot.linux_count = 0;
+    bad("td create payload=linux", "kernel=NAME is missing; the boot volume's folder linux has nothing");
+    bad("td create payload=dos", "payload=dos: probe or linux is needed");
+    bad("td create kernel=vmlinuz", "kernel=, initrd= and cmdline= go with payload=linux");
+}
+
+static void test_kernels_are_judged(void **state)
+{
+    static const struct {
+        unsigned at, bytes;
+        uint64_t value;
+        const char *words;
+    } cases[] = {
+        {0x202, 4, 0, "kernel=vmlinuz: it is no bzImage: there is no \\\"HdrS\\\" at 0x202\""},
+        {0x206, 2, 0x20b,
+         "kernel=vmlinuz: its boot protocol is older than 2.12, the first with a 64-bit entry; it is 6.12.95"},
+        {0x236, 2, 0x7e, "kernel=vmlinuz: it has no 64-bit entry; it is 6.12.95 (someone@somewhere) #1\""},
+        {0x211, 1, 0, "kernel=vmlinuz: it is a zImage"},
+        {0x234, 1, 0, "kernel=vmlinuz: it is not relocatable"},
+        {0x260, 4, 1, "kernel=vmlinuz: its header makes no sense"},
+        {0x24c, 4, 8000,
+         "kernel=vmlinuz: it is built without support for being a TDX guest (INTEL_TDX_GUEST, Linux 5.19 or "
+         "later); it is 6.12.95 (someone@somewhere) #1\""},
+    };
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        linux_make(kernel);
+        linux_put(kernel, cases[i].at, cases[i].value, cases[i].bytes);
+        bad(DEFAULT, cases[i].words);
+    }
+    bad("td create payload=linux kernel=text", "kernel=text: it ends before its kernel begins");
+}
+
+/* 16M + 48M, then the kernel's region, then three of the initrd. */
+static void test_memory_that_it_takes_is_told(void **state)
+{
+    bad("td create payload=linux mem=64M kernel=vmlinuz", "mem: the kernel takes so much that mem=66M is the least");
+    bad("td create payload=linux mem=70M kernel=vmlinuz initrd=initrd",
+        "mem: the kernel and its initrd take so much that mem=72M is the least");
+    linux_put(kernel, 0x22c, 0x4000000, 4);
+    bad(DEFAULT " initrd=initrd", "initrd=initrd: it would end above 0x4000000, where this kernel does not find it");
+    linux_put(kernel, 0x22c, 0xffffffff, 4);
+    files[1].bytes = 0xfa000000;
+    bad("td create payload=linux mem=5G kernel=vmlinuz initrd=initrd",
+        "kernel and initrd end above 0xfe000000, where devices are");
+    linux_put(kernel, 0x238, 10, 4);
+    good("td create payload=linux mem=66M kernel=vmlinuz cmdline=0123456789");
+    good("td destroy");
+    bad(DEFAULT " cmdline=0123456789a", "cmdline: 11 characters, where this kernel takes at most 10");
+}
+
+/* --- what is created --- */
+
+static const uint8_t *page_of(u64 gpa, level_t level)
+{
+    struct tdp_walk w;
+    assert_int_equal(tdp_walk(vm.tdp, (gpa_t){gpa}, &w).err, ERR_OK);
+    assert_int_equal(w.state, TDP_MAPPED);
+    assert_int_equal(w.level.raw, level.raw);
+    return phys_ptr(w.page);
+}
+
+static u64 number(const uint8_t *page, unsigned at, unsigned bytes)
+{
+    u64 value = 0;
+    memcpy(&value, page + at, bytes);
+    return value;
+}
+
+static unsigned added, extended;
+
+static void watch(const struct seamcall_regs *regs)
+{
+    added += (regs->rax & 0xffff) == L_PAGE_ADD;
+    extended += (regs->rax & 0xffff) == L_EXTEND;
+}
+
+static void test_what_lies_where(void **state)
+{
+    added = extended = 0;
+    seamcall_host_watch = watch;
+    says(good(DEFAULT " vcpus=2 initrd=initrd cmdline=\"quiet panic=-1\""),
+         "\"kernel\":\"vmlinuz\",\"version\":\"6.12.95 (someone@somewhere) #1\",\"kernel_gpa\":\"0x4000000\","
+         "\"initrd\":\"initrd\",\"initrd_gpa\":\"0x4200000\"");
+    seamcall_host_watch = NULL;
+    /* ROM 4, shim 3, hand-over 1, kernel 3, initrd 1026; ROM and shim measured. */
+    assert_int_equal(added, 4 + 3 + 1 + 3 + 1026);
+    assert_int_equal(extended, 16 * (4 + 3));
+    assert_int_equal(vm.td.attributes, 1ull << 28);
+    assert_memory_equal(page_of(0x4000000, LEVEL_4K), kernel, 4096);
+    assert_memory_equal(page_of(0x4200000, LEVEL_2M), initrd, 4096);
+    assert_memory_equal(page_of(0x4400000, LEVEL_2M), initrd + 0x200000, 4096);
+    assert_memory_equal(page_of(0x4601000, LEVEL_4K), initrd + 0x401000, 4096);
+    const uint8_t *h = page_of(0x103000, LEVEL_4K);
+    assert_int_equal(number(h, 0, 4), 1);
+    assert_int_equal(number(h, 4, 4), 2);
+    assert_int_equal(number(h, 8, 8), 256 * 0x100000);
+    assert_int_equal(number(h, 16, 8), 0x4000000);
+    assert_int_equal(number(h, 24, 8), LINUX_FILE_BYTES);
+    assert_int_equal(number(h, 32, 8), 0x4200000);
+    assert_int_equal(number(h, 40, 8), INITRD_BYTES);
+    assert_int_equal(number(h, 52, 4), 14);
+    assert_string_equal((const char *)h + 56, "quiet panic=-1");
+    says(good("sept"), "\"agree\":true");
+}
+
+/* MRTD says what the shim is and how much it is given, and not what; two TDs of the same files are the same. */
+static void test_measurement(void **state)
+{
+    char first[110];
+    snprintf(first, sizeof(first), "%.109s", strstr(good(DEFAULT " cmdline=a"), "\"mrtd\""));
+    good("td destroy");
+    kernel[LINUX_KERNEL_AT + 20] ^= 1;
+    says(good(DEFAULT " cmdline=b"), first);
+    good("td destroy");
+    assert_null(strstr(good(DEFAULT " initrd=initrd"), first));
+}
+
+static void test_it_takes_no_work(void **state)
+{
+    good(DEFAULT " level=4k initrd=initrd");
+    page_of(0x4200000, LEVEL_4K);
+    bad("probe fill 0 4K", "a Linux runs in the TD: only the payload probe takes work from here");
+    bad("convert 0 4K shared", "only the payload probe takes work");
+    good("td info");
+    assert_null(strstr(good("td info"), "mailboxes"));
+    gpa_t page = {0};
+    assert_string_equal(vm_in_the_way((gpa_t){0}, 0x200000, &page), "the payload's image");
+    assert_int_equal(page.raw, 0x100000);
+    assert_null(vm_in_the_way((gpa_t){0}, 0x100000, &page));
+    assert_false(vm_has_shared_gib(&page));
+}
+
+/* Each SEAMCALL that loading makes may fail: then there is no TD, and no page is lost. */
+static void test_a_failed_load_is_undone(void **state)
+{
+    static const struct {
+        unsigned leaf, nth;
+        const char *words;
+    } cases[] = {{L_PAGE_ADD, 0, "loading the ROM"},
+                 {L_PAGE_ADD, 4, "loading the shim"},
+                 {L_PAGE_ADD, 7, "loading the hand-over page"},
+                 {L_PAGE_ADD, 8, "loading the kernel"},
+                 {L_PAGE_ADD, 11, "loading the initrd"},
+                 {L_PAGE_ADD, 1036, "loading the initrd"}};
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        seamcall_host_inject(cases[i].leaf, cases[i].nth, 0xc000010000000001ull);
+        bad(DEFAULT " initrd=initrd", cases[i].words);
+        assert_int_equal(seamcall_host_injections_left(), 0);
+        assert_int_equal(vm.state, VM_NONE);
+        assert_int_equal(page_free_bytes(), free_before);
+    }
+}
+
+static int initialised(void **state)
+{
+    if (machine(state) != 0)
+        return -1;
+    good("tdx init");
+    return 0;
+}
+
+#define LINUX(test) cmocka_unit_test_setup_teardown(test, with_files, without_td)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LINUX(test_files_are_named),         LINUX(test_kernels_are_judged), LINUX(test_memory_that_it_takes_is_told),
+        LINUX(test_what_lies_where),         LINUX(test_measurement),        LINUX(test_it_takes_no_work),
+        LINUX(test_a_failed_load_is_undone),
+    };
+    return cmocka_run_group_tests(tests, initialised, NULL);
+}
