@@ -38,7 +38,7 @@ TSAN := $(LANGUAGE) -O1 -fno-omit-frame-pointer -fsanitize=thread -DHOST_PROCESS
 HOST := $(LANGUAGE) -O1 -fno-omit-frame-pointer $(SAN) -DHOST_PROCESS
 
 # --- what belongs to what -----------------------------------------------------------------------------------------------
-VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/guard/*.c kernel/console/*.c kernel/vm/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c)
+VMM_LOGIC := $(wildcard lib/*.c mm/*.c mm/policy/*.c tdx/*.c kernel/*.c kernel/guard/*.c kernel/console/*.c kernel/vm/*.c kernel/vm/ghci/*.c kernel/experiment/*.c kernel/experiment/workload/*.c drivers/*.c drivers/virt/*.c)
 # The probe's order of access is calculated by experiments too; what the shim reads of a kernel the VMM has checked before.
 VMM_LOGIC += guest/probe/order.c guest/shim/bzimage.c
 VMM_HW    := $(wildcard boot/*.c lib/hw/*.c mm/hw/*.c tdx/hw/*.c kernel/hw/*.c drivers/hw/*.c)
@@ -261,7 +261,6 @@ $(B)/unit/test_shim: $(B)/host/libshim.a
 # With the machine's kicks in the place of their twin: each vCPU is on a CPU of its own there.
 $(B)/unit/test_jobs $(B)/unit/test_pictures $(B)/unit/test_guest_console: $(B)/host/kernel/vm/kick.o
 $(B)/unit/tsan_jobs: $(B)/tsan/kernel/vm/kick.o
-$(B)/unit/test_sim_cpus: $(B)/host/sim/machine/cpus.o
 $(filter $(B)/unit/test_sim_% $(B)/unit/test_crowd%,$(UNIT_BIN)): $(B)/host/libmachine.a
 # The same with threads watched: every access of two threads to one place must be ordered by what mm/ and the model lock.
 TSAN_OBJ := $(call obj,tsan,$(filter-out $(HOST_REPLACED),$(VMM_LOGIC)) $(TWIN_SRC) $(MODULE_SRC) sim/machine/ept.c)

@@ -118,6 +118,11 @@ unsigned apic_package_shift(void)
     return shift;
 }
 
+bool apic_is_x2(void)
+{
+    return x2;
+}
+
 bool apic_can_reach(u32 id)
 {
     return x2 || id < APIC_ID_BROADCAST;
@@ -154,9 +159,9 @@ static void send(u32 to, u32 command)
     cpu_irq_restore(irq);
 }
 
-void apic_send_ipi(u32 to)
+void apic_send_ipi(u32 to, u8 vector)
 {
-    send(to, ICR_FIXED | ICR_ASSERT | APIC_VECTOR_CALL);
+    send(to, ICR_FIXED | ICR_ASSERT | vector);
 }
 
 void apic_send_init(u32 to)
@@ -201,5 +206,12 @@ void apic_timer_start(u8 vector, u32 ticks)
 {
     reg_write(REG_DIVIDE, DIVIDE_16);
     reg_write(REG_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_PERIODIC | vector);
+    reg_write(REG_INITIAL_COUNT, ticks);
+}
+
+void apic_timer_once(u32 ticks)
+{
+    reg_write(REG_DIVIDE, DIVIDE_16);
+    reg_write(REG_LVT_TIMER, APIC_VECTOR_ALARM);
     reg_write(REG_INITIAL_COUNT, ticks);
 }

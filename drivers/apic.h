@@ -11,7 +11,9 @@
 #define APIC_VECTOR_TIMER    0x40
 #define APIC_VECTOR_SERIAL   0x41
 #define APIC_VECTOR_WATCH    0x42
+#define APIC_VECTOR_ALARM    0x43
 #define APIC_VECTOR_CALL     0xf0
+#define APIC_VECTOR_POSTED   0xf1
 #define APIC_VECTOR_SPURIOUS 0xff
 
 /* Enables the local APIC of this CPU with the timer masked. ERR_PLATFORM: none. All CPUs get the same mode. */
@@ -26,8 +28,11 @@ void apic_eoi(void);
 /* Does an interrupt of this vector wait for its EOI? Of APIC_VECTOR_SPURIOUS only one that somebody has sent. */
 bool apic_is_in_service(u8 vector);
 
-/* To the CPU with this APIC ID: APIC_VECTOR_CALL; INIT; SIPI with its vector the page at `start`, below 1 MiB. */
-void apic_send_ipi(u32 to);
+/* In x2APIC mode, in which alone a CPU notifies itself of posted interrupts (tdx/posted.h)? */
+bool apic_is_x2(void);
+
+/* To the CPU with this APIC ID: an interrupt of `vector`; INIT; SIPI with its vector the page at `start`, below 1 MiB. */
+void apic_send_ipi(u32 to, u8 vector);
 void apic_send_init(u32 to);
 void apic_send_startup(u32 to, hpa_t start);
 /* An NMI: to the CPU with this APIC ID, to all other CPUs. */
@@ -42,5 +47,7 @@ u32 apic_timer_measure(void (*wait)(u64 us), u64 us);
 
 /* Periodic interrupt every `ticks` of the divided clock; 0 stops it. */
 void apic_timer_start(u8 vector, u32 ticks);
+/* One interrupt APIC_VECTOR_ALARM after so many, in the place of the periodic one. */
+void apic_timer_once(u32 ticks);
 
 #endif

@@ -101,7 +101,13 @@ _Noreturn static void idle(struct cpu *self)
 void cpus_kick(unsigned cpu)
 {
     if (is_online(cpu))
-        apic_send_ipi(cpus[cpu].local.apic_id);
+        apic_send_ipi(cpus[cpu].local.apic_id, APIC_VECTOR_CALL);
+}
+
+void cpus_notify(unsigned cpu)
+{
+    if (is_online(cpu))
+        apic_send_ipi(cpus[cpu].local.apic_id, APIC_VECTOR_POSTED);
 }
 
 enum err cpus_assign(unsigned cpu, void (*work)(void *arg), void *arg)

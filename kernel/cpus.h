@@ -33,6 +33,8 @@ MUST_CHECK enum err cpus_assign(unsigned cpu, void (*work)(void *arg), void *arg
 
 /* Interrupts the CPU: it leaves the TD, or irq_wait(). */
 void cpus_kick(unsigned cpu);
+/* Tells the CPU inside a TD that interrupts are posted there (tdx/posted.h): the vCPU stays inside. */
+void cpus_notify(unsigned cpu);
 
 /*
  * Runs a short function on every CPU that is there, this one included, with interrupts off: whatever a CPU does, it is

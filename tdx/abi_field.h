@@ -39,7 +39,15 @@
 #define FIELD_TD_EPTP    0x1110000300000004ull         /* the private EPTP, without KeyID bits */
 
 /* TDH.VP.RD, TDH.VP.WR: the code of a VMCS field is its encoding */
-#define FIELD_VP_SHARED_EPTP      0x002400030000203cull
-#define FIELD_VP_SHARED_EPTP_BITS 0x000ffffffffff000ull /* those that may be written */
+#define FIELD_VP_POSTED_VECTOR     0x0024000100000002ull
+#define FIELD_VP_POSTED_DESCRIPTOR 0x0024000300002016ull
+#define FIELD_VP_PIN_CONTROLS      0x0024000200004000ull
+#define FIELD_VP_PEND_NMI          0x202000000000000bull
+#define FIELD_VP_STATE_DETAILS     0x9120000300000100ull
+#define FIELD_VP_SHARED_EPTP       0x002400030000203cull
+#define FIELD_VP_SHARED_EPTP_BITS  0x000ffffffffff000ull /* those that may be written */
+
+#define PIN_POSTED_INTERRUPTS BIT(7) /* process them */
+#define STATE_DETAILS_VMXIP   BIT(0) /* a virtual interrupt is recognized, and not delivered yet */
 
 #endif

@@ -12,6 +12,8 @@
 #define VMCALL_RDMSR              31ull
 #define VMCALL_WRMSR              32ull
 #define VMCALL_MMIO               48ull
+#define VMCALL_WBINVD             54ull
+#define VMCALL_PCONFIG            65ull
 #define VMCALL_GET_TDVMCALL_INFO  0x10000ull
 #define VMCALL_MAP_GPA            0x10001ull
 #define VMCALL_GET_QUOTE          0x10002ull
@@ -23,5 +25,6 @@
 #define VMCALL_STATUS_INVALID_OPERAND 0x8000000000000000ull
 #define VMCALL_STATUS_GPA_IN_USE      0x8000000000000001ull
 #define VMCALL_STATUS_ALIGN_ERROR     0x8000000000000002ull
+#define VMCALL_STATUS_UNSUPPORTED     0x8000000000000003ull /* TDG.VP.VMCALL_SUBFUNC_UNSUPPORTED, since GHCI 1.5 */
 
 #endif

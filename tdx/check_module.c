@@ -161,13 +161,13 @@ void tdx_look_module(const struct tdx_check_host *host, struct tdx_check *c)
     }
 }
 
-/* A module speaks when it is initialised, whether Septum can use it or not; one of generation 1.0 gives itself away before. */
+/* A module speaks when it is initialised, but for one of generation 1.0, which gives itself away before. */
 void tdx_look_module_version(const struct tdx_check_host *host, struct tdx_check *c)
 {
     const struct tdx_module *m = &tdx_module;
     u64 answer;
 
-    if (m->major != 0) {
+    if (m->ready) {
         tdx_check_add(c, "TDH.SYS.RD: %u.%u.%02u, build %u of %u, features 0x%llx", m->major, m->minor, m->update,
                       m->build_num, m->build_date, (unsigned long long)m->features0);
         return;

@@ -231,6 +231,11 @@ struct tdx_field_answer tdh_vp_wr(hpa_t tdvpr, u64 field, u64 value, u64 mask)
     return field_call(TDH_VP_WR, tdvpr, field, value, mask);
 }
 
+struct tdx_field_answer tdh_vp_rd(hpa_t tdvpr, u64 field)
+{
+    return field_call(TDH_VP_RD, tdvpr, field, 0, 0);
+}
+
 tdx_status_t tdh_vp_enter(hpa_t tdvpr, struct seamcall_regs *regs)
 {
     regs->rcx = tdvpr.raw;

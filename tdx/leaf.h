@@ -53,6 +53,7 @@ MUST_CHECK struct tdx_answer tdh_vp_create(hpa_t tdr, hpa_t tdvpr);
 MUST_CHECK struct tdx_answer tdh_vp_addcx(hpa_t tdvpr, hpa_t page);
 MUST_CHECK struct tdx_answer tdh_vp_init(hpa_t tdvpr, u64 initial_rcx);
 MUST_CHECK struct tdx_field_answer tdh_vp_wr(hpa_t tdvpr, u64 field, u64 value, u64 mask); /* value: the old one */
+MUST_CHECK struct tdx_field_answer tdh_vp_rd(hpa_t tdvpr, u64 field);
 MUST_CHECK struct tdx_answer tdh_vp_flush(hpa_t tdvpr);
 MUST_CHECK struct tdx_answer tdh_mr_extend(hpa_t tdr, gpa_t chunk);
 MUST_CHECK struct tdx_answer tdh_mr_finalize(hpa_t tdr);

@@ -223,6 +223,7 @@ struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t 
     td->hkid = hkid;
     td->attributes = config->attributes;
     td->shared_bit = TD_SHARED_BIT_48;
+    td->tsc_khz = tsc_units() * (TSC_UNIT_HZ / 1000);
     struct td_fault f = create(td, pages[0]);
     if (f.err == ERR_OK)
         f = configure_key(td);

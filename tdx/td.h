@@ -10,6 +10,7 @@
 #include "lib/hw/cpu.h"
 #include "tdx/hw/seamcall.h"
 #include "tdx/leaf.h"
+#include "tdx/posted.h"
 
 #define TD_TDCX_PAGES_MAX   8 /* TDCS pages beside the TDR: TDCS_BASE_SIZE / 4K, 6 in module 1.5 */
 #define VCPU_TDCX_PAGES_MAX 8
@@ -42,12 +43,14 @@ struct vcpu {
     hpa_t tdcx[VCPU_TDCX_PAGES_MAX];
     unsigned tdcx_count; /* of them are the module's */
     bool dead;
-    _Atomic int cpu;           /* where it is associated, or about to be; -1: nowhere */
-    _Atomic u32 inside;        /* set around VP.ENTER with interrupts off: 'out' is this flag, never an IPI's answer */
-    _Atomic u64 exits;         /* VP.ENTERs that have returned; changes before `inside` is cleared */
-    _Atomic u64 calls;         /* of these, soon after, those by TDVMCALL: the TD has got on to that instruction */
-    _Atomic u64 epoch;         /* td->epoch at the last entry */
-    struct seamcall_regs regs; /* what goes into the next VP.ENTER, what came out of the last */
+    _Atomic int cpu;    /* where it is associated, or about to be; -1: nowhere */
+    _Atomic u32 inside; /* set around VP.ENTER with interrupts off: 'out' is this flag, never an IPI's answer */
+    _Atomic u64 exits;  /* VP.ENTERs that have returned; changes before `inside` is cleared */
+    _Atomic u64 calls;  /* of these, soon after, those by TDVMCALL: the TD has got on to that instruction */
+    _Atomic u64 epoch;  /* td->epoch at the last entry */
+    struct posted_interrupts *posted; /* the caller's; NULL: no interrupt is ever posted */
+    u8 posted_vector;                 /* that the CPU is notified by */
+    struct seamcall_regs regs;        /* what goes into the next VP.ENTER, what came out of the last */
 };
 
 struct td {
@@ -60,6 +63,7 @@ struct td {
     u64 attributes;
     u64 eptp;                   /* of the Secure EPT, as TDH.MNG.RD gives it: what INVEPT takes */
     unsigned shared_bit;        /* GPA bit that says 'shared': 47 or 51 */
+    u64 tsc_khz;                /* of the TD's virtual TSC */
     _Atomic u32 held;           /* holds that are on (mm/hold.h): while it is not 0 vcpu_enter() does not enter */
     _Atomic u64 epoch;          /* TRACKs and `drops` so far: what entered with less has to leave once (mm/hold.h) */
     _Atomic u64 drops;          /* how often mm/tlb.c had all translations of the shared half dropped */
@@ -150,6 +154,14 @@ struct vcpu_exit {
 /* TDH.VP.WR of the shared EPT's root table: what GPAs with the shared bit go through. Associates the vCPU with this
  * CPU. */
 MUST_CHECK struct td_fault vcpu_set_shared_ept(struct vcpu *v, hpa_t root);
+
+/* Lets interrupts be posted to the vCPU by `posted`, which is one page's at most and the caller's as long as the vCPU is there;
+ * `vector` notifies a CPU. Associates the vCPU with this CPU, as the next two do, which are for the CPU that runs it. */
+MUST_CHECK struct td_fault vcpu_set_posted(struct vcpu *v, struct posted_interrupts *posted, u8 vector);
+/* An NMI, at its next entry. */
+MUST_CHECK struct td_fault vcpu_pend_nmi(struct vcpu *v);
+/* Has it taken over an interrupt that it has not delivered? It may be so when it leaves by TDVMCALL<HLT> right behind STI. */
+bool vcpu_has_interrupt(struct vcpu *v);
 
 /* Runs the vCPU on this CPU until it exits, flushed first where it was on another; BUSY is retried within bounds and
  * counted. Interrupts are off inside. */

@@ -34,6 +34,8 @@ enum exit_reason {
 
 #define EXIT_REASON_BASIC 0xffffu
 
+#define MSR_X2APIC_SELF_IPI 0x83fu
+
 /* R9: the VM-exit interruption information. */
 #define INTERRUPTION_TYPE(i)   ((i) >> 8 & 7)
 #define INTERRUPTION_VECTOR(i) ((i)&0xff)
@@ -195,6 +197,14 @@ static void take_interrupt(const struct vcpu *v, tdx_status_t status)
         cpu_take_interrupt((u8)INTERRUPTION_VECTOR(v->regs.r9));
 }
 
+/* What was posted while the vCPU was outside: the notification waits until the entry, with interrupts off. */
+static void notify_self(const struct vcpu *v)
+{
+    if (v->posted != NULL && (v->posted->control & POSTED_OUTSTANDING) &&
+        !cpu_write_msr(MSR_X2APIC_SELF_IPI, v->posted_vector))
+        panic("the APIC refuses an IPI to itself: vector 0x%x", v->posted_vector);
+}
+
 /*
  * One VP.ENTER. `inside` is set first and `held` read after, both sequentially consistent, as a holder writes `held`
  * first and reads `inside` after: one of the two sees the other. False: held out.
@@ -210,6 +220,7 @@ static bool enter_once(struct vcpu *v, tdx_status_t *status)
     bool held = v->td->held;
     if (!held) {
         drop_shared(v->td);
+        notify_self(v);
         *status = tdh_vp_enter(v->tdvpr, &v->regs);
         restore_host(host);
         v->exits++;
@@ -267,16 +278,53 @@ struct vcpu_exit vcpu_enter(struct vcpu *v)
     return interpret(v, status);
 }
 
-struct td_fault vcpu_set_shared_ept(struct vcpu *v, hpa_t root)
+/* --- fields ------------------------------------------------------------------------------------------------------ */
+
+static struct td_fault write_field(struct vcpu *v, u64 field, u64 value, u64 mask)
 {
     struct tdx_retry again = tdx_retry(TDH_VP_WR, v->tdvpr.raw);
     struct tdx_field_answer a;
     do
-        a = tdh_vp_wr(v->tdvpr, FIELD_VP_SHARED_EPTP, root.raw, FIELD_VP_SHARED_EPTP_BITS);
+        a = tdh_vp_wr(v->tdvpr, field, value, mask);
     while (tdx_again(&again, a.status));
     if (tdx_ok(a.status)) {
         v->cpu = (int)cpu_index();
         return (struct td_fault){.err = ERR_OK};
     }
     return (struct td_fault){.err = ERR_TDX, .leaf = tdx_leaf_name(TDH_VP_WR), .status = a.status};
+}
+
+struct td_fault vcpu_set_shared_ept(struct vcpu *v, hpa_t root)
+{
+    return write_field(v, FIELD_VP_SHARED_EPTP, root.raw, FIELD_VP_SHARED_EPTP_BITS);
+}
+
+/* The control last: the module takes it only when the others are there. */
+struct td_fault vcpu_set_posted(struct vcpu *v, struct posted_interrupts *posted, u8 vector)
+{
+    u64 at = phys_of(posted).raw;
+    struct td_fault f = write_field(v, FIELD_VP_POSTED_VECTOR, vector, 0xffff);
+
+    if (f.err == ERR_OK)
+        f = write_field(v, FIELD_VP_POSTED_DESCRIPTOR, at, ~63ull);
+    if (f.err == ERR_OK)
+        f = write_field(v, FIELD_VP_PIN_CONTROLS, PIN_POSTED_INTERRUPTS, PIN_POSTED_INTERRUPTS);
+    if (f.err != ERR_OK)
+        return f;
+    posted->control = (u64)vector << POSTED_VECTOR_SHIFT;
+    v->posted_vector = vector;
+    v->posted = posted;
+    return f;
+}
+
+struct td_fault vcpu_pend_nmi(struct vcpu *v)
+{
+    return write_field(v, FIELD_VP_PEND_NMI, 1, 1);
+}
+
+bool vcpu_has_interrupt(struct vcpu *v)
+{
+    struct tdx_field_answer a = tdh_vp_rd(v->tdvpr, FIELD_VP_STATE_DETAILS);
+
+    return tdx_ok(a.status) && (a.value & STATE_DETAILS_VMXIP);
 }

@@ -14,7 +14,7 @@
     X(script)                                                                                                          \
     X(reboot)                                                                                                          \
     X(poweroff) X(trace_on) X(trace_off) X(trace_dump) X(trace_clear) X(tdx_init) X(tdx_info) X(tdx_check) X(td_create)   \
-        X(td_run) X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(relocate) X(walk) \
+        X(td_run) X(td_wait) X(td_stop) X(td_destroy) X(td_info) X(map) X(convert) X(split) X(merge) X(block) X(unblock) X(relocate) X(walk) \
             X(sept) X(plan) X(stats) X(probe_fill) X(probe_verify) X(probe_accept) X(probe_convert) X(probe_touch)             \
                 X(probe_spin) X(jobs) X(wait) X(vcpu_list) X(vcpu_kick) X(policy) X(dirty) X(experiment) X(top) \
                     X(guest) X(guest_send) X(guest_expect) X(guest_log)

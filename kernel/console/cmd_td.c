@@ -1,4 +1,4 @@
-/* Commands about the TD's life: td create|run|stop|destroy|info. */
+/* Commands about the TD's life: td create|run|wait|stop|destroy|info. */
 #include "kernel/console/cmd.h"
 #include "kernel/console/cmd_memory.h"
 #include "kernel/console/cmd_probe.h"
@@ -27,6 +27,8 @@ static void add_td(struct json *j)
     bool measured = vm.state != VM_NONE && vm.td.state >= TD_RUNNABLE;
 
     json_text(j, "state", vm_state_name(vm.state));
+    if (vm_end_text() != NULL)
+        json_text(j, "end", vm_end_text());
     json_bytes(j, "mrtd", vm.td.mrtd, measured ? sizeof(vm.td.mrtd) : 0);
     json_number(j, "vcpus", vm.state == VM_NONE ? 0 : vm.vcpu_count);
     if (vm.state == VM_NONE)
@@ -75,6 +77,8 @@ static void print_td(void)
     print("TD: %s, %s from 0, %u vCPU%s, KeyID %u, largest page %s\n", vm_state_name(vm.state),
           print_size(size, vm.memory_bytes), vm.vcpu_count, vm.vcpu_count == 1 ? "" : "s", vm.td.hkid.raw,
           level_name(vm.level));
+    if (vm_end_text() != NULL)
+        print("  %s\n", vm_end_text());
     print_payload();
     if (vm_has_shared_gib(&gib))
         print("  the GiB at 0x%llx can't become one page: the mailboxes in it are shared\n",
@@ -208,6 +212,19 @@ void cmd_td_stop(struct command_call *c)
     }
     print_td();
     add_td(reply_ok(c));
+}
+
+#define WAIT_S_MAX 1000000u
+
+void cmd_td_wait(struct command_call *c)
+{
+    struct fault_text fault;
+    u64 seconds = VM_NO_TIMEOUT;
+
+    if (!arg_key_number(c, "timeout", 0, WAIT_S_MAX, &seconds))
+        return;
+    u64 us = seconds == VM_NO_TIMEOUT ? VM_NO_TIMEOUT : seconds * 1000000;
+    add_td(vm_wait_end(us, &fault) == ERR_OK ? reply_ok(c) : reply_fail(c, "%s", fault.text));
 }
 
 void cmd_td_destroy(struct command_call *c)

@@ -2,6 +2,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/console/cmd.h"
 #include "kernel/console/console.h"
+#include "kernel/vm/ghci/ghci.h"
 #include "kernel/cpus.h"
 #include "kernel/time.h"
 #include "kernel/vm/fault_text.h"
@@ -218,6 +219,8 @@ static void print_stats(void)
         print_count(status_name(tdx_counts.status[i].code), tdx_counts.status[i].count);
     for (unsigned i = 0; i < TDX_EXIT_REASON_COUNT_MAX; i++)
         print_count(exit_name(i, name, sizeof(name)), tdx_counts.exits[i]);
+    for (unsigned i = 0; ghci_count(i).name != NULL; i++)
+        print_count(ghci_count(i).name, ghci_count(i).count);
     print("%llu SEAMCALLs, %llu retries, %llu rounds of kicks, %llu IPIs\n", (unsigned long long)tdx_counts_seamcalls(),
           (unsigned long long)tdx_counts.retries, (unsigned long long)tdx_counts.kicks,
           (unsigned long long)tdx_counts.ipis);
@@ -242,6 +245,11 @@ static void answer_stats(struct json *j)
         if (tdx_counts.exits[i] != 0)
             json_number(j, exit_name(i, name, sizeof(name)), tdx_counts.exits[i]);
     json_end_object(j);
+    json_object(j, "vmcalls");
+    for (unsigned i = 0; ghci_count(i).name != NULL; i++)
+        if (ghci_count(i).count != 0)
+            json_number(j, ghci_count(i).name, ghci_count(i).count);
+    json_end_object(j);
     json_number(j, "ipis", tdx_counts.ipis);
     json_number(j, "kicks", tdx_counts.kicks);
     json_number(j, "retries", tdx_counts.retries);
@@ -258,6 +266,8 @@ void cmd_stats(struct command_call *c)
     }
     print_stats();
     answer_stats(reply_ok(c));
-    if (word != NULL)
-        tdx_counts_reset();
+    if (word == NULL)
+        return;
+    tdx_counts_reset();
+    ghci_counts_reset();
 }

@@ -14,6 +14,7 @@ const struct command commands[] = {
      "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload kernel initrd cmdline level backing debug perfmon plan back pause node",
      cmd_td_create},
     {"td run", "", "runs the vCPUs until they ask for work, a Linux in the background; those that waited go on", 0, 0, "", cmd_td_run},
+    {"td wait", "[timeout=S]", "waits until the guest has ended; fails where it did not power off", 0, 0, "timeout", cmd_td_wait},
     {"td stop", "", "the vCPUs are not entered again until `td run`", 0, 0, "", cmd_td_stop},
     {"td destroy", "", "tears the TD down; every page comes back", 0, 0, "", cmd_td_destroy},
     {"td info", "", "state, measurement and vCPUs of the TD", 0, 0, "", cmd_td_info},

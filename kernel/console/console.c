@@ -156,8 +156,7 @@ _Noreturn void console_run(void)
     for (;;) {
         if (console_step())
             continue;
-        vm_tick();
-        irq_wait();
+        vm_idle();
     }
 }
 

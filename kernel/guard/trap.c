@@ -10,6 +10,7 @@
 #include "kernel/guard/mca.h"
 #include "kernel/guard/panic.h"
 #include "kernel/guard/watchdog.h"
+#include "kernel/timer.h"
 #include "lib/format.h"
 #include "lib/hw/cpu.h"
 #include "lib/hw/fixup.h"
@@ -75,6 +76,14 @@ static void interrupt(struct trap_frame *frame)
         return;
     case APIC_VECTOR_SERIAL:
         serial_poll();
+        apic_eoi();
+        return;
+    case APIC_VECTOR_ALARM:
+        apic_eoi();
+        if (timer_take_alarm())
+            watchdog_look_at_first();
+        return;
+    case APIC_VECTOR_POSTED: /* outside the TD: vcpu_enter() looks for itself */
         apic_eoi();
         return;
     case APIC_VECTOR_CALL:

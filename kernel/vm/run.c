@@ -9,7 +9,9 @@
 #include "kernel/hw/traps.h"
 #include "kernel/guard/mca.h"
 #include "kernel/time.h"
-#include "kernel/vm/ghci.h"
+#include "kernel/timer.h"
+#include "kernel/vm/ghci/ghci.h"
+#include "kernel/vm/interrupt.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
@@ -27,6 +29,11 @@ static struct vm_vcpu *current[CPU_COUNT_MAX]; /* by CPU, which alone changes it
 unsigned run_index(const struct vm_vcpu *v)
 {
     return (unsigned)(v - vm.vcpus);
+}
+
+unsigned run_cpu(unsigned index)
+{
+    return cpus_online() > 1 ? index + 1 : 0;
 }
 
 struct vm_vcpu *run_current(void)
@@ -154,7 +161,7 @@ static void note_pause(struct vm_vcpu *v, enum vcpu_exit_kind kind, u64 asked)
 
 /* --- exits -------------------------------------------------------------------------------------------------------- */
 
-/* A TD that halts waits for an interrupt, which is at the latest the timer's where there is one. */
+/* No interrupt can be posted to it, so it looks again soon. */
 static void pause_vcpu(void)
 {
     if (cpu_index() == 0) {
@@ -165,19 +172,38 @@ static void pause_vcpu(void)
         cpu_relax();
 }
 
+/* An interrupt that it has taken over right behind STI, and not delivered, is seen by nobody else. */
+static void halt(struct vm_vcpu *v)
+{
+    if (vm.posted == NULL)
+        pause_vcpu();
+    else
+        v->is_halted = v->halts_deaf || !vcpu_has_interrupt(&vm.td.vcpus[run_index(v)]);
+}
+
+/* The end of the probe is that of a vCPU, for the console asks it more; a guest that is a system ends as a whole. */
+static enum turn guest_ends(struct vm_vcpu *v, bool is_power_off)
+{
+    if (vm.kind == VM_LINUX)
+        vm_end(&v->why, is_power_off);
+    return end_turn(v, VCPU_HALTED);
+}
+
 static enum turn vmcall_turn(struct vm_vcpu *v)
 {
-    switch (ghci_vmcall(run_index(v), &v->why)) {
+    enum ghci_next next = ghci_vmcall(run_index(v), &v->why);
+
+    switch (next) {
     case GHCI_RESUME:
         return TURN_AGAIN;
-    case GHCI_PAUSE:
-        pause_vcpu();
+    case GHCI_HALT:
+        halt(v);
         return TURN_AGAIN;
     case GHCI_IDLE:
         v->state = VCPU_IDLE;
         return TURN_IDLE;
     default:
-        return end_turn(v, VCPU_HALTED);
+        return guest_ends(v, next == GHCI_OFF);
     }
 }
 
@@ -200,10 +226,24 @@ static void say_machine_check(struct vm_vcpu *v)
         (void)fault_say(&v->why, ERR_TD_DEAD, "the TD is dead: vCPU %u met a machine check (%s)", run_index(v), text);
 }
 
+/* Whatever comes between the look at timer and NMIs and the entry makes the vCPU leave at once. */
+static struct vcpu_exit enter(struct vm_vcpu *v)
+{
+    struct vcpu *inner = &vm.td.vcpus[run_index(v)];
+
+    if (vm.posted == NULL)
+        return vcpu_enter(inner);
+    u64 irq = cpu_irq_save();
+    interrupt_tick(v);
+    struct vcpu_exit exit = vcpu_enter(inner);
+    cpu_irq_restore(irq);
+    return exit;
+}
+
 static enum turn enter_turn(struct vm_vcpu *v)
 {
     u64 asked = cpu_tsc();
-    struct vcpu_exit exit = vcpu_enter(&vm.td.vcpus[run_index(v)]);
+    struct vcpu_exit exit = enter(v);
     struct fault_text *why = &v->why;
 
     note_pause(v, exit.kind, asked);
@@ -224,7 +264,7 @@ static enum turn enter_turn(struct vm_vcpu *v)
         return TURN_AGAIN;
     case VCPU_EXIT_TRIPLE_FAULT:
         (void)fault_say(why, ERR_STATE, "vCPU %u stopped by a triple fault", run_index(v));
-        return end_turn(v, VCPU_HALTED);
+        return guest_ends(v, false);
     case VCPU_EXIT_TD_DEAD:
         vm_dies();
         if (exit.is_machine_check)
@@ -240,6 +280,27 @@ static enum turn enter_turn(struct vm_vcpu *v)
                         vcpu_exit_name(exit.reason), exit.reason, (unsigned long long)exit.qualification);
         return end_turn(v, VCPU_WAITS);
     }
+}
+
+/* --- halts -------------------------------------------------------------------------------------------------------- */
+
+/* Is something asked of the vCPU that it cannot do asleep? */
+static bool is_wanted(const struct vm_vcpu *v)
+{
+    return vm.state != VM_RUNNING || (v->abort && (v->abort_until == 0 || time_us() >= v->abort_until));
+}
+
+/* Its CPU sleeps; where all share one, whoever waits there does (vm_wait()). */
+static enum turn halt_turn(struct vm_vcpu *v)
+{
+    u64 irq = cpu_irq_save();
+
+    interrupt_tick(v);
+    v->is_halted = !interrupt_wakes(v);
+    if (v->is_halted && !is_wanted(v) && cpu_index() != 0)
+        irq_wait();
+    cpu_irq_restore(irq);
+    return TURN_AGAIN;
 }
 
 /* --- runs --------------------------------------------------------------------------------------------------------- */
@@ -259,6 +320,10 @@ static enum turn look_around(struct vm_vcpu *v)
 {
     if (vm.state == VM_DEAD) {
         (void)fault_say(&v->why, ERR_TD_DEAD, "vCPU %u: the TD is dead: only `td destroy` is left", run_index(v));
+        return end_turn(v, VCPU_HALTED);
+    }
+    if (vm.state == VM_ENDED) {
+        (void)fault_say(&v->why, ERR_STATE, "vCPU %u: the guest has ended: only `td destroy` is left", run_index(v));
         return end_turn(v, VCPU_HALTED);
     }
     if (vm.state != VM_RUNNING) {
@@ -281,6 +346,7 @@ static enum turn look_around(struct vm_vcpu *v)
 static void end_run(struct vm_vcpu *v, enum err how)
 {
     v->ended = how;
+    v->is_untold = vm.kind == VM_LINUX && vm.state == VM_RUNNING;
     v->runs = false;
     cpus_kick(0); /* whoever waits there for it */
 }
@@ -288,7 +354,7 @@ static void end_run(struct vm_vcpu *v, enum err how)
 bool run_turn(struct vm_vcpu *v)
 {
     current[cpu_index()] = v;
-    enum turn turn = v->parked ? fault_turn(v) : enter_turn(v);
+    enum turn turn = v->parked ? fault_turn(v) : v->is_halted ? halt_turn(v) : enter_turn(v);
     current[cpu_index()] = NULL;
 
     if (turn == TURN_AGAIN)

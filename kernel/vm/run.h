@@ -8,6 +8,8 @@
 #include "kernel/vm/vm.h"
 
 unsigned run_index(const struct vm_vcpu *v);
+/* The CPU that runs vCPU `index`. */
+unsigned run_cpu(unsigned index);
 
 /* The life of a CPU while its vCPU runs: what cpus_assign() gives to it. */
 void run_here(void *vcpu);

@@ -2,7 +2,6 @@
  * The merge policy's time to work, and reminders of work that was not begun. The console's CPU comes here whenever it waits, and gives
  * each millisecond's work of the policy to a CPU that is neither its own nor a vCPU's; without such a CPU it does the work itself.
  */
-#include "kernel/console/guest_view.h"
 #include "kernel/cpus.h"
 #include "kernel/time.h"
 #include "kernel/vm/vm.h"
@@ -40,7 +39,7 @@ void vm_tick(void)
     u64 now = time_us() / 1000;
 
     vm_remind();
-    guest_view_update();
+    vm_tell();
     if (now == last || (vm.state != VM_RUNNING && vm.state != VM_STOPPED) || !tdp_policy_has_work(vm.tdp))
         return;
     last = now;

@@ -3,7 +3,9 @@
 
 #include "kernel/cpus.h"
 #include "kernel/print.h"
+#include "kernel/vm/devices.h"
 #include "kernel/vm/guest_console.h"
+#include "kernel/vm/interrupt.h"
 #include "lib/bits.h"
 #include "lib/format.h"
 #include "lib/log.h"
@@ -18,7 +20,7 @@ struct vm vm;
 
 const char *vm_state_name(enum vm_state s)
 {
-    static const char *const names[] = {"none", "created", "running", "stopped", "dead"};
+    static const char *const names[] = {"none", "created", "running", "stopped", "ended", "dead"};
     return names[s];
 }
 
@@ -213,7 +215,17 @@ static enum err create_all(const struct vm_config *c, struct fault_text *fault)
     struct td_fault td = td_finalize(&vm.td);
     if (td.err != ERR_OK)
         return fault_td(fault, "finalizing the TD", &td);
-    return set_shared_ept(fault);
+    e = set_shared_ept(fault);
+    return e == ERR_OK && vm.kind == VM_LINUX ? interrupt_init(fault) : e;
+}
+
+/* The virtual machine that the TD starts in. */
+static void reset_machine(void)
+{
+    for (unsigned i = 0; i < TD_VCPUS_MAX; i++)
+        vapic_reset(&vm.vcpus[i].apic, i);
+    devices_reset();
+    guest_console_reset();
 }
 
 enum err vm_create(const struct vm_config *c, struct fault_text *fault)
@@ -223,8 +235,8 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
 
     if (e != ERR_OK)
         return e;
-    guest_console_reset();
     memset(&vm, 0, sizeof(vm));
+    reset_machine();
     vm.kind = c->kind;
     vm.memory_bytes = c->memory_bytes;
     vm.level = c->level;
@@ -276,6 +288,7 @@ static enum err destroy_all(struct fault_text *fault)
             return fault_tdp(fault, "taking back the TD's memory", &r);
         vm.tdp = NULL;
     }
+    interrupt_end();
     if (vm.td.state == TD_NONE)
         return ERR_OK;
     struct td_fault td = td_destroy(&vm.td, give_page, NULL);

@@ -5,11 +5,12 @@
  *     who sets what            state of the TD for the module     what is left of its memory     what people are told
  *                              td.state, td.dead (tdx/td.h)       tdp.dead (mm/)                 vm.state
  *     console's commands       each step of its life              -                              each
- *     a vCPU's CPU             dead                               by an undo that failed         VM_DEAD
+ *     a vCPU's CPU             dead                               by an undo that failed         VM_DEAD, VM_ENDED
  */
 #ifndef KERNEL_VM_VM_H
 #define KERNEL_VM_VM_H
 
+#include "drivers/virt/vapic.h"
 #include "guest/probe/protocol.h"
 #include "guest/shim/bzimage.h"
 #include "kernel/boot_info.h"
@@ -18,8 +19,9 @@
 #include "mm/page.h"
 #include "mm/tdp.h"
 
-/* Changed by the functions below, and to VM_DEAD by any vCPU: the module refuses the TD; it can only be destroyed. */
-enum vm_state { VM_NONE, VM_CREATED, VM_RUNNING, VM_STOPPED, VM_DEAD };
+/* Changed by the functions below, and by any vCPU to VM_DEAD: the module refuses the TD; or to VM_ENDED: the guest powered off,
+ * reset the machine, reported a fatal error or met a triple fault. Then it can only be destroyed. */
+enum vm_state { VM_NONE, VM_CREATED, VM_RUNNING, VM_STOPPED, VM_ENDED, VM_DEAD };
 
 /* What the TD starts with: guest/probe/, or a Linux that guest/shim/ leads in. */
 enum vm_payload { VM_PROBE, VM_LINUX };
@@ -63,6 +65,11 @@ struct vm_vcpu {
     struct vm_pauses pauses;
     u64 write_faults; /* by a write and no ACCEPT; where the TD only reads, these are answers of the zero-step filter */
     u64 refused;      /* MapGPAs that were answered with an error */
+    struct vapic apic;
+    bool is_halted;         /* by HLT; not entered until interrupt_wakes() */
+    bool halts_deaf;        /* ... with its interrupts off */
+    _Atomic bool nmi_waits; /* set by any CPU, taken by its own */
+    _Atomic bool is_untold; /* its run has ended with nobody waiting for it: vm_tick() tells `why` */
     struct probe_result result;
     struct fault_text why;
     struct vm_cost cost;
@@ -88,6 +95,12 @@ struct vm {
     unsigned vcpu_count;
     gpa_t payload, mailboxes, rom; /* where the parts of the payload lie */
     u64 payload_bytes;
+    struct posted_interrupts *posted; /* of all vCPUs, in one page; NULL: there are none, and HLT is a short pause */
+    _Atomic u32 event_notify; /* what a quote that is ready is told by: the vector, above it the vCPU; 0: nothing */
+    struct spin end_lock;
+    struct fault_text end; /* VM_ENDED: why, under end_lock until then */
+    bool is_power_off;     /* ... and it is what a guest does that is done */
+    bool end_told;         /* by the console's CPU */
     struct vm_vcpu vcpus[TD_VCPUS_MAX];
     u64 free_bytes_before, lost_bytes_before; /* of the page allocator, when nothing was taken yet */
     u64 lost_bytes;                           /* with the TD gone: of it are lost since then */
@@ -123,14 +136,24 @@ MUST_CHECK enum err vm_destroy(struct fault_text *fault);
 /* The TD is dead: nobody is left inside, and nothing but vm_destroy() is done with it. On any CPU. */
 void vm_dies(void);
 
+/* The guest is at its end, as `why` says: nobody is left inside. On any CPU; of several calls the first counts. */
+void vm_end(const struct fault_text *why, bool is_power_off);
+/* Why it ended; NULL: it has not, or vm_tick() has not told it yet. */
+const char *vm_end_text(void);
+
+/* Waits for that. ERR_TIMEOUT; ERR_INTERRUPTED: ^C; ERR_STATE: it does not run, or ended by another way than powering off, as
+ * `fault` says. */
+MUST_CHECK enum err vm_wait_end(u64 timeout_us, struct fault_text *fault);
+#define VM_NO_TIMEOUT (~0ull)
+
 /* How many vCPUs a TD may have here: what the payload has stacks for, and a CPU for each beside the console's. */
 unsigned vm_vcpus_max(void);
 
 /* Does the module give performance counters to TDs (config.perfmon)? */
 bool vm_may_have_perfmon(void);
 
-/* A Linux runs on in the background. The probe: runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
- * whatever the others do. */
+/* Runs each vCPU until it asks for work, waits or halts. ERR_INTERRUPTED: ^C. One that halts for good is told at once,
+ * whatever the others do. Those of a Linux run on beside the console. */
 MUST_CHECK enum err vm_run(struct fault_text *fault);
 /* Takes all vCPUs out of the TD. ERR_TIMEOUT: one does not leave; it ends its run when it does, and the function may be
  * called again. */
@@ -170,10 +193,13 @@ struct vm_stuck {
 MUST_CHECK enum err vm_stuck_begin(struct vm_stuck *s, unsigned vcpu, unsigned times, struct fault_text *fault);
 MUST_CHECK enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault);
 
-/* To be called by the console's CPU whenever it waits: lets the TD's merge policy work, and vm_remind(). */
+/* To be called by the console's CPU whenever it waits: lets the TD's merge policy work, prints what the guest says and how it
+ * ended, and vm_remind(). */
 void vm_tick(void);
 /* The same, and the rest of a moment's wait, until the next interrupt: on the one CPU the vCPUs take turns here. */
 void vm_wait(void);
+/* When nothing is to be done at the console: the wait for an interrupt; on the one CPU a Linux goes on meanwhile. */
+void vm_idle(void);
 
 const char *vm_state_name(enum vm_state s);
 const char *vm_vcpu_state_name(enum vm_vcpu_state s);
@@ -184,6 +210,8 @@ const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 MUST_CHECK enum err vm_layout(const struct vm_config *config, struct fault_text *fault);
 /* Sends another interrupt to each CPU that has not taken up its vCPU's run for long (work.c). */
 void vm_remind(void);
+/* Tells the console what happened beside it: end.c. */
+void vm_tell(void);
 /* Waits for the merge policy's work on another CPU; vm_tick() begins none meanwhile. ERR_TIMEOUT: it does not end. */
 MUST_CHECK enum err vm_tick_end(struct fault_text *fault);
 /* Is the operation on the TD's memory that this CPU is at to end, because of ^C (work.c)? */

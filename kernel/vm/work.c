@@ -129,11 +129,21 @@ void vm_wait(void)
     for (unsigned i = 0; !have_own_cpus() && i < vm.vcpu_count; i++) {
         if (!vm.vcpus[i].runs)
             continue;
-        any = true;
         (void)run_turn(&vm.vcpus[i]);
+        any |= !vm.vcpus[i].is_halted;
     }
     if (!any)
         irq_wait();
+}
+
+void vm_idle(void)
+{
+    if (vm.state == VM_RUNNING && vm.kind == VM_LINUX) {
+        vm_wait();
+        return;
+    }
+    vm_tick();
+    irq_wait();
 }
 
 /* What the console does while it waits for vCPUs. ^C takes all of them out of their work. */
@@ -199,6 +209,8 @@ static enum err check_runnable(struct fault_text *fault)
         return fault_say(fault, ERR_STATE, "there is no TD: `td create` comes first");
     case VM_DEAD:
         return fault_say(fault, ERR_TD_DEAD, "the TD is dead: only `td destroy` is left");
+    case VM_ENDED:
+        return fault_say(fault, ERR_STATE, "the guest has ended: only `td destroy` is left");
     default:
         return ERR_OK;
     }
@@ -218,6 +230,8 @@ static enum err begin_all(bool started[TD_VCPUS_MAX], struct fault_text *fault)
         if (v->runs || v->state == VCPU_HALTED || v->state == VCPU_IDLE)
             continue;
         struct fault_text text;
+        if (vm.kind == VM_LINUX)
+            v->state = VCPU_WORKS;
         enum err e = begin_run(v, &text);
         started[i] = e == ERR_OK;
         if (e != ERR_OK && first == ERR_OK) {

@@ -84,8 +84,7 @@ struct cpu *cpu_at(unsigned index);
 /* Packages: which bits of an APIC ID number the CPUs of one, and how many there are in the largest: CPUID says the same on all, as
  * of processors that were made alike. Constant after start. */
 unsigned cpu_package_shift(void);
-unsigned cpu_thread_shift(void);  /* the same of one core: 0, or 1 with two threads */
-unsigned cpu_package_count(void); /* that have a CPU; numbered from 0 */
+unsigned cpu_thread_shift(void); /* the same of one core: 0, or 1 with two threads */
 unsigned cpu_package_size(void);
 static inline struct cpu *cpu_of_lp(struct seam_lp *lp)
 {

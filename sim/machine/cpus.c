@@ -6,7 +6,6 @@ static struct cpu cpus[MACHINE_CPUS_MAX]; /* per CPU, but for what cpu.h says */
 static unsigned count;                    /* constant after start */
 static unsigned package_shift;            /* constant after start */
 static unsigned thread_shift;             /* constant after start */
-static unsigned package_count;            /* constant after start */
 
 /* Each CPU has a GDT inside its struct; the firmware's lies elsewhere. */
 struct cpu *cpu_this(void)
@@ -28,11 +27,6 @@ struct cpu *cpu_at(unsigned index)
 unsigned cpu_package_shift(void)
 {
     return package_shift;
-}
-
-unsigned cpu_package_count(void)
-{
-    return package_count;
 }
 
 unsigned cpu_thread_shift(void)
@@ -66,17 +60,6 @@ static u32 highest_id(void)
     return highest;
 }
 
-/* Packages are numbered as they come in the list: by the IDs there may be gaps, and a package without a CPU does not exist. */
-static void number_packages(void)
-{
-    package_count = 0;
-    for (unsigned i = 0, like = 0; i < count; i++, like = 0) {
-        while (cpus[like].apic_id >> package_shift != cpus[i].apic_id >> package_shift)
-            like++;
-        cpus[i].lp.package = like < i ? cpus[like].lp.package : package_count++;
-    }
-}
-
 void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, unsigned threads, u32 base)
 {
     count = number;
@@ -88,7 +71,8 @@ void cpus_init(const u32 *apic_ids, unsigned number, unsigned packages, unsigned
     package_shift = thread_shift = threads - 1;
     while ((packages << package_shift) <= highest_id())
         package_shift++;
-    number_packages();
+    for (unsigned i = 0; i < count; i++)
+        cpus[i].lp.package = cpus[i].apic_id >> package_shift;
     cpus[0].life = CPU_RUNS;
     cpus[0].is_ours = true;
 }

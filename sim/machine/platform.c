@@ -88,7 +88,7 @@ void platform_init(void)
         .keyid_bits = PLATFORM_KEYID_BITS,
         .first_private_hkid = (u16)((1u << PLATFORM_KEYID_BITS) - config->hkids),
         .lp_count = cpu_count(),
-        .package_count = cpu_package_count(),
+        .package_count = config->packages,
         .tsc_hz = measure_tsc_hz(),
         .ept_levels_max = config->ept_levels,
         .features0 = config->features0,

@@ -8,7 +8,7 @@
 #include "tests/bench/measure.h"
 
 #include "kernel/console/cmd.h"
-#include "kernel/vm/ghci.h"
+#include "kernel/vm/ghci/ghci.h"
 #include "kernel/vm/vm.h"
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"

@@ -136,6 +136,12 @@ void cpus_kick(unsigned cpu)
     pthread_mutex_unlock(&lock);
 }
 
+/* The threads' vCPUs take posted interrupts over when they enter only. */
+void cpus_notify(unsigned cpu)
+{
+    cpus_kick(cpu);
+}
+
 bool cpus_host_take_kick(unsigned cpu)
 {
     return cpus[cpu].kicked && atomic_exchange(&cpus[cpu].kicked, false);

@@ -173,7 +173,6 @@ def test_second_reader_is_refused(line, tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     (["/dev/ttyNOWHERE"], "capture: /dev/ttyNOWHERE: there is no such device; there are "),
     (["/dev/null"], "capture: /dev/null is no serial device"),
-    (["."], "capture: . is a folder"),
     (["-", "/nowhere/a.log"], "capture: /nowhere/a.log: No such file or directory"),
     (["-", "--speed", "12345"], "argument --speed: a speed that serial lines have: 50, 75, "),
     ([], "the following arguments are required: DEVICE"),

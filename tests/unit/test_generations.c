@@ -3,7 +3,6 @@
  * are those that were published with them; the ids of metadata fields are the ABI specification's.
  */
 #include "tests/unit/td_world.h"
-#include "tdx/check.h"
 
 #include <stdio.h>
 
@@ -89,15 +88,6 @@ static void control_pages_are_those_that_the_module_wants(void **state)
     assert_string_equal(
         f.what, "this module wants 9 control pages for a TD and 6 for a vCPU; at most 8 and 9 are provided for");
     assert_false(tdx_module.ready);
-    /* One that is not used has said which it is. */
-    static struct tdx_check checks[TDX_CHECKS_MAX];
-    const struct tdx_check_host host = {.page = HPA_NONE};
-    const struct tdx_check *version = checks;
-    (void)tdx_check(&host, checks);
-    while (strcmp(version->name, "module_version") != 0)
-        version++;
-    assert_int_equal(version->state, TDX_CHECK_OK);
-    assert_string_equal(version->value, "TDH.SYS.RD: 2.0.08, build 0 of 20230801, features 0x32a71f0fbf");
 }
 
 /* --- fields ------------------------------------------------------------------------------------------------------ */

@@ -7,7 +7,6 @@
 #include "tdx/module.h"
 #include "tests/host/traps.h"
 
-#define GHCI_INFO      0x10000ull
 #define GHCI_MAP_GPA   0x10001ull
 #define GHCI_FATAL     0x10003ull
 #define GHCI_INVALID   0x8000000000000000ull
@@ -340,31 +339,6 @@ static void test_mapgpa_does_a_gib_at_most(void **state)
     assert_int_equal(map->gpr[R11], GIB_1);
 }
 
-static void test_other_leafs(void **state)
-{
-    struct guest_action *info = vmcall(0, GHCI_INFO, 0, 0);
-    assert_int_equal(ask(info), 0);
-    assert_int_equal(info->gpr[R11] | info->gpr[R12] | info->gpr[R13] | info->gpr[R14], 0);
-    struct guest_action *in = vmcall(0, 30, 1, 0);
-    in->gpr[R14] = 0x3f8;
-    assert_int_equal(ask(in), 0);
-    assert_int_equal(in->gpr[R11], 0xff);
-    struct guest_action *in3 = vmcall(0, 30, 3, 0);
-    assert_int_equal(ask(in3), GHCI_INVALID);
-    struct guest_action *cpuid = vmcall(0, 10, 0x40000000, 0);
-    assert_int_equal(ask(cpuid), 0);
-    assert_int_equal(cpuid->gpr[R12] | cpuid->gpr[R13] | cpuid->gpr[R14] | cpuid->gpr[R15], 0);
-    struct guest_action *rdmsr = vmcall(0, 31, 0x1b, 0);
-    assert_int_equal(ask(rdmsr), GHCI_INVALID);
-    struct guest_action *hlt = vmcall(0, 12, 0, 0);
-    assert_int_equal(ask(hlt), 0);
-    static const u64 unknown[][2] = {{0, 0x10004}, {0, 0x1ffff}, {0, 48}, {7, 1}, {PROBE, 2}, {~0ull, ~0ull}};
-    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
-        struct guest_action *a = vmcall(unknown[i][0], unknown[i][1], 0, 0);
-        assert_int_equal(ask(a), GHCI_INVALID);
-    }
-}
-
 static void test_fatal_error_is_told(void **state)
 {
     struct guest_action *fatal = vmcall(0, GHCI_FATAL, 3, 0);
@@ -481,7 +455,6 @@ int main(void)
         WITH_TD(test_accept_and_convert),
         WITH_TD(test_mapgpa_takes_no_nonsense),
         WITH_TD(test_mapgpa_does_a_gib_at_most),
-        WITH_TD(test_other_leafs),
         WITH_TD(test_fatal_error_is_told),
         WITH_TD(test_triple_fault),
         WITH_TD(test_nmi_in_the_td),
