@@ -59,6 +59,27 @@ static void task_priority_is_the_cpus_meanwhile(void **state)
     assert_int_equal(reg(0x80), 0x97); /* the lower half is not lost */
 }
 
+/* Where a request stands it does, since the emulator cannot: TPR goes down, and what it held back is let in. */
+static void cr8_beside_a_request(void **state)
+{
+    INSN(0x44, 0x0f, 0x22, 0xc1); /* mov cr8, rcx */
+    long_mode();
+    v->gpr[RCX] = 2;
+    RUN(CPUID_ENDS);
+    assert_int_equal(at_run[0].intercept_cr_write, 0x11);
+    *(u32 *)(vapic + 0x80) = 0x47;
+    request(0x35);
+    RUN({0x18, 0, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(at_run[0].intercept_cr_write, 0x111);
+    assert_int_equal(at_run[1].int_control, MASKING | V_IRQ | 2 << 16 | 2);
+    assert_int_equal(reg(0x80), 0x20);
+    assert_int_equal(v->rip, CODE_GPA + 4);
+    v->rip = CODE_GPA;
+    v->gpr[RCX] = 0x10;
+    RUN({0x18, 0, 0, 0}, {0x60, 0, 0, 0});
+    assert_int_equal(at_run[1].event_injection, 1u << 31 | 1 << 11 | 3 << 8 | 13);
+}
+
 static void write_msr(u32 msr, u64 value)
 {
     u8 *bits = (u8 *)bitmap + 0x800;
@@ -191,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(interrupt_is_asked_for_and_gone_means_delivered, start),
         cmocka_unit_test_setup(task_priority_is_the_cpus_meanwhile, start),
+        cmocka_unit_test_setup(cr8_beside_a_request, start),
         cmocka_unit_test_setup(registers, start),
         cmocka_unit_test_setup(notification_brings_posted_interrupts_in, start),
         cmocka_unit_test_setup(cut_delivery_is_tried_again, start),

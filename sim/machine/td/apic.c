@@ -27,7 +27,10 @@ bool td_apic_waits_for_shadow(const struct cpu *cpu)
            vapic_candidate(&a);
 }
 
-/* QEMU lets in what is not below TPR, where a CPU wants it above: the request goes one class lower. */
+/*
+ * QEMU lets in what is not below TPR, where a CPU wants it above: the request goes one class lower. It also ends itself at a MOV to
+ * CR8 that lets a request in (an assertion about its locks), so that one exits while there is a request.
+ */
 void td_apic_load(struct cpu *cpu)
 {
     struct vapic a = td_vapic(cpu);
@@ -36,6 +39,7 @@ void td_apic_load(struct cpu *cpu)
 
     cpu->td->int_control = VMCB_V_INTR_MASKING | vapic_tpr(&a) >> 4 | request;
     cpu->td->int_vector = vector;
+    cpu->td->intercept_cr_write = VMCB_CR(0) | VMCB_CR(4) | (vector ? VMCB_CR(8) : 0);
 }
 
 /* QEMU calls an interrupt whose delivery was cut short an exception, and lets it stand. */

@@ -1,7 +1,7 @@
 /*
  * Accesses of a TD to CR0 and CR4: the guest/host masks and read shadows decide whether the module sees them, the
  * rest of a write is the processor's own. SDM volume 3, sections 26.1.3 and 26.3 ("Changes to instruction behavior"),
- * table 28-3 (qualification). CR3 and CR8 are not intercepted.
+ * table 28-3 (qualification). CR3 is not intercepted, CR8 only for the emulator's sake: see td/apic.c.
  *
  * PDPTE loads of PAE paging are left to the CPU, which reads them at each walk.
  */
@@ -149,6 +149,17 @@ static enum td_next mov_to_cr4(struct cpu *cpu, const struct insn *insn)
     return td_skip(cpu, insn);
 }
 
+static enum td_next mov_to_cr8(struct cpu *cpu, const struct insn *insn)
+{
+    struct vapic a = td_vapic(cpu);
+    u64 value = operand(cpu, insn_rm(insn));
+
+    if (value >> 4)
+        return td_raise_error(cpu, VECTOR_GP, 0);
+    vapic_set_tpr(&a, (u8)(value << 4));
+    return td_skip(cpu, insn);
+}
+
 /* As the TD reads them. CR2, CR3 and CR8 come here only where an emulator takes every read for one of CR0. */
 static u64 visible(const struct cpu *cpu, unsigned cr)
 {
@@ -192,7 +203,7 @@ enum td_next td_control_register(struct cpu *cpu)
     case 0x20:
         return mov_from(cpu, &insn);
     case 0x22:
-        return reg == 0 ? mov_to_cr0(cpu, &insn) : mov_to_cr4(cpu, &insn);
+        return reg == 0 ? mov_to_cr0(cpu, &insn) : reg == 4 ? mov_to_cr4(cpu, &insn) : mov_to_cr8(cpu, &insn);
     default:
         return td_raise(cpu, VECTOR_UD);
     }

@@ -35,6 +35,22 @@ static void make_vcpu(unsigned i, const struct td_vmcs *template)
     v->gpr[RDI] = PAIR_MAILBOX + !i * 0x1000;
 }
 
+/* EOI and self-IPI, of vCPU 0. */
+static void let_apic_through(void)
+{
+    u8 *bitmap = (u8 *)vcpus[0]->msr_bitmap_hpa;
+    bitmap[0x800 + 0x80b / 8] &= ~(1 << 3);
+    bitmap[0x800 + 0x83f / 8] &= ~(1 << 7);
+}
+
+static void take_posted(u64 descriptor)
+{
+    let_apic_through();
+    vcpus[0]->posted_descriptor = descriptor;
+    vcpus[0]->posted_vector = PAIR_NOTIFICATION;
+    vcpus[0]->pinbased = 0xa9;
+}
+
 static void build(u64 memory)
 {
     const struct td_vmcs *template = core_build(memory);
@@ -72,7 +88,7 @@ static u64 misses(unsigned index)
 bool pair_seamcall(struct seam_lp *lp, enum seam_next *next)
 {
     u64 operand = lp->vmm[RCX], leaf = lp->vmm[RAX];
-    if (leaf < PAIR_BUILD || leaf > PAIR_OWN)
+    if (leaf < PAIR_BUILD || leaf > PAIR_POSTED)
         return false;
     lp->vmm[RAX] = 0;
     *next = leaf == PAIR_ENTER ? SEAM_TO_TD : SEAM_TO_VMM;
@@ -86,6 +102,8 @@ bool pair_seamcall(struct seam_lp *lp, enum seam_next *next)
         __atomic_fetch_add(&epoch, 1, __ATOMIC_SEQ_CST);
     else if (leaf == PAIR_INVEPT)
         plat_invept(lp, core_root());
+    else if (leaf == PAIR_POSTED)
+        take_posted(operand);
     else if (leaf == PAIR_MISSES)
         lp->vmm[RAX] = misses((unsigned)operand);
     else {

@@ -234,6 +234,7 @@ void ap_setup(EFI_BOOT_SERVICES *boot)
     set_gate(AP_IPI_FIRST, on_first_ipi);
     set_gate(AP_IPI_SECOND, on_second_ipi);
     set_gate(VECTOR_WAKE, on_wake);
+    set_gate(AP_IPI_IGNORED, on_wake);
     __asm__ volatile("cli");
     guest_wrmsr(MSR_APIC_BASE, guest_rdmsr(MSR_APIC_BASE) | BASE_EXTD);
 }

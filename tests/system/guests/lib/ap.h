@@ -10,19 +10,20 @@
 #define AP_MAX 8 /* APIC IDs below it */
 
 /* ICR, with the destination in bits 63:32: SDM vol. 3, "Interrupt command register in x2APIC mode". */
-#define AP_ICR_FIXED  0x4000u
-#define AP_ICR_NMI    0x4400u
-#define AP_ICR_INIT   0x4500u
-#define AP_ICR_SIPI   0x4600u
-#define AP_LOGICAL    0x800u
-#define AP_TO_SELF    0x40000u
-#define AP_TO_ALL     0x80000u
-#define AP_TO_OTHERS  0xc0000u
-#define AP_IPI_FIRST  0x40 /* these two vectors are counted, the second one apart */
-#define AP_IPI_SECOND 0x50
-#define AP_MSR_TPR    0x808
-#define AP_MSR_IRR    0x820 /* and the seven behind it */
-#define AP_MSR_SELF   0x83f
+#define AP_ICR_FIXED   0x4000u
+#define AP_ICR_NMI     0x4400u
+#define AP_ICR_INIT    0x4500u
+#define AP_ICR_SIPI    0x4600u
+#define AP_LOGICAL     0x800u
+#define AP_TO_SELF     0x40000u
+#define AP_TO_ALL      0x80000u
+#define AP_TO_OTHERS   0xc0000u
+#define AP_IPI_FIRST   0x40 /* these two vectors are counted, the second one apart */
+#define AP_IPI_SECOND  0x50
+#define AP_IPI_IGNORED 0xe0 /* ended, and nothing else */
+#define AP_MSR_TPR     0x808
+#define AP_MSR_IRR     0x820 /* and the seven behind it */
+#define AP_MSR_SELF    0x83f
 
 /* What a CPU found at its first instruction behind SIPI: registers but RDX in one OR. */
 struct ap_start {
