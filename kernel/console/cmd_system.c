@@ -258,9 +258,10 @@ void cmd_reboot(struct command_call *c)
         reply_fail(c, "reboot takes `warm` and `force`, nothing else");
         return;
     }
-    enum err e = leave_prepare(is_warm ? LEAVE_WARM : LEAVE_COLD, &done, &why);
+    /* What speaks against a warm reset alone is not asked where it is forced, so that the rest is done. */
+    enum err e = leave_prepare(is_warm && !is_forced ? LEAVE_WARM : LEAVE_COLD, &done, &why);
     if (e != ERR_OK && !is_forced) {
-        reply_fail(c, "no reset: %s; `reboot force` does it all the same", why.text);
+        reply_fail(c, "no reset: %s; `reboot %sforce` does it all the same", why.text, is_warm ? "warm " : "");
         return;
     }
     say_done(&done);

@@ -150,6 +150,21 @@ def test_stop_and_destroy_take_working_vcpus_out(machine):
     assert "from 1 to 3" in machine.bad("td create vcpus=4")["error"]
 
 
+def test_reset_takes_a_working_td_down_first(machine):
+    """The last that this machine does: it ends at the prompt of its second start, with a module that is new."""
+    assert machine.bad("reboot warm")["error"] == (
+        "no reset: a warm reset keeps memory as it is, and the TDX module's tables (PAMT) are written under its own key: a plain "
+        "`reboot` is a cold one; `reboot warm force` does it all the same")
+    machine.good("td create mem=64M vcpus=2", LIMIT_S)
+    machine.good("td run", LIMIT_S)
+    machine.good("probe spin 3600000 cpu=1 &")
+    machine.send("reboot\r")
+    machine.child.expect_exact('the TD is torn down, its key is free\r\ncaches written back on 4 CPUs\r\n'
+                               '@{"cmd":"reboot","ok":true,"td_destroyed":true,"cpus_flushed":4}', timeout=LIMIT_S)
+    machine.wait_for_prompt()
+    assert machine.good("tdx init", LIMIT_S)["hkids"] == 32
+
+
 def test_two_packages_with_wide_apic_ids(tmp_path):
     """IDs that only x2APIC can name: starting, calling and kicking those CPUs, the TD on them."""
     knobs = tmp_path / "knobs"

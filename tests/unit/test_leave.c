@@ -89,11 +89,13 @@ static void test_warm_reset_with_a_module_is_refused(void **state)
 {
     bad("reboot warm",
         "no reset: a warm reset keeps memory as it is, and the TDX module's tables (PAMT) are written under its own "
-        "key: a plain `reboot` is a cold one; `reboot force` does it all the same");
+        "key: a plain `reboot` is a cold one; `reboot warm force` does it all the same");
     assert_int_equal(io_host_write_count, 0);
     assert_true(tdx_module_vmx_is_on());
     good("td create mem=64M"); /* nothing was done */
-    good("td destroy");
+    says(good("reboot warm force"), "\"td_destroyed\":true,\"cpus_flushed\":1}");
+    assert_int_equal(io_host_writes[0].port, FIRMWARE);
+    assert_int_equal(io_host_writes[0].value, 1); /* EfiResetWarm */
 }
 
 /* The module keeps the TD's vCPU: nothing is reset, until it is forced, or the module lets go. */
