@@ -20,6 +20,11 @@
 #define HEADER_LEAST_END 0x264u /* of protocol 2.12 */
 #define HEADER_MOST_END  0x290u /* where boot_params goes on with something else */
 
+/* What CPUID leaf 21H is compared with; the first half of LINUX_EFI_UNACCEPTED_MEM_TABLE_GUID, which is what compilers keep in one
+ * piece. */
+#define TDX_NAME   "IntelTDX    "
+#define TABLE_GUID "\x3c\xde\xd1\xd5\x5c\x10\xf9\x44"
+
 #define MAGIC_HDRS      0x53726448u
 #define LOADED_HIGH     1u
 #define XLF_KERNEL_64   1u
@@ -50,13 +55,13 @@ static void read_version(const uint8_t *file, uint64_t bytes, char *to)
     to[n] = '\0';
 }
 
-/* The text that CPUID leaf 21H is compared with stands in the part of the decompressor that follows the compressed kernel. */
-static bool knows_tdx(const uint8_t *file, uint64_t bytes, uint32_t setup_bytes)
+/* Is it in the part of the decompressor that follows the compressed kernel, where little else is? */
+static bool decompressor_has(const uint8_t *file, uint64_t bytes, uint32_t setup_bytes, const char *what,
+                             uint32_t count)
 {
-    static const char name[] = "IntelTDX    ";
     uint64_t at = setup_bytes + number(file, PAYLOAD_OFFSET, 4) + number(file, PAYLOAD_LENGTH, 4);
-    for (; at + sizeof(name) - 1 <= bytes; at++) {
-        if (memcmp(file + at, name, sizeof(name) - 1) == 0) {
+    for (; at + count <= bytes; at++) {
+        if (memcmp(file + at, what, count) == 0) {
             return true;
         }
     }
@@ -112,5 +117,7 @@ enum bzimage_answer bzimage_read(const void *file, uint64_t bytes, struct bzimag
     if (!is_sound(out, bytes)) {
         return BZIMAGE_BAD;
     }
-    return knows_tdx(f, bytes, out->setup_bytes) ? BZIMAGE_OK : BZIMAGE_NO_TDX;
+    out->accepts = decompressor_has(f, bytes, out->setup_bytes, TABLE_GUID, sizeof(TABLE_GUID) - 1);
+    bool knows_tdx = decompressor_has(f, bytes, out->setup_bytes, TDX_NAME, sizeof(TDX_NAME) - 1);
+    return knows_tdx ? BZIMAGE_OK : BZIMAGE_NO_TDX;
 }

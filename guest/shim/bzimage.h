@@ -33,6 +33,7 @@ struct bzimage {
     uint64_t run_bytes;               /* ... and how much memory it takes there before it knows the memory map */
     uint64_t initrd_max;              /* the highest address of an initrd's last byte */
     uint32_t command_line_max;        /* without the zero */
+    bool accepts;                     /* it can accept memory by itself (UNACCEPTED_MEMORY) */
     char version[BZIMAGE_TEXT_BYTES]; /* as `uname -r`, builder and so on; empty: it does not say */
 };
 

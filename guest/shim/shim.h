@@ -1,12 +1,14 @@
 /*
  * The parts of the shim: from the first vCPU's 64-bit mode to the kernel's. What the kernel keeps of it, until it ends: all of
- * [SHIM_GPA, the hand-over page's end), which the memory map has as ACPI NVS: tables, mailbox, boot_params and command line.
+ * [SHIM_GPA, the hand-over page's end), and the table of unaccepted memory behind it, which the memory map has as ACPI NVS: tables,
+ * mailbox, boot_params and command line.
  */
 #ifndef GUEST_SHIM_SHIM_H
 #define GUEST_SHIM_SHIM_H
 
 #include "guest/shim/acpi.h"
 #include "guest/shim/boot_params.h"
+#include "guest/shim/efi.h"
 #include "guest/shim/handover.h"
 
 /* In words, with a number behind it; the VMM shows them. */

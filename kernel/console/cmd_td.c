@@ -15,6 +15,7 @@ static void add_linux(struct json *j)
     json_text(j, "kernel", vm.linux.kernel->name);
     json_text(j, "version", vm.linux.version);
     json_hex(j, "kernel_gpa", vm.linux.kernel_gpa.raw);
+    json_text(j, "accept", vm.linux.accepts_lazily ? "lazy" : "eager");
     if (vm.linux.initrd == NULL)
         return;
     json_text(j, "initrd", vm.linux.initrd->name);
@@ -99,9 +100,15 @@ static bool read_linux(struct command_call *c, struct vm_config *config)
     config->kernel = arg_key(c, "kernel");
     config->initrd = arg_key(c, "initrd");
     config->command_line = arg_key(c, "cmdline");
-    if (config->kind == VM_LINUX || (!config->kernel && !config->initrd && !config->command_line))
+    const char *accept = arg_key(c, "accept");
+    if (config->kind != VM_LINUX && (config->kernel || config->initrd || config->command_line || accept)) {
+        reply_fail(c, "kernel=, initrd=, cmdline= and accept= go with payload=linux");
+        return false;
+    }
+    config->accepts_lazily = accept && strcmp(accept, "lazy") == 0;
+    if (!accept || config->accepts_lazily || strcmp(accept, "eager") == 0)
         return true;
-    reply_fail(c, "kernel=, initrd= and cmdline= go with payload=linux");
+    reply_fail(c, "accept=%s: eager or lazy is needed", accept);
     return false;
 }
 

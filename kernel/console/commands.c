@@ -9,9 +9,9 @@ const struct command commands[] = {
     {"tdx info", "", "version, features, KeyIDs and memory of the TDX module", 0, 0, "", cmd_tdx_info},
     {"tdx check", "", "what this machine must have to be a TDX host, what of it is missing, and what to change where", 0, 0, "",
      cmd_tdx_check},
-    {"td create", "[mem=SIZE] [vcpus=N] [payload=probe|linux] [kernel=NAME] [initrd=NAME] [cmdline=\"...\"] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]"
+    {"td create", "[mem=SIZE] [vcpus=N] [payload=probe|linux] [kernel=NAME] [initrd=NAME] [cmdline=\"...\"] [accept=eager|lazy] [level=4k|2m|1g] [backing=inplace|scatter] [debug=0|1]"
      " [perfmon=0|1] [plan=calls|time] [back=4k|2m] [pause=CALLS] [node=N]",
-     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload kernel initrd cmdline level backing debug perfmon plan back pause node",
+     "creates the TD, loads and measures its payload", 0, 0, "mem vcpus payload kernel initrd cmdline accept level backing debug perfmon plan back pause node",
      cmd_td_create},
     {"td run", "", "runs the vCPUs until they ask for work, a Linux in the background; those that waited go on", 0, 0, "", cmd_td_run},
     {"td wait", "[timeout=S]", "waits until the guest has ended; fails where it did not power off", 0, 0, "timeout", cmd_td_wait},

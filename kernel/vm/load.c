@@ -51,13 +51,13 @@ enum err vm_layout(const struct vm_config *config, struct fault_text *fault)
     return vm.kind == VM_LINUX ? linux_layout(config, fault) : probe_layout(fault);
 }
 
-enum err vm_load(const struct vm_config *config, struct fault_text *fault)
+enum err vm_load(struct fault_text *fault)
 {
     enum err e = load_rom(fault);
 
     if (e != ERR_OK)
         return e;
-    return vm.kind == VM_LINUX ? linux_load(config, fault) : probe_load(fault);
+    return vm.kind == VM_LINUX ? linux_load(fault) : probe_load(fault);
 }
 
 const char *vm_in_the_way(gpa_t gpa, u64 bytes, gpa_t *page)

@@ -16,7 +16,7 @@ MUST_CHECK enum err linux_layout(const struct vm_config *config, struct fault_te
 
 /* Adds and measures them; the probe's mailboxes become shared. */
 MUST_CHECK enum err probe_load(struct fault_text *fault);
-MUST_CHECK enum err linux_load(const struct vm_config *config, struct fault_text *fault);
+MUST_CHECK enum err linux_load(struct fault_text *fault);
 
 /* The image's header when it is one and its sizes make sense. */
 MUST_CHECK bool load_header(struct payload_image image, struct guest_header *h);

@@ -99,14 +99,34 @@ static enum err check_kernel(const char *name, struct bzimage *b, struct fault_t
                      b->version[0] != '\0' ? "; it is " : "", b->version);
 }
 
-static enum err check_command_line(const struct vm_config *c, const struct bzimage *b, struct fault_text *fault)
-{
-    u64 most = min_u64(b->command_line_max, SHIM_COMMAND_LINE_BYTES - 1);
+/* A kernel that is to accept memory finds the table of it by way of EFI, whose services it must not look for. */
+#define NO_SERVICES "efi=noruntime"
 
-    if (c->command_line == NULL || strlen(c->command_line) <= most)
+static char command_line[SHIM_COMMAND_LINE_BYTES];
+
+static enum err build_command_line(const struct vm_config *c, const struct bzimage *b, struct fault_text *fault)
+{
+    u64 most = min_u64(b->command_line_max, sizeof(command_line) - 1);
+    const char *text = c->command_line != NULL ? c->command_line : "", *more = c->accepts_lazily ? NO_SERVICES : "";
+    const char *space = *text != '\0' && *more != '\0' ? " " : "";
+    u64 length = strlen(text) + strlen(space) + strlen(more);
+
+    if (length > most)
+        return fault_say(fault, ERR_RANGE, "cmdline: %llu characters%s, where this kernel takes at most %llu",
+                         (unsigned long long)length, *more != '\0' ? ", those of " NO_SERVICES " included" : "",
+                         (unsigned long long)most);
+    format_to(command_line, sizeof(command_line), "%s%s%s", text, space, more);
+    return ERR_OK;
+}
+
+static enum err check_acceptance(const struct vm_config *c, const struct bzimage *b, struct fault_text *fault)
+{
+    vm.linux.accepts_lazily = c->accepts_lazily;
+    if (!c->accepts_lazily || b->accepts)
         return ERR_OK;
-    return fault_say(fault, ERR_RANGE, "cmdline: %llu characters, where this kernel takes at most %llu",
-                     (unsigned long long)strlen(c->command_line), (unsigned long long)most);
+    return fault_say(fault, ERR_UNSUPPORTED,
+                     "accept=lazy: kernel %s can't accept memory by itself (UNACCEPTED_MEMORY, Linux 6.5 or later)",
+                     vm.linux.kernel->name);
 }
 
 /* --- layout ------------------------------------------------------------------------------------------------------- */
@@ -146,19 +166,20 @@ enum err linux_layout(const struct vm_config *config, struct fault_text *fault)
     if (e == ERR_OK)
         e = check_kernel(config->kernel, &b, fault);
     if (e == ERR_OK)
-        e = check_command_line(config, &b, fault);
+        e = build_command_line(config, &b, fault);
+    if (e == ERR_OK)
+        e = check_acceptance(config, &b, fault);
     return e == ERR_OK ? place(&b, fault) : e;
 }
 
 /* --- loading ------------------------------------------------------------------------------------------------------ */
 
-static enum err load_handover(const struct vm_config *c, struct fault_text *fault)
+static enum err load_handover(struct fault_text *fault)
 {
     static union {
         struct shim_handover h;
         u8 page[PAGE_BYTES];
     } copy;
-    const char *text = c->command_line != NULL ? c->command_line : "";
     const struct boot_file *initrd = vm.linux.initrd;
 
     memset(&copy, 0, sizeof(copy));
@@ -170,9 +191,10 @@ static enum err load_handover(const struct vm_config *c, struct fault_text *faul
         .kernel_bytes = vm.linux.kernel->bytes,
         .initrd_gpa = initrd != NULL ? vm.linux.initrd_gpa.raw : 0,
         .initrd_bytes = initrd != NULL ? initrd->bytes : 0,
-        .command_line_bytes = (u32)strlen(text),
+        .accepts_lazily = vm.linux.accepts_lazily,
+        .command_line_bytes = (u32)strlen(command_line),
     };
-    memcpy(copy.h.command_line, text, strlen(text) + 1);
+    memcpy(copy.h.command_line, command_line, strlen(command_line) + 1);
     struct tdp_report r = tdp_load(vm.tdp, vm.linux.handover, &copy, sizeof(copy), false);
     return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the hand-over page", &r);
 }
@@ -196,13 +218,13 @@ static enum err load_file(const struct boot_file *f, gpa_t gpa, const char *doin
     return ERR_OK;
 }
 
-enum err linux_load(const struct vm_config *config, struct fault_text *fault)
+enum err linux_load(struct fault_text *fault)
 {
     u64 image_bytes = vm.payload_bytes - PAGE_BYTES;
     enum err e = load_measured(payload_shim(), vm.payload, image_bytes, NULL, "loading the shim", fault);
 
     if (e == ERR_OK)
-        e = load_handover(config, fault);
+        e = load_handover(fault);
     if (e == ERR_OK)
         e = load_file(vm.linux.kernel, vm.linux.kernel_gpa, "loading the kernel", fault);
     if (e == ERR_OK && vm.linux.initrd != NULL)

@@ -209,7 +209,7 @@ static enum err create_all(const struct vm_config *c, struct fault_text *fault)
         return say_no_memory(fault);
     if (e != ERR_OK)
         return fault_say(fault, e, "TD memory of 0x%llx bytes: %s", (unsigned long long)vm.memory_bytes, err_text(e));
-    e = vm_load(c, fault);
+    e = vm_load(fault);
     if (e != ERR_OK)
         return e;
     struct td_fault td = td_finalize(&vm.td);

@@ -79,6 +79,7 @@ struct vm_vcpu {
 struct vm_linux {
     const struct boot_file *kernel, *initrd; /* initrd NULL: there is none */
     gpa_t kernel_gpa, initrd_gpa, handover;
+    bool accepts_lazily;
     char version[BZIMAGE_TEXT_BYTES]; /* what the kernel says of itself */
 };
 
@@ -118,6 +119,7 @@ struct vm_config {
     bool debug, perfmon;
     /* VM_LINUX: names of files of the boot volume's folder linux, and what the kernel is told; NULL: nothing. */
     const char *kernel, *initrd, *command_line;
+    bool accepts_lazily; /* the kernel accepts memory when it needs it, else the shim all of it before */
 };
 
 #define VM_MEMORY_MIN (8 * MIB)
@@ -217,7 +219,7 @@ MUST_CHECK enum err vm_tick_end(struct fault_text *fault);
 /* Is the operation on the TD's memory that this CPU is at to end, because of ^C (work.c)? */
 bool vm_is_stopped(void);
 /* Adds the ROM and the payload, and what goes with it. */
-MUST_CHECK enum err vm_load(const struct vm_config *config, struct fault_text *fault);
+MUST_CHECK enum err vm_load(struct fault_text *fault);
 /* The mailbox of a vCPU, which stays shared memory until vm_mailbox_release(); NULL, and nothing held: the payload has made it
  * private. */
 struct probe_mailbox *vm_mailbox_hold(unsigned index, struct claim *held);

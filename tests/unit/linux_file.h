@@ -37,6 +37,7 @@ static inline void linux_make(uint8_t file[LINUX_FILE_BYTES])
     linux_put(file, 0x260, 0x3000000, 4);
     memcpy(file + 0x500, "6.12.95 (someone@somewhere) #1", 31);
     memcpy(file + LINUX_KERNEL_AT + 0x2c0 + 4096 + 100, "IntelTDX    ", 12);
+    memcpy(file + LINUX_KERNEL_AT + 0x2c0 + 4096 + 200, "\x3c\xde\xd1\xd5\x5c\x10\xf9\x44", 8);
 }
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/vm_world.h"
 
+#include "drivers/apic.h"
 #include "mm/tdp.h"
 #include "tests/unit/linux_file.h"
 
@@ -42,7 +43,7 @@ static void test_files_are_named(void **state)
     boot.linux_count = 0;
     bad("td create payload=linux", "kernel=NAME is missing; the boot volume's folder linux has nothing");
     bad("td create payload=dos", "payload=dos: probe or linux is needed");
-    bad("td create kernel=vmlinuz", "kernel=, initrd= and cmdline= go with payload=linux");
+    bad("td create kernel=vmlinuz", "kernel=, initrd=, cmdline= and accept= go with payload=linux");
 }
 
 static void test_kernels_are_judged(void **state)
@@ -87,6 +88,8 @@ static void test_memory_that_it_takes_is_told(void **state)
     good("td create payload=linux mem=66M kernel=vmlinuz cmdline=0123456789");
     good("td destroy");
     bad(DEFAULT " cmdline=0123456789a", "cmdline: 11 characters, where this kernel takes at most 10");
+    bad(DEFAULT " accept=lazy cmdline=a",
+        "cmdline: 15 characters, those of efi=noruntime included, where this kernel takes at most 10");
 }
 
 /* --- what is created --- */
@@ -121,6 +124,7 @@ static void test_what_lies_where(void **state)
     seamcall_host_watch = watch;
     says(good(DEFAULT " vcpus=2 initrd=initrd cmdline=\"quiet panic=-1\""),
          "\"kernel\":\"vmlinuz\",\"version\":\"6.12.95 (someone@somewhere) #1\",\"kernel_gpa\":\"0x4000000\","
+         "\"accept\":\"eager\","
          "\"initrd\":\"initrd\",\"initrd_gpa\":\"0x4200000\"");
     seamcall_host_watch = NULL;
     /* ROM 4, shim 3, hand-over 1, kernel 3, initrd 1026; ROM and shim measured. */
@@ -142,6 +146,29 @@ static void test_what_lies_where(void **state)
     assert_int_equal(number(h, 52, 4), 14);
     assert_string_equal((const char *)h + 56, "quiet panic=-1");
     says(good("sept"), "\"agree\":true");
+}
+
+static void check_words(const char *line, u64 lazily, const char *words)
+{
+    says(good(line), lazily ? "\"accept\":\"lazy\"" : "\"accept\":\"eager\"");
+    const uint8_t *h = page_of(0x103000, LEVEL_4K);
+    assert_int_equal(number(h, 48, 4), lazily);
+    assert_string_equal((const char *)h + 56, words);
+    good("td destroy");
+}
+
+static void test_acceptance(void **state)
+{
+    check_words(DEFAULT, 0, "");
+    check_words(DEFAULT " accept=eager cmdline=quiet", 0, "quiet");
+    check_words(DEFAULT " accept=lazy", 1, "efi=noruntime");
+    check_words(DEFAULT " accept=lazy cmdline=quiet", 1, "quiet efi=noruntime");
+    bad(DEFAULT " accept=never", "accept=never: eager or lazy is needed");
+    bad("td create accept=lazy", "kernel=, initrd=, cmdline= and accept= go with payload=linux");
+    memset(kernel + LINUX_KERNEL_AT + 0x2c0 + 4096 + 200, 0, 8);
+    bad(DEFAULT " accept=lazy",
+        "accept=lazy: kernel vmlinuz can't accept memory by itself (UNACCEPTED_MEMORY, Linux 6.5 or "
+        "later)");
 }
 
 /* MRTD says what the shim is and how much it is given, and not what; two TDs of the same files are the same. */
@@ -192,10 +219,22 @@ static void test_a_failed_load_is_undone(void **state)
     }
 }
 
+/* Interrupts are posted to a Linux, which takes an x2APIC. */
+static void have_x2apic(void)
+{
+    static const u32 registers[] = {0x808, 0x80f, 0x832, 0x835, 0x836, 0x83f};
+    for (unsigned i = 0; i < ARRAY_COUNT(registers); i++)
+        cpu_host_set_msr(registers[i], 0);
+    cpu_host_set_msr(0x1b, 0xfee00900);
+    cpu_host_set_cpuid(1, 0, (struct cpuid_regs){.ecx = 1u << 5 | 1u << 21, .edx = 1u << 9 | 1u << 12});
+    assert_int_equal(apic_init(), ERR_OK);
+}
+
 static int initialised(void **state)
 {
     if (machine(state) != 0)
         return -1;
+    have_x2apic();
     good("tdx init");
     return 0;
 }
@@ -205,8 +244,13 @@ static int initialised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LINUX(test_files_are_named),         LINUX(test_kernels_are_judged), LINUX(test_memory_that_it_takes_is_told),
-        LINUX(test_what_lies_where),         LINUX(test_measurement),        LINUX(test_it_takes_no_work),
+        LINUX(test_files_are_named),
+        LINUX(test_kernels_are_judged),
+        LINUX(test_memory_that_it_takes_is_told),
+        LINUX(test_what_lies_where),
+        LINUX(test_acceptance),
+        LINUX(test_measurement),
+        LINUX(test_it_takes_no_work),
         LINUX(test_a_failed_load_is_undone),
     };
     return cmocka_run_group_tests(tests, initialised, NULL);

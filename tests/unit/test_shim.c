@@ -47,6 +47,10 @@ static void test_a_good_kernel_is_read(void **state)
     assert_int_equal(image.initrd_max, 0x7fffffff);
     assert_int_equal(image.command_line_max, 2047);
     assert_string_equal(image.version, "6.12.95 (someone@somewhere) #1");
+    assert_true(image.accepts);
+    file[LINUX_KERNEL_AT + 0x2c0 + 4096 + 200] = 0;
+    assert_int_equal(bzimage_read(file, sizeof(file), &image), BZIMAGE_OK);
+    assert_false(image.accepts);
 }
 
 static void test_other_kernels_are_refused(void **state)
@@ -168,6 +172,110 @@ static void test_memory_around_the_hole(void **state)
     check_map(below, 4);
     build(8 * GIB, 0);
     check_map(above, 5);
+}
+
+/* --- unaccepted memory, and EFI's tables that lead to it --- */
+
+static union {
+    struct unaccepted u;
+    uint8_t bytes[8192];
+} left;
+static struct efi_tables efi;
+
+/* Kernel of 8K at 64M, initrd of 3M at 66M, running in 48M from 16M on. */
+static void leave(uint64_t memory, uint64_t initrd_bytes)
+{
+    struct shim_handover h = {.memory_bytes = memory,
+                              .kernel_gpa = 64 * MIB,
+                              .kernel_bytes = sizeof(file),
+                              .initrd_gpa = 66 * MIB,
+                              .initrd_bytes = initrd_bytes};
+    assert_int_equal(bzimage_read(file, sizeof(file), &image), BZIMAGE_OK);
+    memset(&left, 0xff, sizeof(left));
+    unaccepted_build(&left.u, &h, &image);
+}
+
+static void test_unaccepted_memory(void **state)
+{
+    leave(512 * MIB, 3 * MIB);
+    assert_int_equal(get(&left, 0, 4), 1);
+    assert_int_equal(get(&left, 4, 4), 0x200000);
+    assert_int_equal(get(&left, 8, 8), 0);
+    assert_int_equal(get(&left, 16, 8), 32);
+    /* Units 0, 8 to 31, 32, 33 and 34 are taken. */
+    assert_int_equal(get(&left, 24, 8), 0xfffffff8000000feull);
+    assert_int_equal(get(&left, 32, 8), ~0ull);
+    assert_int_equal(get(&left, 48, 8), ~0ull);
+    assert_false(unaccepted_has(&left.u, 0x1fffff));
+    assert_true(unaccepted_has(&left.u, 0x200000));
+    assert_true(unaccepted_has(&left.u, 511 * MIB));
+    assert_false(unaccepted_has(&left.u, 512 * MIB));
+    assert_false(unaccepted_has(NULL, 0x200000));
+    leave(256 * MIB + 0x600000, 0); /* no more bits than units, in words of 64 */
+    assert_int_equal(get(&left, 16, 8), 24);
+    assert_int_equal(get(&left, 24, 8), 0xfffffffe000000feull);
+    assert_int_equal(get(&left, 40, 8), 7);
+    leave(5 * GIB, 0);
+    assert_false(unaccepted_has(&left.u, 0xfe000000));
+    assert_false(unaccepted_has(&left.u, 0xffe00000));
+    assert_true(unaccepted_has(&left.u, 0xfde00000));
+    assert_true(unaccepted_has(&left.u, 0x100000000));
+    assert_int_equal(unaccepted_bytes(5 * GIB), 4096);
+    assert_int_equal(unaccepted_bytes(64 * GIB), 8192);
+    assert_int_equal(unaccepted_bytes(4096 * GIB), 262144 + 4096); /* ends below 2M */
+}
+
+static void check_efi_map(const uint64_t (*want)[3], unsigned count)
+{
+    assert_int_equal(efi.map_count, count);
+    assert_int_equal(get(&params, 0x1d4, 4), 48 * count);
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *d = (const uint8_t *)efi.map + 48 * i;
+        assert_int_equal(get(d, 0, 4), want[i][0]);
+        assert_int_equal(get(d, 8, 8), want[i][1]);
+        assert_int_equal(get(d, 24, 8), want[i][2] / 4096);
+        assert_int_equal(get(d, 32, 8), 8);
+    }
+}
+
+static void test_efi_tables(void **state)
+{
+    static const uint64_t map[][3] = {{7, 0, 0xa0000},          {0, 0xa0000, 0x60000},   {10, 0x100000, 0xd000},
+                                      {7, 0x10d000, 0xf3000},   {15, 2 * MIB, 14 * MIB}, {7, 16 * MIB, 54 * MIB},
+                                      {15, 70 * MIB, 442 * MIB}};
+    static const uint8_t guid[] = {0x3c, 0xde, 0xd1, 0xd5, 0x5c, 0x10, 0xf9, 0x44,
+                                   0x9e, 0xa9, 0xbc, 0xef, 0x98, 0x12, 0x00, 0x31};
+    const uint64_t at = 0x100005000;
+
+    build(512 * MIB, 3 * MIB);
+    leave(512 * MIB, 3 * MIB);
+    memset(&efi, 0, sizeof(efi));
+    assert_true(efi_build(&efi, at, &params, &left.u, 0x10e000));
+    assert_memory_equal((uint8_t *)&params + 0x1c0, "EL64", 4);
+    assert_int_equal(get(&params, 0x1c4, 4) | get(&params, 0x1d8, 4) << 32, at);
+    assert_int_equal(get(&params, 0x1c8, 4), 48);
+    assert_int_equal(get(&params, 0x1cc, 4), 1);
+    assert_int_equal(get(&params, 0x1d0, 4) | get(&params, 0x1dc, 4) << 32,
+                     at + ((uint8_t *)efi.map - (uint8_t *)&efi));
+    assert_memory_equal(&efi, "IBI SYST", 8);
+    assert_int_equal(get(&efi, 104, 8), 1);
+    assert_int_equal(get(&efi, 88, 8) | get(&efi, 96, 8), 0); /* no services */
+    const uint8_t *table = (const uint8_t *)&efi + (get(&efi, 112, 8) - at);
+    assert_memory_equal(table, guid, sizeof(guid));
+    assert_int_equal(get(table, 16, 8), 0x10e000);
+    assert_memory_equal((const uint8_t *)&efi + (get(&efi, 24, 8) - at), "S\0e\0p\0t\0u\0m\0\0", 14);
+    check_efi_map(map, 7);
+}
+
+/* A map that changes with each unit has more runs than there is room for. */
+static void test_efi_map_too_long(void **state)
+{
+    build(512 * MIB, 0);
+    leave(512 * MIB, 0);
+    memset(left.u.bitmap, 0x55, 32);
+    memset(&efi, 0, sizeof(efi));
+    assert_false(efi_build(&efi, 0x5000, &params, &left.u, 0x10e000));
+    assert_int_equal(efi.map_count, 3 + 256);
 }
 
 /* --- ACPI --- */
@@ -401,6 +509,9 @@ int main(void)
         cmocka_unit_test_setup(test_odd_versions_are_cut, fresh),
         cmocka_unit_test_setup(test_boot_params, fresh),
         cmocka_unit_test_setup(test_memory_around_the_hole, fresh),
+        cmocka_unit_test_setup(test_unaccepted_memory, fresh),
+        cmocka_unit_test_setup(test_efi_tables, fresh),
+        cmocka_unit_test_setup(test_efi_map_too_long, fresh),
         cmocka_unit_test(test_fadt),
         cmocka_unit_test(test_dsdt),
         cmocka_unit_test(test_madt),
