@@ -26,6 +26,7 @@
 #define APIC_POLLS_PER_SECOND 50000
 #define TSC_HZ_MIN            100000000
 #define TSC_HZ_UNKNOWN        1000000000
+#define TSC_UNIT_HZ           25000000 /* what a server's is a multiple of, and what TD_PARAMS counts a TD's in */
 
 /* Constant after start. */
 static struct plat_info info;
@@ -76,7 +77,7 @@ static u64 measure_tsc_hz(void)
     cpu_out8(PIT_GATE, gate);
     u16 counted = (u16)(first.count - last.count);
     u64 hz = counted ? (last.tsc - first.tsc) * PIT_HZ / counted : 0;
-    return hz < TSC_HZ_MIN ? TSC_HZ_UNKNOWN : (hz + 500000) / 1000000 * 1000000;
+    return hz < TSC_HZ_MIN ? TSC_HZ_UNKNOWN : (hz + TSC_UNIT_HZ / 2) / TSC_UNIT_HZ * TSC_UNIT_HZ;
 }
 
 void platform_init(void)

@@ -50,11 +50,21 @@ static u64 extended_to_td(struct cpu *cpu)
 
 static void extended_to_vmm(struct cpu *cpu, struct td_vmcs *td, u64 vmm_xcr0)
 {
-    td->xcr0 = cpu_xgetbv0();
     cpu_xsetbv0(extended_all());
     cpu_xsave((void *)td->xsave_hpa, extended_all());
     cpu_xrstor(cpu->fpu, extended_all());
     cpu_xsetbv0(vmm_xcr0);
+}
+
+/* XSETBV exits or not, as the emulator has it (see docs/simulator.md): XCR0 is the TD's in the CPU, then the module's. */
+static enum seam_next exit_to_module(struct cpu *cpu, struct td_vmcs *td)
+{
+    u64 xcr0 = td->xcr0 = cpu_xgetbv0();
+    enum seam_next next = module_td_exit(&cpu->lp);
+
+    if (next == SEAM_TO_TD && td->xcr0 != xcr0)
+        cpu_xsetbv0(td->xcr0);
+    return next;
 }
 
 static void run_td(struct cpu *cpu)
@@ -65,7 +75,7 @@ static void run_td(struct cpu *cpu)
     do {
         cpu->td_exits++;
         td_run(cpu);
-    } while (module_td_exit(&cpu->lp) == SEAM_TO_TD);
+    } while (exit_to_module(cpu, td) == SEAM_TO_TD);
     td_end(cpu, td);
     extended_to_vmm(cpu, td, vmm_xcr0);
 }

@@ -37,7 +37,7 @@ EXPECTED = [
     {"exit": RDMSR, "length": 2}, {"exit": WRMSR, "length": 2},
     {"exit": VMCALL, "length": 3},
     {"exit": CR, "length": 3, "qualification": 4}, {"exit": CR, "length": 3, "qualification": 0},
-    report(0x1234), report(0x1122334455667788),
+    report(0x1234), report(0x1122334455667788), report(3),
     *exception(6), *exception(13),
     {"exit": VIOLATION, "qualification": 0x182, "linear": 0x400128, "gpa": 0x400128, "vectoring": 0}, report(5),
     *virtualization_exception(0x401008, 0x401008), report(0),

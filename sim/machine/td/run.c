@@ -1,8 +1,8 @@
 /*
  * The run loop of a TD vCPU: VM entry, the processor's own business, VM exit. See td.h.
  *
- * Left out: MOV DR exiting, PAUSE-loop exiting, the VMX-preemption timer, and VM exits at XSETBV (which SVM in QEMU cannot
- * intercept). An INTR exit while an event is being injected under the
+ * Left out: MOV DR exiting, PAUSE-loop exiting, the VMX-preemption timer, and, where QEMU cannot intercept it, VM exits at
+ * XSETBV. An INTR exit while an event is being injected under the
  * monitor trap stands in for the trap.
  */
 #include "sim/machine/config.h"

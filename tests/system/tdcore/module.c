@@ -14,6 +14,8 @@
 #define TABLES 0x1000000ull /* of the memory: EPT pages and what else the module needs */
 #define BIG    0x800000ull
 
+#define XSETBV 55
+
 #define CMD_REPORT     1
 #define CMD_EXCEPTION  2
 #define CMD_REMAP      3
@@ -243,6 +245,11 @@ enum seam_next module_td_exit(struct seam_lp *lp)
     if (pair_td_exit(lp, &next))
         return next;
     u32 reason = v->exit_reason;
+    if (reason == XSETBV) { /* no line: QEMU 7.2 has no such exit */
+        v->xcr0 = (u32)v->gpr[RAX];
+        v->rip += v->exit_instr_len;
+        return SEAM_TO_TD;
+    }
     if (reason == 1)
         return leave(lp, 1 | (v->exit_intr_info & 0xff) << 8);
     sim_log("td: exit %u length %u rdx %lx qualification %lx linear %lx gpa %lx event %x vectoring %x", reason,

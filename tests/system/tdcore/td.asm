@@ -102,6 +102,16 @@ long_mode:
         db      0x66, 0x0f, 0x38, 0xf8, 0x06 ; MOVDIR64B rax, [rsi]
         mov     rcx, [0xa000]
         TELL    rcx
+        mov     rax, cr4
+        bts     rax, 18                 ; OSXSAVE
+        mov     cr4, rax
+        xor     ecx, ecx
+        xor     edx, edx
+        mov     eax, 3
+        xsetbv                          ; exits or not, as the emulator has it
+        xor     eax, eax
+        xgetbv
+        TELL    rax
         RESUME_AT .after_ud
         ud2
 .after_ud:
