@@ -39,6 +39,8 @@ struct boot_info {
 
 /* All of [at, at + bytes) is described as memory, free or used, by what boot_info_set() was given. */
 bool boot_info_is_described(hpa_t at, u64 bytes);
+/* All of it is what the firmware gives away: ordinary memory, and no registers. False before boot_info_set(). */
+bool boot_info_is_free(hpa_t at, u64 bytes);
 
 void boot_info_set(const struct boot_info *info);
 const struct boot_info *boot_info(void);

@@ -3,6 +3,7 @@
 
 #include "drivers/acpi.h"
 #include "drivers/pci.h"
+#include "kernel/boot_info.h"
 #include "kernel/console/parser.h"
 #include "lib/log.h"
 #include "lib/string.h"
@@ -89,13 +90,20 @@ bool line_is_low(const struct serial_port *p)
     return !p->is_mmio || p->base < 4 * GIB;
 }
 
+#define REGISTERS 8u
+
+/* What is written to ordinary memory can be read there, as from a UART; and nobody would see it. */
 static bool answers(const struct serial_port *p, const char *by)
 {
     char name[SERIAL_NAME_BYTES];
+    bool is_ram = p->is_mmio && boot_info_is_free((hpa_t){p->base}, REGISTERS * p->stride);
 
-    if (p->base == 0 || !line_is_low(p) || serial_is_there(p))
-        return p->base != 0;
-    log_msg(LOG_WARN, "%s names %s, where no 16550 answers", by, serial_name(p, name));
+    if (p->base == 0)
+        return false;
+    if (!is_ram && (!line_is_low(p) || serial_is_there(p)))
+        return true;
+    log_msg(LOG_WARN, "%s names %s, %s", by, serial_name(p, name),
+            is_ram ? "which is ordinary memory" : "where no 16550 answers");
     return false;
 }
 

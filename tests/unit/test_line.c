@@ -10,6 +10,7 @@
 
 #include "drivers/acpi.h"
 #include "drivers/spcr.h"
+#include "kernel/boot_info.h"
 #include "kernel/line.h"
 #include "kernel/options.h"
 #include "tests/host/cpu.h"
@@ -279,6 +280,25 @@ static void test_order(void **state)
     assert_int_equal(p.base, 0);
 }
 
+/* Memory takes and gives back whatever is written: a mistyped address would be a console that nobody sees. */
+static void test_ordinary_memory_is_no_port(void **state)
+{
+    static struct phys_range memory = {{MMIO}, 0x1000};
+    static const struct boot_info boot = {.map.free = {.r = &memory, .count = 1, .max = 1}};
+    struct serial_port p, behind = at_mmio;
+
+    boot_info_set(&boot);
+    memset(platform_host_memory() + MMIO, 0, 32);
+    assert_null(line_find(&at_mmio, &p));
+    assert_string_equal(
+        log_host_last(),
+        "the option serial= names memory 0x3000000, the firmware's baud rate, which is ordinary memory");
+    behind.base += 0x1000;
+    io_host_uart = (struct io_host_uart){.is_mmio = true, .base = MMIO + 0x1000, .stride = 4};
+    assert_string_equal(line_find(&behind, &p), "the option serial=");
+    boot_info_set(NULL);
+}
+
 static void test_pci_is_searched_last(void **state)
 {
     struct serial_port p;
@@ -371,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(test_spcr_that_cannot_be_used, machine),
         cmocka_unit_test_setup(test_spcr_names_a_pci_device, machine),
         cmocka_unit_test_setup(test_order, machine),
+        cmocka_unit_test_setup(test_ordinary_memory_is_no_port, machine),
         cmocka_unit_test_setup(test_pci_is_searched_last, machine),
         cmocka_unit_test_setup(test_high_port_is_taken_on_trust, machine),
         cmocka_unit_test_setup(test_registers_and_divisor, machine),
