@@ -13,6 +13,7 @@
 #define EPT_TYPE_WB     (6ull << 3)
 #define EPT_LARGE       BIT(7)
 #define EPT_SUPPRESS_VE BIT(63)
+#define EPT_DEVICE      0ull /* not present, and #VE says so */
 #define EPT_PAGE_SHIFT  12
 #define EPT_PAGE_WIDTH  40
 
@@ -225,6 +226,20 @@ void shared_ept_map(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u6
 void shared_ept_clear(struct shared_ept *s, gpa_t gpa, u64 bytes)
 {
     set_range(s, NULL, gpa, bytes);
+}
+
+enum err shared_ept_set_device(struct shared_ept *s, gpa_t gpa, u64 bytes)
+{
+    u64 address = gpa.raw | s->shared_bit, end = address + bytes;
+
+    for (; address < end; address += PAGE_BYTES) {
+        level_t level;
+        enum err e = grow_to(s, address, LEVEL_4K);
+        if (e != ERR_OK)
+            return e;
+        atomic_store_explicit(find(s, address, LEVEL_4K, &level), EPT_DEVICE, memory_order_release);
+    }
+    return ERR_OK;
 }
 
 struct shared_leaf shared_ept_walk(const struct shared_ept *s, gpa_t gpa)

@@ -3,8 +3,8 @@
  * space. SDM volume 3, "The extended page table mechanism"; Intel TDX CPU architectural extensions, "Shared EPT".
  *
  * Walked with as many levels as the Secure EPT, the shared bit being part of the index. Entries that map nothing have
- * bit 63 (suppress #VE), so that an access leaves the TD instead of raising #VE in it. Leaves are 4K and 2M,
- * write-back.
+ * bit 63 (suppress #VE), so that an access leaves the TD instead of raising #VE in it; but for those of a device, where the
+ * guest's own #VE handler asks for what it read or wrote. Leaves are 4K and 2M, write-back.
  *
  * Locks: the entries of a 2M region, that of the 2M page included, change under an exclusive claim of it (mm/claim.h).
  * Tables above are put in by compare-and-swap, for several claims may want the same one, and stay until the end.
@@ -48,6 +48,9 @@ void shared_ept_cut(struct shared_ept *s, gpa_t gpa, hpa_t *spare);
 void shared_ept_map(struct shared_ept *s, const struct slot *slot, gpa_t gpa, u64 bytes);
 /* Unmaps a prepared range; the caller drops the translations before the memory is used for anything else. */
 void shared_ept_clear(struct shared_ept *s, gpa_t gpa, u64 bytes);
+
+/* An access to these pages, which are never mapped, raises #VE. Before the TD runs. ERR_NO_MEMORY. */
+MUST_CHECK enum err shared_ept_set_device(struct shared_ept *s, gpa_t gpa, u64 bytes);
 
 /* What the hardware finds at `gpa`; page HPA_NONE where nothing is mapped. */
 struct shared_leaf shared_ept_walk(const struct shared_ept *s, gpa_t gpa);

@@ -28,6 +28,12 @@ MUST_CHECK enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level
 MUST_CHECK enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes);
 
 /*
+ * [base, base + bytes) is a device's, once and before anything is loaded: what the TD does there raises #VE in it, and nothing is ever
+ * mapped. Where memory reaches so far its pages count as shared for good. ERR_EXISTS: a part of it is memory, or there is a device.
+ */
+MUST_CHECK enum err tdp_add_device(struct tdp *t, gpa_t base, u64 bytes);
+
+/*
  * What operations may choose, from their next on. Where 4K pages are to stand in a whole free 2M region, TDP_CALLS takes
  * AUG of 2M, BLOCK, TRACK and DEMOTE, the fewest SEAMCALLs; TDP_TIME 512 times AUG, which stop no vCPU. `back`: the
  * largest page that a conversion to private maps at once, 4K or 2M (at first) where the TD may have it.

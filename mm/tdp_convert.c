@@ -290,6 +290,8 @@ struct tdp_report tdp_convert(struct tdp *t, gpa_t gpa, u64 bytes, enum tdp_attr
     gpa_t end = gpa_add(gpa, bytes);
     struct conversion c = {t, tdp_slot(t, gpa, bytes), gpa, end};
 
+    if (sum.err == ERR_OK && to == TDP_PRIVATE && tdp_has_device(t, gpa, bytes))
+        return tdp_error(ERR_RANGE, "a device is in the range, which is never private", gpa);
     while (sum.err == ERR_OK && c.from.raw < end.raw && end_before_lost(&c, &sum)) {
         struct tdp_report r;
         if (!convert_piece(&c, to, dry, &r)) {

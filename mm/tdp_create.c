@@ -1,6 +1,7 @@
 /* Making a TD's MMU, and what is put into its memory before it runs: see mm/tdp.h. */
 #include "mm/plan_build.h"
 
+#include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/string.h"
 #include "mm/page.h"
@@ -45,20 +46,47 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
     return e;
 }
 
+static bool meets_memory(const struct tdp *t, gpa_t base, u64 bytes)
+{
+    for (unsigned i = 0; i < t->slot_count; i++)
+        if (base.raw < slot_end(&t->slots[i]).raw && t->slots[i].base.raw < base.raw + bytes)
+            return true;
+    return false;
+}
+
 enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
 {
     if (t->slot_count == TDP_SLOTS_MAX)
         return ERR_NO_MEMORY;
     if (bytes == 0 || base.raw + bytes < base.raw || (base.raw + bytes) >> t->td->shared_bit)
         return ERR_RANGE;
-    for (unsigned i = 0; i < t->slot_count; i++)
-        if (base.raw < slot_end(&t->slots[i]).raw && t->slots[i].base.raw < base.raw + bytes)
-            return ERR_EXISTS;
+    if (meets_memory(t, base, bytes) || tdp_has_device(t, base, bytes))
+        return ERR_EXISTS;
     tdp_forget_seen(t);
     enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE, t->slots[0].node);
     if (e == ERR_OK)
         t->slot_count++;
     return e;
+}
+
+enum err tdp_add_device(struct tdp *t, gpa_t base, u64 bytes)
+{
+    struct slot *memory = tdp_slot(t, base, bytes);
+
+    if (!is_aligned(base.raw | bytes, PAGE_BYTES))
+        return ERR_UNALIGNED;
+    if (bytes == 0 || base.raw + bytes < base.raw || (base.raw + bytes) >> t->td->shared_bit)
+        return ERR_RANGE;
+    if (t->device_end.raw != 0 || (!memory && meets_memory(t, base, bytes)))
+        return ERR_EXISTS;
+    enum err e = shared_ept_set_device(&t->shared, base, bytes);
+    if (e != ERR_OK)
+        return e;
+    t->device = base;
+    t->device_end = gpa_add(base, bytes);
+    if (memory)
+        slot_set_attr(memory, base, bytes, TDP_SHARED);
+    return ERR_OK;
 }
 
 void tdp_set_kick_again(struct tdp *t, bool again)

@@ -53,6 +53,7 @@ struct tdp {
     struct tdp_choice choice; /* the console's CPU changes it; an operation that reads half of it is none the worse */
     struct slot slots[TDP_SLOTS_MAX];
     unsigned slot_count;
+    gpa_t device, device_end; /* see tdp_add_device(); equal: there is none */
     struct mirror mirror;
     struct shared_ept shared;
     struct policing policing;
@@ -76,6 +77,12 @@ static inline struct slot *tdp_slot(struct tdp *t, gpa_t gpa, u64 bytes)
         if (slot_holds(s, gpa, bytes))
             return s;
     return NULL;
+}
+
+/* Does the range hold a page of the device? */
+static inline bool tdp_has_device(const struct tdp *t, gpa_t gpa, u64 bytes)
+{
+    return gpa.raw < t->device_end.raw && t->device.raw < gpa.raw + bytes;
 }
 
 /* The end of the last slot: what claims of all memory reach to. */

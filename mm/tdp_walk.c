@@ -90,11 +90,12 @@ static struct tdp_report look_end(struct tdp_op *l)
 
 /* --- walk --------------------------------------------------------------------------------------------------------- */
 
-/* A shared page has its translation in the shared EPT, and none in the Secure EPT, or none that a blocked table shows. */
+/* A shared page that is no device's has its translation in the shared EPT, and none in the Secure EPT, or none that a blocked table shows. */
 static void describe_shared(const struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
 {
     struct shared_leaf leaf = shared_ept_walk(&t->shared, gpa);
-    walk->agree &= (walk->state == TDP_ABSENT || walk->is_table) && !hpa_is(leaf.page, HPA_NONE);
+    bool is_device = tdp_has_device(t, gpa, PAGE_BYTES);
+    walk->agree &= (walk->state == TDP_ABSENT || walk->is_table) && hpa_is(leaf.page, HPA_NONE) == is_device;
     walk->state = TDP_IS_SHARED;
     walk->level = leaf.level;
     walk->page = leaf.page;

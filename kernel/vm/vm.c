@@ -1,6 +1,8 @@
 /* The TD's life cycle. See vm.h. TDX Module Base Architecture Specification, "TD life cycle management". */
 #include "kernel/vm/vm.h"
 
+#include "drivers/virt/vioapic.h"
+#include "guest/shim/machine.h"
 #include "kernel/cpus.h"
 #include "kernel/print.h"
 #include "kernel/vm/devices.h"
@@ -209,6 +211,10 @@ static enum err create_all(const struct vm_config *c, struct fault_text *fault)
         return say_no_memory(fault);
     if (e != ERR_OK)
         return fault_say(fault, e, "TD memory of 0x%llx bytes: %s", (unsigned long long)vm.memory_bytes, err_text(e));
+    if (c->kind == VM_LINUX)
+        e = tdp_add_device(vm.tdp, (gpa_t){MACHINE_IOAPIC_GPA}, VIOAPIC_BYTES);
+    if (e != ERR_OK)
+        return fault_say(fault, e, "the I/O APIC at 0x%llx: %s", MACHINE_IOAPIC_GPA, err_text(e));
     e = vm_load(fault);
     if (e != ERR_OK)
         return e;
