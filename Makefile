@@ -105,7 +105,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run linux test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
+.PHONY: all run linux linux-test test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
@@ -115,6 +115,7 @@ help:
 	@echo 'make run           installs what is missing, boots on the simulated platform, runs the demo (RUN="..." passes options)'
 	@echo 'make linux         boots Debian'"'"'s kernel as the TD, to its shell (LINUX="script" runs that in it; KERNEL= INITRD= CMDLINE= VCPUS= MEM=)'
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
+	@echo 'make linux-test    tests of it that take long: merge policies, several vCPUs, kexec'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
 	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
@@ -161,11 +162,15 @@ $(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o $(TESTGUEST_LIB) lin
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(filter %.o,$^) -o $@ -l:libgnuefi.a
 
 # What tests of a Linux in the TD run there.
-LINUX_TESTS := $(B)/linux-tests/stress $(B)/linux-tests/convert
+LINUX_TESTS := $(addprefix $(B)/linux-tests/,stress kexec convert)
 $(B)/linux-tests/stress: tests/system/guests/linux/stress.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(LANGUAGE) -static -s -pthread -o $@ $<
+$(B)/linux-tests/kexec: tests/system/guests/linux/kexec.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(LANGUAGE) -ffreestanding -fno-stack-protector -nostdlib -static -s -o $@ $<
 $(B)/linux-tests/convert: tests/system/guests/linux/convert
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
@@ -405,6 +410,12 @@ linux:
 	@tools/deps run
 	@$(MAKE) --no-print-directory all
 	@tools/linux/boot --build $(B) $(LINUX_WORDS)
+# What takes longer than `make test` should: merge policies, several vCPUs, kexec.
+linux-test:
+	@tools/deps test
+	@$(MAKE) --no-print-directory all $(LINUX_TESTS)
+	@tools/linux/boot --build $(B) --fetch
+	@SEPTUM_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/system/linux
 
 test:
 	@tools/deps test

@@ -1,0 +1,113 @@
+"""What takes long about a Linux as the TD, for `make linux-test`: merge policies beneath it, several vCPUs, bounce buffers at odd places,
+another kernel by kexec. Each of its guests works on memory and finds every byte as it wrote it."""
+import pathlib
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from linux_guest import Guest, find_files  # noqa: E402
+
+POLICIES = ["none", "scan", "fault", "block", "ready", "hot"]
+MEMORY = 512 << 20
+CONVERSIONS = 40
+# Beside the driver's conversions: its output comes when both are done.
+WORK = "convert {conversions} & stress mib={mib} ops={ops} threads={threads}; wait"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return find_files(tmp_path_factory.mktemp("linux"))
+
+
+@pytest.fixture(scope="module")
+def guest(files):
+    machine = Guest(files, timeout=3000)
+    try:
+        machine.boot(mem="512M")
+        yield machine
+    finally:
+        machine.stop()
+
+
+def work(guest, conversions=CONVERSIONS, mib=64, ops=20000, threads=1):
+    said = guest.run(WORK.format(conversions=conversions, mib=mib, ops=ops, threads=threads), limit=600)
+    assert f"convert: {conversions} of {conversions}" in said
+    assert " 0 words wrong" in said
+
+
+def agree(guest, memory=MEMORY):
+    answer = guest.good(f"sept 0 {memory:#x}", 300)
+    assert answer["agree"] is True
+    return answer
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_policy_loses_a_byte(guest, policy):
+    guest.good(f"policy {policy}")
+    work(guest)
+    agree(guest)
+    guest.good("policy none")
+
+
+def test_ready_keeps_pages_large(guest):
+    """What conversions have split is whole again when all is private; where pages are shared for good it cannot be."""
+    guest.good("policy ready delay=1")
+    work(guest)
+    guest.run("sleep 1")
+    answer = agree(guest)
+    shared_regions = answer["shared_bytes"] // (2 << 20) + 8
+    assert answer["leaf"]["2m"] >= (MEMORY >> 21) - shared_regions - 8
+    guest.good("policy none")
+
+
+def test_guest_ends_and_another_begins(guest):
+    guest.end()
+    guest.boot(mem="512M")
+    work(guest, conversions=4, ops=2000)
+    guest.end()
+
+
+@pytest.mark.parametrize("words", ["swiotlb=33333", "swiotlb=8193,force"])
+def test_bounce_buffers_at_odd_places(files, words):
+    machine = Guest(files)
+    try:
+        machine.boot(mem="512M", words=words)
+        assert "swiotlb" in machine.run("cat /proc/cmdline")
+        work(machine, conversions=8, mib=32, ops=5000)
+        agree(machine)
+        machine.end()
+    finally:
+        machine.stop()
+
+
+def test_four_vcpus(files):
+    machine = Guest(files, vcpus=4)
+    try:
+        machine.boot(mem="512M")
+        assert re.search(r"\[guest\] 4\r", machine.run("nproc"))
+        machine.good("policy ready delay=10")
+        work(machine, threads=4)
+        agree(machine)
+        machine.end()
+    finally:
+        machine.stop()
+
+
+def test_kexec(files, tmp_path):
+    """The kernel takes all shared pages back before it goes; the next one begins with the same memory."""
+    _, kernel, initrd = files
+    inner = tmp_path / "inner"
+    inner.write_bytes(initrd.read_bytes())
+    machine = Guest(find_files(tmp_path, add=[kernel, inner]))
+    try:
+        machine.boot(mem="512M")
+        machine.good(f'guest send "kexec /tests/{kernel.name} /tests/inner \\"$(cat /proc/cmdline)\\"\\n"')
+        machine.expect("guest: shell", 240)
+        machine.expect("guest# ")
+        work(machine, conversions=4, ops=2000)
+        agree(machine)
+        machine.end()
+    finally:
+        machine.stop()
