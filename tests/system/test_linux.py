@@ -22,6 +22,20 @@ def test_the_kernel_knows_what_it_runs_in(guest):
     guest.run("grep -q -w tdx_guest /proc/cpuinfo")
 
 
+def test_a_person_talks_to_the_shell(guest):
+    """As at a terminal of its own: ^C ends what runs there and not what Septum does, ^] leaves."""
+    guest.send("guest\r")
+    guest.child.expect_exact("^] leaves it")
+    guest.send("tty; sleep 1000\r")
+    guest.child.expect_exact("/dev/ttyS0")
+    guest.send("\x03")
+    guest.child.expect_exact("guest# ")
+    guest.send("\x1d")
+    answer = guest.answer()
+    assert answer["ok"] is True and answer["runs"] is True and answer["sent"] == len("tty; sleep 1000\r\x03")
+    guest.expect("guest# ")
+
+
 def test_conversions_split_and_merge_and_lose_nothing(guest):
     guest.good("policy ready delay=10")
     before = guest.good("stats")["seamcalls"]
