@@ -265,6 +265,7 @@ $(B)/unit/test_probe $(B)/unit/test_probe_pmu: $(B)/host/libprobe.a
 $(B)/unit/test_shim: $(B)/host/libshim.a
 # With the machine's kicks in the place of their twin: each vCPU is on a CPU of its own there.
 $(B)/unit/test_jobs $(B)/unit/test_pictures $(B)/unit/test_guest_console: $(B)/host/kernel/vm/kick.o
+$(B)/unit/test_cpus: $(B)/host/kernel/cpus.o
 $(B)/unit/tsan_jobs: $(B)/tsan/kernel/vm/kick.o
 $(filter $(B)/unit/test_sim_% $(B)/unit/test_crowd%,$(UNIT_BIN)): $(B)/host/libmachine.a
 # The same with threads watched: every access of two threads to one place must be ordered by what mm/ and the model lock.
