@@ -131,13 +131,15 @@ static void share(void (*work)(void *arg), void *arg)
         work(arg);
 }
 
-void tdx_keep_fault(struct tdx_cpu_work *w, struct tdx_init_fault fault)
+bool tdx_keep_fault(struct tdx_cpu_work *w, struct tdx_init_fault fault)
 {
     fault.cpu = cpu_index();
     spin_lock(&w->lock);
-    if (w->fault.err == ERR_OK)
+    bool is_first = w->fault.err == ERR_OK;
+    if (is_first)
         w->fault = fault;
     spin_unlock(&w->lock);
+    return is_first;
 }
 
 /* `on` says which. */

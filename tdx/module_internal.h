@@ -55,7 +55,8 @@ struct tdx_cpu_work {
     unsigned done;
     struct tdx_init_fault fault;
 };
-void tdx_keep_fault(struct tdx_cpu_work *w, struct tdx_init_fault fault);
+/* True: it is the one that is kept. */
+bool tdx_keep_fault(struct tdx_cpu_work *w, struct tdx_init_fault fault);
 
 /* TDH.SYS.TDMR.INIT of all TDMRs: tdx/tdmr_init.c. `share` is that of struct tdx_cpus. */
 MUST_CHECK struct tdx_init_fault tdx_tdmrs_init(void (*share)(void (*work)(void *arg), void *arg));

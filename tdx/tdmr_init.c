@@ -5,6 +5,7 @@
  * The module works on several TDMRs at once, on each for one CPU: a CPU takes the next one that nobody is at. Where one stops or
  * fails a second round goes on, since the module knows how far each TDMR is.
  */
+#include "lib/format.h"
 #include "lib/hw/cpu.h"
 #include "tdx/module_internal.h"
 #include "tdx/retry.h"
@@ -26,7 +27,8 @@ struct tdmr_work {
     u64 done;             /* bytes */
     bool is_stopped;
     unsigned caller;
-    u64 bytes; /* of all TDMRs */
+    u64 bytes;                    /* of all TDMRs */
+    const struct phys_range *bad; /* the one that the fault is about, by the CPU whose fault is kept */
 };
 
 static bool is_stopped(const struct tdmr_work *w)
@@ -54,6 +56,12 @@ static struct tdx_tdmr_init_answer call(hpa_t tdmr)
     return a;
 }
 
+static void fail(struct tdmr_work *w, const struct phys_range *tdmr, struct tdx_init_fault fault)
+{
+    if (tdx_keep_fault(&w->work, fault))
+        w->bad = tdmr;
+}
+
 /* A GiB is usable as soon as it is done; nothing here needs one early. */
 static void init_tdmr(struct tdmr_work *w, const struct phys_range *tdmr)
 {
@@ -64,7 +72,7 @@ static void init_tdmr(struct tdmr_work *w, const struct phys_range *tdmr)
         if (tdx_is(a.status, TDX_TDMR_ALREADY_INITIALIZED))
             a.next.raw = end;
         else if (!tdx_ok(a.status)) {
-            tdx_keep_fault(&w->work, tdx_init_refused(TDH_SYS_TDMR_INIT, a.status, "a TDMR cannot be initialised"));
+            fail(w, tdmr, tdx_init_refused(TDH_SYS_TDMR_INIT, a.status, NULL));
             return;
         }
         __atomic_fetch_add(&w->done, a.next.raw - at, __ATOMIC_RELAXED);
@@ -73,7 +81,7 @@ static void init_tdmr(struct tdmr_work *w, const struct phys_range *tdmr)
             look(w);
     }
     if (at < end && !is_stopped(w))
-        tdx_keep_fault(&w->work, tdx_init_failed(ERR_TIMEOUT, "TDH.SYS.TDMR.INIT does not come to an end"));
+        fail(w, tdmr, tdx_init_failed(ERR_TIMEOUT, NULL));
 }
 
 /* The caller's CPU looks until the others are through as well. */
@@ -95,6 +103,7 @@ static void init_tdmrs_here(void *arg)
 
 struct tdx_init_fault tdx_tdmrs_init(void (*share)(void (*work)(void *arg), void *arg))
 {
+    static char what[128];
     struct tdmr_work w = {.work = {.fault = {.err = ERR_OK}}, .caller = cpu_index()};
     for (unsigned i = 0; i < tdx_module.tdmr_count; i++)
         w.bytes += tdx_module.tdmrs[i].bytes;
@@ -102,5 +111,12 @@ struct tdx_init_fault tdx_tdmrs_init(void (*share)(void (*work)(void *arg), void
     if (w.work.fault.err == ERR_OK && w.done < w.bytes)
         return tdx_init_failed(ERR_INTERRUPTED,
                                "stopped while TDX memory is initialised, `tdx init` goes on from there");
+    if (w.bad)
+        format_to(what, sizeof(what), "the TDMR of %llu GiB at 0x%llx %s on CPU %u",
+                  (unsigned long long)(w.bad->bytes / GIB), (unsigned long long)w.bad->base.raw,
+                  w.work.fault.leaf ? "cannot be initialised" : "does not come to an end by TDH.SYS.TDMR.INIT",
+                  w.work.fault.cpu);
+    if (w.bad)
+        w.work.fault.what = what;
     return w.work.fault;
 }

@@ -66,9 +66,33 @@ static void fault_comes_before_a_stop(void **state)
     assert_int_equal(f.err, ERR_TDX);
     assert_string_equal(f.leaf, "TDH.SYS.TDMR.INIT");
     assert_int_equal(f.cpu, 1);
+    assert_string_equal(f.what, "the TDMR of 1 GiB at 0x0 cannot be initialised on CPU 1");
+    assert_int_equal(f.status.raw, INVALID_RCX);
     stop_at = 0;
     assert_int_equal(init_module().err, ERR_OK);
     tdx_set_watch(NULL);
+}
+
+/* A module that says each time that nothing is done. */
+static bool gets_nowhere(struct seamcall_regs *regs)
+{
+    if ((regs->rax & 0xffff) != L_TDMR_INIT)
+        return false;
+    regs->rax = 0;
+    regs->rdx = regs->rcx;
+    return true;
+}
+
+static void initialisation_that_gets_nowhere_is_given_up(void **state)
+{
+    start(1, 0);
+    tdx_set_watch(NULL);
+    seamcall_host_answer = gets_nowhere;
+    struct tdx_init_fault f = init_module();
+    assert_int_equal(f.err, ERR_TIMEOUT);
+    assert_string_equal(f.what, "the TDMR of 1 GiB at 0x0 does not come to an end by TDH.SYS.TDMR.INIT on CPU 0");
+    seamcall_host_answer = NULL;
+    assert_int_equal(init_module().err, ERR_OK);
 }
 
 /* --- large ones are cut ---------------------------------------------------------------------------------------------- */
@@ -144,6 +168,7 @@ int main(void)
         cmocka_unit_test(progress_grows_up_to_the_end),
         cmocka_unit_test(stopped_initialisation_goes_on_where_it_was),
         cmocka_unit_test(fault_comes_before_a_stop),
+        cmocka_unit_test(initialisation_that_gets_nowhere_is_given_up),
         cmocka_unit_test(large_tdmrs_become_equal_ones_side_by_side),
         cmocka_unit_test(small_ones_and_the_limit_are_kept),
         cmocka_unit_test(reserved_areas_go_with_their_half),
