@@ -133,8 +133,9 @@ enum vcpu_exit_kind {
     VCPU_EXIT_TRIPLE_FAULT,
     VCPU_EXIT_OTHER, /* `reason` says which */
     VCPU_EXIT_TD_DEAD,
-    VCPU_EXIT_REFUSED, /* VP.ENTER itself failed: `status` */
-    VCPU_EXIT_HELD,    /* td->held: not entered */
+    VCPU_EXIT_REFUSED,     /* VP.ENTER itself failed: `status` */
+    VCPU_EXIT_NOT_FLUSHED, /* nor entered: VP.FLUSH failed on the CPU that it was on before: `status` */
+    VCPU_EXIT_HELD,        /* td->held: not entered */
 };
 
 struct vcpu_exit {

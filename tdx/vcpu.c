@@ -260,7 +260,7 @@ static bool leave_old_cpu(struct vcpu *v, struct vcpu_exit *why_not)
         w.status.raw = (u64)TDX_VCPU_ASSOCIATED << 32;
     if (tdx_ok(w.status) || tdx_is(w.status, TDX_VCPU_NOT_ASSOCIATED))
         return true;
-    *why_not = (struct vcpu_exit){.kind = VCPU_EXIT_REFUSED, .status = w.status};
+    *why_not = (struct vcpu_exit){.kind = VCPU_EXIT_NOT_FLUSHED, .status = w.status};
     return false;
 }
 

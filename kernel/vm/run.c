@@ -275,6 +275,9 @@ static enum turn enter_turn(struct vm_vcpu *v)
     case VCPU_EXIT_REFUSED:
         (void)fault_leaf(why, "entering the TD", "TDH.VP.ENTER", exit.status);
         return end_turn(v, VCPU_WAITS);
+    case VCPU_EXIT_NOT_FLUSHED:
+        (void)fault_leaf(why, "moving the vCPU to another CPU", "TDH.VP.FLUSH", exit.status);
+        return end_turn(v, VCPU_WAITS);
     default:
         (void)fault_say(why, ERR_UNSUPPORTED, "vCPU %u stopped: exit %s (%u), qualification 0x%llx", run_index(v),
                         vcpu_exit_name(exit.reason), exit.reason, (unsigned long long)exit.qualification);

@@ -59,9 +59,9 @@ def start(tmp_path):
 
 
 def test_module_in_one_file_is_installed_on_four_packages(start):
-    """Others began an installation and left it; others are inside now and then; a package refuses a key, once each."""
+    """Others began an installation and left it; others are inside now and then; a package refuses a key, a CPU its vCPU, once each."""
     machine = start("module = absent\nseamldr_called = 0\nseamldr_called = 3\nseamldr_busy_every = 3\npackages = 4\nlatency = 36 5000000\n"
-                    "fault = 31 3 0xc000082000000000\nfault = 8 2 0xc000081100000000\n",
+                    "fault = 31 3 0xc000082000000000\nfault = 8 2 0xc000081100000000\nfault = 18 1 0xc000010000000001\n",
                     {"tdx_module_1.5.01.blob": joined(IMAGE)}, "--smp", "4", "--mem", "3G")
     assert "module 1.5.01 absent" in machine.boot_text and "4 CPUs in 4 packages" in machine.boot_text
     no_key(machine)
@@ -71,6 +71,7 @@ def test_module_in_one_file_is_installed_on_four_packages(start):
     assert "the TD's key cannot be set up on package 1 (CPU 1)" in answer.text
     assert answer["error"] == "creating the TD: TDH.MNG.KEY.CONFIG: TDX_KEY_STATE_INCORRECT, 0xc000081100000000"
     machine.good("td create mem=64M vcpus=2")
+    assert machine.bad("td run")["error"] == "moving the vCPU to another CPU: TDH.VP.FLUSH: TDX_OPERAND_INVALID (RCX), 0xc000010000000001"
     machine.good("td run")
     machine.good("td destroy")
     seamcalls = machine.good("stats")["seamcalls"]

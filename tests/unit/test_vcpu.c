@@ -203,6 +203,42 @@ static void held_td_is_not_entered(void **state)
     tear_down();
 }
 
+static enum err on_cpu_and_back(unsigned cpu, void (*work)(void *arg), void *arg)
+{
+    unsigned self = cpu_index();
+    cpu_host_use(cpu);
+    work(arg);
+    cpu_host_use(self);
+    return ERR_OK;
+}
+
+/* On the other CPU it is entered only after the first one has let go of it; where that is refused, both can still take it. */
+static void vcpu_that_cannot_be_flushed_is_not_moved(void **state)
+{
+    static const struct tdx_cpus two = {count_cpus, package_of, on_each_cpu, on_cpu_and_back, share};
+    start_machine(2, 1);
+    assert_int_equal(init_module().err, ERR_OK);
+    tdx_set_cpus(&two);
+    build();
+    assert_int_equal(enter().kind, VCPU_EXIT_INTERRUPT);
+    cpu_host_use(1);
+    u64 entries = tdx_counts.leaf[L_VP_ENTER];
+    seamcall_host_inject(L_VP_FLUSH, 0, INVALID_RCX);
+    struct vcpu_exit e = enter();
+    assert_int_equal(e.kind, VCPU_EXIT_NOT_FLUSHED);
+    assert_int_equal(e.status.raw, INVALID_RCX);
+    assert_int_equal(tdx_counts.leaf[L_VP_ENTER], entries);
+    cpu_host_use(0);
+    assert_int_equal(enter().kind, VCPU_EXIT_INTERRUPT);
+    cpu_host_use(1);
+    seamcall_host_inject(L_VP_FLUSH, 0, BUSY_RCX); /* repeated */
+    assert_int_equal(enter().kind, VCPU_EXIT_INTERRUPT);
+    assert_int_equal(tdx_counts.leaf[L_VP_FLUSH], 3);
+    assert_int_equal(td.vcpus[0].cpu, 1);
+    tear_down();
+    cpu_host_use(0);
+}
+
 static void busy_entry_is_repeated_and_bounded(void **state)
 {
     build();
@@ -227,6 +263,7 @@ int main(void)
         LIFE(entry_keeps_host_state),
         LIFE(held_td_is_not_entered),
         LIFE(interrupt_that_ends_a_run_is_taken_once),
+        LIFE(vcpu_that_cannot_be_flushed_is_not_moved),
         LIFE(busy_entry_is_repeated_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
