@@ -1,4 +1,4 @@
-/* The firmware's tables: its list of CPUs, where they are shown with other APIC IDs than they have; tables as bad firmware has them. */
+/* The firmware's tables: its list of CPUs where they are shown with other APIC IDs, and tables as bad firmware leaves them. */
 #ifndef SIM_MACHINE_ACPI_H
 #define SIM_MACHINE_ACPI_H
 
@@ -13,8 +13,8 @@
 bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base);
 
 /*
- * Damages each table that a VMM wants in another way: the HPET's checksum, the FADT's length, in the MADT the entry of the last CPU, which
- * has no length any more; and the XSDT's last entry names the XSDT. False: one of them is not there.
+ * Damages each table that a VMM wants in another way: the HPET's checksum, the FADT's length, in the MADT the length of the last
+ * CPU's entry, which is 0 then; and the XSDT's last entry names the XSDT. False: one of them is not there.
  */
 bool acpi_damage(void *rsdp);
 

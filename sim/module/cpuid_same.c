@@ -8,8 +8,8 @@
 #define ALL         0xffffffffu
 #define ANY_SUBLEAF 0xfffffffeu
 
-/* Bits of EAX, EBX, ECX, EDX that are compared, where those are not all: what is a CPU's own (APIC IDs), what CR4 and XCR0 change, what
- * a TD never sees. */
+/* Bits of EAX, EBX, ECX, EDX that are compared, where those are not all: left out is what is a CPU's own (APIC IDs), what CR4 and
+ * XCR0 change, what a TD never sees. */
 static const struct {
     u32 leaf, subleaf, same[4];
 } exceptions[] = {

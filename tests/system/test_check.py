@@ -21,8 +21,8 @@ OTHER_CPUID = "CPUID differs on one CPU: TDH.SYS.LP.INIT will refuse it (TDX_INC
 OPEN_SMM = "the SMM range is not locked (bit 10): TDH.SYS.INIT will refuse (TDX_SMRR_NOT_LOCKED); update the firmware"
 DEAD_CPU = "CPUs that did not start keep the module from being configured, since it waits for each: disable those cores in the " \
            "firmware setup, or reset the machine"
-ONE_KEYID = "one private KeyID is too few: it goes to the TDX module, and each TD needs another; raise the TME-MT/TDX key split in the " \
-            "firmware setup"
+ONE_KEYID = "one private KeyID is too few: it goes to the TDX module, and each TD needs another; raise the TME-MT/TDX key " \
+            "split in the firmware setup"
 KEYIDS = "IA32_MKTME_KEYID_PARTITIONING (MSR 0x87) = 0x10000003e: 62 shared KeyIDs, 1 private ones"
 SEAMRR_MASK = "IA32_SEAMRR_PHYS_MASK (MSR 0x1401) = 0xfffffc000800"
 
@@ -72,8 +72,9 @@ def test_the_shell_gets_the_table(seen):
 def test_the_console_has_the_same_and_more(seen):
     checks = {check["name"]: check for check in seen.check["checks"]}
     missing = {name: check["fix"] for name, check in checks.items() if check["state"] == "missing"}
-    assert missing == {"microcode": NO_MICROCODE, "keyids": ONE_KEYID, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED, "smrr": OPEN_SMM,
-                       "same_microcode": OTHER_MICROCODE, "same_msrs": DIFFERS, "same_cpuid": OTHER_CPUID, "cpus": DEAD_CPU}
+    assert missing == {"microcode": NO_MICROCODE, "keyids": ONE_KEYID, "sgx": NO_SGX, "seamrr_locked": NEVER_LOCKED,
+                       "smrr": OPEN_SMM, "same_microcode": OTHER_MICROCODE, "same_msrs": DIFFERS, "same_cpuid": OTHER_CPUID,
+                       "cpus": DEAD_CPU}
     unknown = {name: check["value"] for name, check in checks.items() if check["state"] == "unknown"}
     assert unknown == {"seamldr": "not asked without seamrr_locked", "module": "not asked without keyids",
                        "module_version": "not asked without module", "cmrs": "not asked without module_version"}

@@ -1,4 +1,4 @@
-"""What firmware leaves wrong: memory encryption off and no SEAM loader, damaged ACPI tables and a module that refuses, Secure Boot on."""
+"""What firmware leaves wrong: memory encryption off, no SEAM loader; damaged ACPI tables, an old module; Secure Boot on."""
 import pathlib
 import re
 import shutil
@@ -13,11 +13,12 @@ from conftest import BOOT_S, BUILD, PROMPT, ROOT, Septum
 sys.path.insert(0, str(ROOT / "tools"))
 from runner.machine import find_qemu  # noqa: E402
 
-NO_ENCRYPTION = "memory encryption is off: enable Total Memory Encryption (TME) and its multi-tenant form (TME-MT) in the firmware setup"
-NO_LOADER = "no P-SEAMLDR is loaded, so a module cannot be loaded or changed after the firmware: enable TDX SEAM Loader in its setup, " \
-            "or update the BIOS"
-SECURE_BOOT = "Secure Boot is on: firmware refuses images and shells that are not signed; disable Secure Boot in its setup, or sign " \
-              "septum.efi with a key that is enrolled there"
+NO_ENCRYPTION = "memory encryption is off: enable Total Memory Encryption (TME) and its multi-tenant form (TME-MT) in the " \
+                "firmware setup"
+NO_LOADER = "no P-SEAMLDR is loaded, so a module cannot be loaded or changed after the firmware: enable TDX SEAM Loader in its " \
+            "setup, or update the BIOS"
+SECURE_BOOT = "Secure Boot is on: firmware refuses images and shells that are not signed; disable Secure Boot in its setup, or " \
+              "sign septum.efi with a key that is enrolled there"
 TOO_OLD = "the TDX module is of generation 1.0: it has no TDH.SYS.RD, so it does not say what it offers; update it to 1.5 or later"
 TME_OFF = "IA32_TME_ACTIVATE (MSR 0x982) = 0x1001600000001"
 
@@ -56,7 +57,7 @@ def test_memory_encryption_off_and_no_seam_loader(boot):
 
 
 def test_damaged_tables_and_a_module_that_is_too_old(boot):
-    """The last of three CPUs stands behind an entry that has no length; the module knows no TDH.SYS.RD, and does not like leaf 7."""
+    """The last of three CPUs stands behind an entry without length; the module knows no TDH.SYS.RD, and does not like leaf 7."""
     machine = boot("acpi = damaged\nmodule_minor = 0\nmodule_update = 3\ncpuid_refused = 7\n", "--smp", "3").wait_for_prompt()
     for words in (r"warn: acpi: table FACP at 0x[0-9a-f]+ has a bad length or checksum, not used",
                   r"warn: acpi: the MADT's entry at byte 60 has a length of 0, it and what follows is not read",
@@ -81,7 +82,8 @@ def make_image(folder, name, septum):
     (folder / name).mkdir()
     shutil.copy(septum, folder / name / "septum.efi")
     image = folder / f"{name}.img"
-    subprocess.run([str(ROOT / "tools" / "mkimage"), "--bare", "--build", str(folder / name), "--options", "check", str(image)], check=True)
+    make = [str(ROOT / "tools" / "mkimage"), "--bare", "--build", str(folder / name), "--options", "check", str(image)]
+    subprocess.run(make, check=True)
     return image
 
 
@@ -114,8 +116,9 @@ def test_secure_boot_is_said_before_anything_else(tmp_path):
     child = pexpect.spawn(line[0], line[1:], timeout=BOOT_S, encoding="latin-1", echo=False, dimensions=(50, 200))
     try:
         child.expect(r'failed to load Boot[0-9A-F]{4} "UEFI Misc Device" from [^\r\n]*: Access Denied\r')
-        child.expect(r'starting Boot[0-9A-F]{4} "UEFI Misc Device 2" from [^\r\n]*\s+Secure Boot is on: the firmware may refuse what is '
-                     r"not signed; disable Secure Boot in its setup\s+missing  secure_boot      UEFI variable SecureBoot = 1\s+"
+        child.expect(r'starting Boot[0-9A-F]{4} "UEFI Misc Device 2" from [^\r\n]*\s+Secure Boot is on: the firmware may refuse '
+                     r"what is not signed; disable Secure Boot in its setup\s+missing  secure_boot      UEFI variable SecureBoot = 1"
+                     r"\s+"
                      + re.escape(SECURE_BOOT) + r"\s+missing  vendor ")
     finally:
         child.close(force=True)

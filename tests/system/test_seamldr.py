@@ -10,20 +10,22 @@ PAGES = 6
 IMAGE = bytes(range(256)) * 16 * PAGES
 
 # SEAMLDR.INSTALL's statuses by its specification, one after the other on the same machine: what a person reads of each.
-REFUSALS = {
-    0x8000000000000000: "EBADPARAM, 0x8000000000000000: it refuses the parameters page (SEAMLDR_PARAMS) or an address in it",
-    0x8000000000000004: "EBADHANDOFF, 0x8000000000000004: the module cannot take over what an older one left: reset the machine",
-    0x8000000000000005: "ECLEANUPREQ, 0x8000000000000005: keys and caches of an older module have to be cleaned first: reset the machine",
-    0x8000000000000006: "EUNSUPPORTED, 0x8000000000000006: this P-SEAMLDR takes no module of that major version: update the BIOS",
-    0x8000000000010002: "ENOMEM, 0x8000000000010002: the module does not fit into the SEAM range that the firmware set aside",
-    0x8000000000010003: "EUNSPECERR, 0x8000000000010003: something about the platform's configuration is not as it must be: update the BIOS",
-    0x8000000000010004: "EUNSUPCPU, 0x8000000000010004: the module is not made for a CPU of this machine: take the one for its generation",
-    0x8000000000020000: "EBADSIG, 0x8000000000020000: the sigstruct is malformed, not Intel's, or of an older security version",
-    0x8000000000077777: "unknown status, 0x8000000000077777: this Septum does not know it",
-}
-# These ask for another try, which meets what stands behind them in the list.
+REFUSALS = (
+    ("EBADPARAM", 0x8000000000000000, "it refuses the parameters page (SEAMLDR_PARAMS) or an address in it"),
+    ("EBADHANDOFF", 0x8000000000000004, "the module cannot take over what an older one left: reset the machine"),
+    ("ECLEANUPREQ", 0x8000000000000005, "keys and caches of an older module have to be cleaned first: reset the machine"),
+    ("EUNSUPPORTED", 0x8000000000000006, "this P-SEAMLDR takes no module of that major version: update the BIOS"),
+    ("ENOMEM", 0x8000000000010002, "the module does not fit into the SEAM range that the firmware set aside"),
+    ("EUNSPECERR", 0x8000000000010003, "something about the platform's configuration is not as it must be: update the BIOS"),
+    ("EUNSUPCPU", 0x8000000000010004, "the module is not made for a CPU of this machine: take the one for its generation"),
+    ("EBADSIG", 0x8000000000020000, "the sigstruct is malformed, not Intel's, or of an older security version"),
+    ("unknown status", 0x8000000000077777, "this Septum does not know it"),
+)
+NOT_TAKEN = "SEAMLDR.INSTALL: EBADCALL (0x8000000000000003) on each CPU: P-SEAMLDR has their calls and waits for CPUs that " \
+            "Septum does not run, or it shuts down: reset the machine"
+# These ask for another try, which meets what stands behind them in the list: the module, which is not what was signed.
 AGAIN = (0x8000000000030000, 0x8000000000030001)
-ALTERED = "EBADHASH, 0x8000000000020001: the module's bytes are not those that the sigstruct is for: take both from one release"
+ALTERED = ("EBADHASH", 0x8000000000020001, "the module's bytes are not those that the sigstruct is for: take both from one release")
 
 
 def sigstruct_of(image):
@@ -58,11 +60,24 @@ def start(tmp_path):
         machine.stop()
 
 
+KNOBS = """
+module = absent
+seamldr_called = 0
+seamldr_called = 3
+seamldr_busy_every = 3
+packages = 4
+latency = 36 5000000
+fault = 35 2 0x8000020200000000    # LP.INIT: the module is busy
+fault = 31 3 0xc000082000000000    # SYS.KEY.CONFIG, MNG.KEY.CONFIG, VP.FLUSH: refused
+fault = 8 2 0xc000081100000000
+fault = 18 1 0xc000010000000001
+"""
+
+
 def test_module_in_one_file_is_installed_on_four_packages(start):
-    """Others began an installation and left it; others are inside now and then; a package refuses a key, a CPU its vCPU, once each."""
-    machine = start("module = absent\nseamldr_called = 0\nseamldr_called = 3\nseamldr_busy_every = 3\npackages = 4\nlatency = 36 5000000\n"
-                    "fault = 31 3 0xc000082000000000\nfault = 8 2 0xc000081100000000\nfault = 18 1 0xc000010000000001\n",
-                    {"tdx_module_1.5.01.blob": joined(IMAGE)}, "--smp", "4", "--mem", "3G")
+    """Others began an installation and left it, and are inside P-SEAMLDR now and then. The module is busy, a package refuses a key,
+    a CPU its vCPU, once each."""
+    machine = start(KNOBS, {"tdx_module_1.5.01.blob": joined(IMAGE)}, "--smp", "4", "--mem", "3G")
     assert "module 1.5.01 absent" in machine.boot_text and "4 CPUs in 4 packages" in machine.boot_text
     no_key(machine)
     stopped(machine)
@@ -71,13 +86,16 @@ def test_module_in_one_file_is_installed_on_four_packages(start):
     assert "the TD's key cannot be set up on package 1 (CPU 1)" in answer.text
     assert answer["error"] == "creating the TD: TDH.MNG.KEY.CONFIG: TDX_KEY_STATE_INCORRECT, 0xc000081100000000"
     machine.good("td create mem=64M vcpus=2")
-    assert machine.bad("td run")["error"] == "moving the vCPU to another CPU: TDH.VP.FLUSH: TDX_OPERAND_INVALID (RCX), 0xc000010000000001"
+    assert machine.bad("td run")["error"] == "moving the vCPU to another CPU: TDH.VP.FLUSH: TDX_OPERAND_INVALID (RCX), " \
+                                             "0xc000010000000001"
     machine.good("td run")
     machine.good("td destroy")
-    seamcalls = machine.good("stats")["seamcalls"]
-    calls = {leaf: seamcalls[leaf] for leaf in ("TDH.SYS.LP.INIT", "TDH.SYS.KEY.CONFIG", "TDH.MNG.KEY.CONFIG", "TDH.PHYMEM.CACHE.WB")}
-    assert calls.pop("TDH.SYS.LP.INIT") == 4
-    assert set(calls.values()) == {8}  # once a package, and once more since the first try failed on one
+    stats = machine.good("stats")
+    seamcalls = stats["seamcalls"]
+    assert stats["statuses"]["TDX_SYS_BUSY"] == 1
+    assert seamcalls["TDH.SYS.LP.INIT"] == 4 + 1
+    for once_a_package in ("TDH.SYS.KEY.CONFIG", "TDH.MNG.KEY.CONFIG", "TDH.PHYMEM.CACHE.WB"):
+        assert seamcalls[once_a_package] == 4 + 4, once_a_package  # and once more since the first try failed on one
     assert machine.poweroff() == 0
 
 
@@ -99,8 +117,9 @@ def stopped(machine):
 
 def test_each_refusal_is_told_with_what_to_do(start):
     altered = bytes([IMAGE[0] ^ 1]) + IMAGE[1:]
-    refusals = "".join(f"seamldr_refuses = {status:#x}\n" for status in [*REFUSALS, *AGAIN])
-    machine = start("module = absent\n" + refusals,
+    statuses = [0x8000000000000003, *(status for _, status, _ in REFUSALS), *AGAIN]
+    machine = start("module = absent\n" + "".join(f"seamldr_refuses = {status:#x}\n" for status in statuses),
                     {"TDX-SEAM.so": altered, "TDX-SEAM.so.sigstruct": sigstruct_of(IMAGE)})
-    for words in [*REFUSALS.values(), ALTERED, ALTERED]:
-        assert machine.bad("tdx init")["error"] == f"SEAMLDR.INSTALL on CPU 0: {words}"
+    assert machine.bad("tdx init")["error"] == NOT_TAKEN
+    for name, status, words in [*REFUSALS, ALTERED, ALTERED]:
+        assert machine.bad("tdx init")["error"] == f"SEAMLDR.INSTALL on CPU 0: {name}, {status:#x}: {words}"

@@ -1,6 +1,6 @@
 /*
- * The CPUs of one machine, on the real kernel/cpus.c: which are listed, started, given up and named, and how they are given work and
- * called. Each CPU that comes up is a thread; hardware, time and memory are this file's. Time stands still while a CPU has
+ * The CPUs of one machine, on the real kernel/cpus.c: which are listed, started, given up and named, and how they are given work
+ * and called. Each CPU that comes up is a thread; hardware, time and memory are this file's. Time stands still while a CPU has
  * something to do, and jumps while nobody has, so that every wait ends in the same way each time.
  */
 #include <setjmp.h>
