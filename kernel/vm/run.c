@@ -55,6 +55,14 @@ static enum turn end_turn(struct vm_vcpu *v, enum vm_vcpu_state state)
     return TURN_ENDED;
 }
 
+/* The end of the probe is that of a vCPU, for the console asks it more; a guest that is a system ends as a whole. */
+static enum turn guest_ends(struct vm_vcpu *v, bool is_power_off)
+{
+    if (vm.kind == VM_LINUX)
+        vm_end(&v->why, is_power_off);
+    return end_turn(v, VCPU_HALTED);
+}
+
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
 /* The vCPU is not entered before this fault has been answered: each entry in vain counts for the module's zero-step
@@ -111,6 +119,10 @@ static enum turn fail_turn(struct vm_vcpu *v, const struct tdp_report *r)
         vm_dies();
         (void)vm_say(&v->why, "serving a fault of the TD", r);
         return end_turn(v, VCPU_HALTED);
+    case ERR_RANGE:
+        (void)fault_say(&v->why, r->err, "vCPU %u went to %s address 0x%llx, where the TD has no memory and no device",
+                        run_index(v), exit->shared ? "shared" : "private", at);
+        return vm.kind == VM_LINUX ? guest_ends(v, false) : park(v);
     default:
         (void)vm_say(&v->why, "serving a fault of the TD", r);
         return park(v);
@@ -179,14 +191,6 @@ static void halt(struct vm_vcpu *v)
         pause_vcpu();
     else
         v->is_halted = v->halts_deaf || !vcpu_has_interrupt(&vm.td.vcpus[run_index(v)]);
-}
-
-/* The end of the probe is that of a vCPU, for the console asks it more; a guest that is a system ends as a whole. */
-static enum turn guest_ends(struct vm_vcpu *v, bool is_power_off)
-{
-    if (vm.kind == VM_LINUX)
-        vm_end(&v->why, is_power_off);
-    return end_turn(v, VCPU_HALTED);
 }
 
 static enum turn vmcall_turn(struct vm_vcpu *v)

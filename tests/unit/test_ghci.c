@@ -421,6 +421,13 @@ static void test_triple_fault_ends_the_guest(void **state)
     bad("td wait", "vCPU 0 stopped by a triple fault");
 }
 
+static void test_access_to_nothing_ends_the_guest(void **state)
+{
+    guest_push(vcpu(1), write_to(0xfee00000 | SHARED_BIT));
+    turns(4);
+    bad("td wait", "vCPU 1 went to shared address 0xfee00000, where the TD has no memory and no device");
+}
+
 /* A vCPU that stops beside the console is told of, and the others go on. */
 static void test_vcpu_that_stops_is_told(void **state)
 {
@@ -507,6 +514,7 @@ int main(void)
         WITH_GUEST(test_panic_tells_its_last_words),
         WITH_GUEST(test_fatal_error_ends_the_guest),
         WITH_GUEST(test_triple_fault_ends_the_guest),
+        WITH_GUEST(test_access_to_nothing_ends_the_guest),
         WITH_GUEST(test_vcpu_that_stops_is_told),
         WITH_GUEST(test_random_calls),
     };
