@@ -11,7 +11,7 @@
 
 #define G 0x40000000ull
 
-static unsigned char table[20000];
+static unsigned char table[30000];
 static uint32_t bytes;
 static struct srat s;
 
@@ -23,9 +23,9 @@ static int fresh(void **state)
     return 0;
 }
 
-static void put(uint32_t at, uint64_t value, unsigned size)
+static void put(int at, uint64_t value, unsigned size)
 {
-    memcpy(table + bytes + at, &value, size);
+    memcpy(table + (int)bytes + at, &value, size);
 }
 
 static void memory(uint32_t domain, uint64_t base, uint64_t length, uint32_t flags)
@@ -47,6 +47,16 @@ static void cpu(uint8_t domain, uint8_t apic_id)
     put(3, apic_id, 1);
     put(4, 1, 4);
     bytes += 16;
+}
+
+static void cpu_x2(uint32_t domain, uint32_t apic_id, uint32_t flags)
+{
+    put(0, 2, 1);
+    put(1, 24, 1);
+    put(4, domain, 4);
+    put(8, apic_id, 4);
+    put(12, flags, 4);
+    bytes += 24;
 }
 
 static void is_node(uint64_t at, unsigned node, uint64_t end)
@@ -78,6 +88,32 @@ static void test_two_sockets(void **state)
     assert_int_equal(srat_border(&s, (hpa_t){3 * G}).raw, 514 * G);
     assert_int_equal(srat_border(&s, (hpa_t){514 * G}).raw, ~0ull);
     assert_int_equal(srat_border(&s, (hpa_t){2000 * G}).raw, ~0ull);
+}
+
+/* By APIC ids of 8 and of 32 bits; a domain of 32 bits lies in two places of the small entry, beside a byte of no meaning. */
+static void test_cpus_have_nodes(void **state)
+{
+    cpu(1, 0);
+    cpu(0, 1);
+    cpu(0x12, 2);
+    put(-16 + 9, 0xabcdef, 3);
+    put(-16 + 8, 0x77, 1);
+    memory(0, 4 * G, 4 * G, 1);
+    memory(1, 8 * G, 4 * G, 1);
+    cpu_x2(1, 300, 1);
+    cpu_x2(0, 301, 0); /* not enabled */
+    cpu_x2(0xabcdef12, 302, 1);
+    cpu_x2(0, 300, 1); /* once more, and not as before */
+    cpu(1, 7);
+    put(-16 + 4, 0, 4); /* not enabled */
+    srat_read(table, bytes, &s);
+    static const unsigned want[][2] = {{0, 1}, {1, 0}, {2, 2}, {300, 1}, {301, 0}, {302, 2}, {7, 0}, {99, 0}};
+    for (unsigned i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+        assert_int_equal(srat_cpu_node(&s, want[i][0]), want[i][1]);
+    assert_int_equal(s.node_count, 3); /* the domains of memory first, then the one that has none */
+    assert_int_equal(s.domains[0], 0);
+    assert_int_equal(s.domains[1], 1);
+    assert_int_equal(s.domains[2], 0xabcdef12);
 }
 
 /* Domains are any numbers; nodes are dense. Upside down, as some list them. */
@@ -142,12 +178,21 @@ static void test_more_than_there_is_room_for(void **state)
     srat_read(table, bytes, &s);
     assert_int_equal(s.range_count, 1);
     is_node(4 * G, 0, 404 * G);
+    fresh(state);
+    memory(0, 4 * G, 4 * G, 1);
+    memory(1, 8 * G, 4 * G, 1);
+    for (unsigned i = 0; i < 1100; i++)
+        cpu_x2(1, i, 1);
+    srat_read(table, bytes, &s);
+    assert_int_equal(srat_cpu_node(&s, 1023), 1);
+    assert_int_equal(srat_cpu_node(&s, 1024), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_two_sockets, fresh),
+        cmocka_unit_test_setup(test_cpus_have_nodes, fresh),
         cmocka_unit_test_setup(test_domains_are_numbered_as_they_come, fresh),
         cmocka_unit_test_setup(test_overlapping_ranges_are_not_used, fresh),
         cmocka_unit_test_setup(test_no_sense_ends_the_table, fresh),
