@@ -1,6 +1,6 @@
 /*
  * The few ACPI tables that Septum needs: MADT (processors, I/O APICs), FADT and the DSDT's \_S5_ (power-off, reset, PM timer),
- * SPCR (the console's serial port), HPET, SRAT (which node memory is of).
+ * SPCR (the console's serial port), HPET, SRAT (which node memory and CPUs are of).
  * ACPI 6.5, chapter 5. No AML interpreter: \_S5_ is found by its byte pattern, as small kernels do.
  */
 #ifndef DRIVERS_ACPI_H

@@ -31,10 +31,10 @@ void mirror_destroy(struct mirror *m)
 
 /* Two pages a table: 512 entries fill the first, the counts have the second to themselves. Beside the 2M of memory
  * that a table stands for this is nothing, and a table is found from its entry without a second look-up. */
-struct mirror_table *mirror_table_new(void)
+struct mirror_table *mirror_table_new(unsigned node)
 {
     struct mirror_table *t = page_take(sizeof(*t));
-    if (t && page_alloc(LEVEL_4K, &t->sept) != ERR_OK) {
+    if (t && page_alloc_near(node, &t->sept) != ERR_OK) {
         mirror_table_free(t);
         return NULL;
     }

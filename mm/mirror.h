@@ -68,9 +68,9 @@ MUST_CHECK enum err mirror_create(struct mirror *m);
 /* All tables but the root must be gone. */
 void mirror_destroy(struct mirror *m);
 
-/* A table to hang in, with its S-EPT page taken from mm/page.h; the S-EPT page is the caller's to free unless handed
+/* A table to hang in, with its S-EPT page taken by page_alloc_near(); the S-EPT page is the caller's to free unless handed
  * on. */
-MUST_CHECK struct mirror_table *mirror_table_new(void);
+MUST_CHECK struct mirror_table *mirror_table_new(unsigned node);
 void mirror_table_free(struct mirror_table *t); /* without its S-EPT page */
 
 static inline enum mirror_state mirror_state(u64 entry)

@@ -34,6 +34,7 @@ static struct spin lock; /* of all that follows, and of the ranges */
 static u32 free_orders[PAGE_RANGES_MAX];
 static struct page_use uses[PAGE_NODES_MAX]; /* in pages */
 _Atomic u64 pages_lost;
+static _Atomic u64 pages_far;
 
 /* --- ranges -------------------------------------------------------------------------------------------------------- */
 
@@ -332,12 +333,32 @@ enum err page_alloc(level_t level, hpa_t *page)
     return alloc_run(PAGE_ANY_NODE, pages, pages, page);
 }
 
-enum err page_alloc_zeroed(hpa_t *page)
+enum err page_alloc_near(unsigned node, hpa_t *page)
 {
-    enum err e = page_alloc(LEVEL_4K, page);
+    enum err e = alloc_run(node, 1, 1, page);
+    if (e == ERR_OK || node == PAGE_ANY_NODE)
+        return e;
+    e = alloc_run(PAGE_ANY_NODE, 1, 1, page);
+    pages_far += e == ERR_OK;
+    return e;
+}
+
+enum err page_alloc_zeroed_near(unsigned node, hpa_t *page)
+{
+    enum err e = page_alloc_near(node, page);
     if (e == ERR_OK)
         zero_run(*page, 1);
     return e;
+}
+
+enum err page_alloc_zeroed(hpa_t *page)
+{
+    return page_alloc_zeroed_near(PAGE_ANY_NODE, page);
+}
+
+u64 page_far(void)
+{
+    return pages_far;
 }
 
 void page_free(hpa_t page, level_t level)

@@ -36,6 +36,10 @@ void page_withdraw(hpa_t base, u64 bytes);
 /* One page of `level`, the caller's until page_free(). ERR_NO_MEMORY. Freeing what is free already is a panic. */
 MUST_CHECK enum err page_alloc(level_t level, hpa_t *page);
 MUST_CHECK enum err page_alloc_zeroed(hpa_t *page); /* 4K, by cpu_reset_pages */
+/* The same of `node`; where that has none left, of another, and then page_far() has counted it. */
+MUST_CHECK enum err page_alloc_near(unsigned node, hpa_t *page);
+MUST_CHECK enum err page_alloc_zeroed_near(unsigned node, hpa_t *page);
+u64 page_far(void);
 void page_free(hpa_t page, level_t level);
 
 /* Pages that somebody has taken, and that must never be used again: freed, they stay taken, and are no longer that

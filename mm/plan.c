@@ -124,10 +124,10 @@ bool plan_is_empty(const struct plan *p)
 
 /* --- pages in hand ------------------------------------------------------------------------------------------------ */
 
-enum err plan_take_tables(struct plan *p)
+enum err plan_take_tables(struct plan *p, unsigned node)
 {
     for (u64 i = 0; i < p->tables_needed; i++) {
-        struct mirror_table *t = mirror_table_new();
+        struct mirror_table *t = mirror_table_new(node);
         if (!t) {
             drop_tables(p);
             return ERR_NO_MEMORY;

@@ -77,8 +77,8 @@ void plan_reset(struct plan *p, bool tracking);
 void plan_add(struct plan *p, unsigned round, enum step_kind kind, gpa_t gpa, level_t level);
 bool plan_is_empty(const struct plan *p);
 
-/* Takes the tables that the steps need. ERR_NO_MEMORY: nothing is in hand. */
-MUST_CHECK enum err plan_take_tables(struct plan *p);
+/* Takes the tables that the steps need, near `node`. ERR_NO_MEMORY: nothing is in hand. */
+MUST_CHECK enum err plan_take_tables(struct plan *p, unsigned node);
 struct mirror_table *plan_next_table(struct plan *p); /* the caller's from now on; there is one */
 /* A table is in the plan's hand (again). */
 void plan_keep_table(struct plan *p, struct mirror_table *table);

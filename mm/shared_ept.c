@@ -57,7 +57,7 @@ static void fill_table(hpa_t table, u64 first, u64 step)
 /* A table of entries that begin with `first` and grow by `step`. */
 static enum err new_table(struct shared_ept *s, u64 first, u64 step, hpa_t *table)
 {
-    enum err e = page_alloc_zeroed(table);
+    enum err e = page_alloc_zeroed_near(s->node, table);
     if (e != ERR_OK)
         return e;
     fill_table(*table, first, step);
@@ -65,9 +65,9 @@ static enum err new_table(struct shared_ept *s, u64 first, u64 step, hpa_t *tabl
     return ERR_OK;
 }
 
-enum err shared_ept_create(struct shared_ept *s, unsigned shared_bit)
+enum err shared_ept_create(struct shared_ept *s, unsigned shared_bit, unsigned node)
 {
-    *s = (struct shared_ept){.root = HPA_NONE, .shared_bit = BIT(shared_bit)};
+    *s = (struct shared_ept){.root = HPA_NONE, .node = node, .shared_bit = BIT(shared_bit)};
     return new_table(s, EPT_SUPPRESS_VE, 0, &s->root);
 }
 

@@ -20,6 +20,7 @@
 
 struct shared_ept {
     hpa_t root;
+    unsigned node;      /* where its tables are to be: see page_alloc_near() */
     u64 shared_bit;     /* set in every address that is looked up */
     _Atomic u64 tables; /* pages taken, the root included */
     _Atomic u64 bytes;  /* mapped now */
@@ -31,7 +32,7 @@ struct shared_leaf {
     u64 raw;
 };
 
-MUST_CHECK enum err shared_ept_create(struct shared_ept *s, unsigned shared_bit);
+MUST_CHECK enum err shared_ept_create(struct shared_ept *s, unsigned shared_bit, unsigned node);
 void shared_ept_destroy(struct shared_ept *s);
 
 /*

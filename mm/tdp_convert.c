@@ -99,7 +99,7 @@ static gpa_t first_with(const struct conversion *c, bool leaf)
 static struct tdp_report prepare(const struct conversion *c, enum tdp_attr attr, hpa_t *spare)
 {
     *spare = HPA_NONE;
-    if (each_run(c, attr, c->end, prepare_run) != ERR_OK || page_alloc(LEVEL_4K, spare) != ERR_OK)
+    if (each_run(c, attr, c->end, prepare_run) != ERR_OK || page_alloc_near(tdp_node(c->t), spare) != ERR_OK)
         return tdp_error(ERR_NO_MEMORY, "no memory for the shared EPT", c->from);
     return tdp_error(ERR_OK, NULL, c->from);
 }

@@ -36,7 +36,7 @@ enum err tdp_create(struct tdp **out, struct td *td, u64 bytes, level_t level, e
         e = mirror_create(&t->mirror);
     }
     if (e == ERR_OK)
-        e = shared_ept_create(&t->shared, td->shared_bit);
+        e = shared_ept_create(&t->shared, td->shared_bit, node);
     if (e == ERR_OK)
         e = policing_create(t);
     if (e != ERR_OK)
@@ -63,7 +63,7 @@ enum err tdp_add_slot(struct tdp *t, gpa_t base, u64 bytes)
     if (meets_memory(t, base, bytes) || tdp_has_device(t, base, bytes))
         return ERR_EXISTS;
     tdp_forget_seen(t);
-    enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE, t->slots[0].node);
+    enum err e = slot_create(&t->slots[t->slot_count], base, bytes, LEVEL_4K, TDP_INPLACE, tdp_node(t));
     if (e == ERR_OK)
         t->slot_count++;
     return e;

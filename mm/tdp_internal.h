@@ -85,6 +85,12 @@ static inline bool tdp_has_device(const struct tdp *t, gpa_t gpa, u64 bytes)
     return gpa.raw < t->device_end.raw && t->device.raw < gpa.raw + bytes;
 }
 
+/* The NUMA node of the TD's memory, or PAGE_ANY_NODE: its tables are to be near. */
+static inline unsigned tdp_node(const struct tdp *t)
+{
+    return t->slots[0].node;
+}
+
 /* The end of the last slot: what claims of all memory reach to. */
 gpa_t tdp_end(const struct tdp *t);
 

@@ -233,7 +233,7 @@ static void take_pages(struct tdp_op *op)
 {
     struct tdp_report *r = &op->report;
 
-    r->err = plan_take_tables(op->plan);
+    r->err = plan_take_tables(op->plan, tdp_node(op->t));
     if (r->err != ERR_OK) {
         r->what = "no memory for page tables";
     } else if (op->plan->gathers) {

@@ -10,6 +10,7 @@
 #include "kernel/print.h"
 #include "kernel/console/script.h"
 #include "kernel/version.h"
+#include "kernel/vm/vm.h"
 #include "lib/log.h"
 #include "lib/string.h"
 #include "mm/page.h"
@@ -131,11 +132,42 @@ static const char *cpu_state_text(unsigned cpu)
     return cpu == 0 ? "console" : names[cpus_state(cpu)];
 }
 
+static unsigned node_of_cpu(unsigned cpu)
+{
+    return srat_cpu_node(&acpi.srat, cpus_apic_id(cpu));
+}
+
+static void print_cpu(unsigned cpu)
+{
+    print("  CPU %-3u APIC id %-4u ", cpu, cpus_apic_id(cpu));
+    if (acpi.srat.node_count != 0)
+        print("node %-2u ", node_of_cpu(cpu));
+    print("%s", cpu_state_text(cpu));
+    for (unsigned v = 0; vm.state != VM_NONE && v < vm.vcpu_count; v++)
+        if (vm.vcpus[v].cpu == cpu)
+            print(", vCPU %u", v);
+    print("\n");
+}
+
+/* Nodes of the CPUs, and CPUs of the vCPUs. */
+static void add_places(struct json *j)
+{
+    json_array(j, "cpu_nodes");
+    for (unsigned i = 0; acpi.srat.node_count != 0 && i < cpus_count(); i++)
+        json_number(j, NULL, node_of_cpu(i));
+    json_end_array(j);
+    json_array(j, "vcpu_cpus");
+    for (unsigned v = 0; vm.state != VM_NONE && v < vm.vcpu_count; v++)
+        json_number(j, NULL, vm.vcpus[v].cpu);
+    json_end_array(j);
+}
+
 void cmd_cpus(struct command_call *c)
 {
     for (unsigned i = 0; i < cpus_count(); i++)
-        print("  CPU %-3u APIC id %-4u %s\n", i, cpus_apic_id(i), cpu_state_text(i));
+        print_cpu(i);
     struct json *j = reply_ok(c);
+    add_places(j);
     json_number(j, "used", cpus_online());
     json_array(j, "apic_ids");
     for (unsigned i = 0; i < cpus_count(); i++)

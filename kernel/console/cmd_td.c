@@ -22,6 +22,13 @@ static void add_linux(struct json *j)
     json_hex(j, "initrd_gpa", vm.linux.initrd_gpa.raw);
 }
 
+static void add_node(struct json *j)
+{
+    json_number(j, "node", vm.node);
+    json_number(j, "far_pages", vm_far_pages());
+    json_number(j, "far_vcpus", vm.far_vcpus);
+}
+
 static void add_td(struct json *j)
 {
     gpa_t gib;
@@ -38,7 +45,7 @@ static void add_td(struct json *j)
     json_text(j, "level", level_name(vm.level));
     json_text(j, "backing", vm.backing == TDP_INPLACE ? "inplace" : "scatter");
     if (vm.node != PAGE_ANY_NODE)
-        json_number(j, "node", vm.node);
+        add_node(j);
     json_text(j, "plan", goal_name(tdp_choice(vm.tdp).goal));
     json_text(j, "back", level_name(tdp_choice(vm.tdp).back));
     json_hex(j, "payload", vm.payload.raw);
@@ -81,6 +88,9 @@ static void print_td(void)
     if (vm_end_text() != NULL)
         print("  %s\n", vm_end_text());
     print_payload();
+    if (vm.node != PAGE_ANY_NODE && (vm_far_pages() != 0 || vm.far_vcpus != 0))
+        print("  beside node %u: %llu tables and control pages taken, %u of its vCPUs\n", vm.node,
+              (unsigned long long)vm_far_pages(), vm.far_vcpus);
     if (vm_has_shared_gib(&gib))
         print("  the GiB at 0x%llx can't become one page: the mailboxes in it are shared\n",
               (unsigned long long)gib.raw);

@@ -33,7 +33,7 @@ unsigned run_index(const struct vm_vcpu *v)
 
 unsigned run_cpu(unsigned index)
 {
-    return cpus_online() > 1 ? index + 1 : 0;
+    return vm.vcpus[index].cpu;
 }
 
 struct vm_vcpu *run_current(void)

@@ -72,9 +72,9 @@ enum err vm_stuck_begin(struct vm_stuck *s, unsigned vcpu, unsigned times, struc
         return ERR_OK;
     }
     do
-        e = cpus_assign(vcpu + 1, enter_again, s);
+        e = cpus_assign(v->cpu, enter_again, s);
     while (e == ERR_BUSY && time_us() - from < END_US);
-    return e == ERR_OK ? e : fault_say(fault, e, "vCPU %u: CPU %u takes no work", vcpu, vcpu + 1);
+    return e == ERR_OK ? e : fault_say(fault, e, "vCPU %u: CPU %u takes no work", vcpu, v->cpu);
 }
 
 enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault)
@@ -84,7 +84,7 @@ enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault)
     while (!s->done && time_us() - from < END_US)
         cpu_relax();
     if (!s->done)
-        return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", s->vcpu, s->vcpu + 1);
+        return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", s->vcpu, vm.vcpus[s->vcpu].cpu);
     if (s->err != ERR_OK)
         return fault_say(fault, s->err, "vCPU %u left the TD by something else than its fault", s->vcpu);
     return ERR_OK;

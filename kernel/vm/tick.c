@@ -22,15 +22,11 @@ static void work(void *arg)
 /* False: no CPU has nothing else to do, ever. One that is at it still does not get more. */
 static bool give_away(void)
 {
-    unsigned cpu = vm.vcpu_count + 1;
-
-    while (cpu < cpus_count() && cpus_state(cpu) == CPU_FAILED)
-        cpu++;
-    if (cpus_online() == 1 || cpu >= cpus_count())
+    if (vm.spare_cpu == 0)
         return false;
-    enum err e = cpus_assign(cpu, work, NULL);
+    enum err e = cpus_assign(vm.spare_cpu, work, NULL);
     if (e == ERR_OK)
-        worker = cpu;
+        worker = vm.spare_cpu;
     return e == ERR_OK || e == ERR_BUSY;
 }
 

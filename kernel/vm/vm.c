@@ -98,7 +98,7 @@ static enum err take_pages(hpa_t *pages, unsigned count, struct fault_text *faul
 {
     ASSERT(count <= CONTROL_PAGES_MAX);
     for (unsigned i = 0; i < count; i++) {
-        enum err e = page_alloc(LEVEL_4K, &pages[i]);
+        enum err e = page_alloc_near(vm.node, &pages[i]);
         if (e == ERR_OK)
             continue;
         while (i-- > 0)
@@ -249,6 +249,8 @@ enum err vm_create(const struct vm_config *c, struct fault_text *fault)
     vm.backing = c->backing;
     vm.node = c->node;
     vm.vcpu_count = c->vcpus;
+    vm.far_pages_before = page_far();
+    vm_place();
     vm.free_bytes_before = page_free_bytes();
     vm.lost_bytes_before = page_lost_bytes();
     vm.state = VM_CREATED;

@@ -1,6 +1,6 @@
 /*
- * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and its vCPUs. vCPU i runs on CPU i + 1
- * while the console goes on; on a machine with one CPU the vCPUs take turns on it while a command waits for them.
+ * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and its vCPUs. Each runs on a CPU of its
+ * own, of the TD's node as long as there are, while the console goes on; on a machine with one CPU the vCPUs take turns on it while a command waits for them.
  *
  *     who sets what            state of the TD for the module     what is left of its memory     what people are told
  *                              td.state, td.dead (tdx/td.h)       tdp.dead (mm/)                 vm.state
@@ -46,6 +46,7 @@ struct vm_cost {
  * `runs` is set by the console and cleared by the CPU that is done.
  */
 struct vm_vcpu {
+    unsigned cpu; /* that runs it; 0: the console's, in turn with the others */
     _Atomic enum vm_vcpu_state state;
     _Atomic bool runs;
     _Atomic bool begun; /* its CPU has taken the run up */
@@ -91,7 +92,9 @@ struct vm {
     u64 memory_bytes;
     level_t level;
     enum tdp_backing backing;
-    unsigned node; /* that backs its memory, or PAGE_ANY_NODE */
+    unsigned node;                 /* that backs its memory, or PAGE_ANY_NODE */
+    unsigned spare_cpu, far_vcpus; /* a CPU for work beside the vCPUs, 0: none; vCPUs on CPUs of other nodes */
+    u64 far_pages_before;          /* see vm_far_pages() */
     struct vm_linux linux;
     unsigned vcpu_count;
     gpa_t payload, mailboxes, rom; /* where the parts of the payload lie */
@@ -206,7 +209,13 @@ void vm_idle(void);
 const char *vm_state_name(enum vm_state s);
 const char *vm_vcpu_state_name(enum vm_vcpu_state s);
 
+/* How many tables and control pages were taken from other nodes, for its own had no memory then. */
+u64 vm_far_pages(void);
+
 /* --- between the parts of kernel/vm/ --- */
+
+/* Gives each vCPU its CPU (place.c). */
+void vm_place(void);
 
 /* Where payload and ROM go for a TD of `memory_bytes`, and is all there that it takes (load.c)? ERR_RANGE: they do not fit. */
 MUST_CHECK enum err vm_layout(const struct vm_config *config, struct fault_text *fault);

@@ -28,7 +28,7 @@ static enum err assign(struct vm_vcpu *v)
     enum err e;
 
     do
-        e = cpus_assign(run_index(v) + 1, run_here, v);
+        e = cpus_assign(v->cpu, run_here, v);
     while (e == ERR_BUSY && time_us() - from < ASSIGN_US);
     return e;
 }
@@ -49,7 +49,7 @@ static enum err begin_run(struct vm_vcpu *v, struct fault_text *fault)
     if (e == ERR_OK)
         return e;
     v->runs = false;
-    return fault_say(fault, e, "vCPU %u: CPU %u %s", run_index(v), run_index(v) + 1,
+    return fault_say(fault, e, "vCPU %u: CPU %u %s", run_index(v), v->cpu,
                      e == ERR_BUSY ? "is at other work" : "is not there");
 }
 
@@ -61,7 +61,7 @@ void vm_remind(void)
         if (!v->runs || v->begun || time_us() - v->reminded_at < REMIND_US)
             continue;
         v->reminded_at = time_us();
-        cpus_kick(i + 1);
+        cpus_kick(v->cpu);
     }
 }
 
@@ -86,7 +86,7 @@ unsigned vm_abort(void)
         run_tell_abort(v);
         v->aborted_inside = vm.td.vcpus[i].exits;
         v->aborted_at = time_us();
-        cpus_kick(i + 1);
+        cpus_kick(v->cpu);
     }
     return count;
 }
@@ -116,9 +116,11 @@ static bool is_stuck(const struct vm_vcpu *v)
 
 static enum err say_stuck(unsigned index, struct fault_text *fault)
 {
-    if (!vm.vcpus[index].begun)
-        return fault_say(fault, ERR_TIMEOUT, "CPU %u does not take up vCPU %u", index + 1, index);
-    return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", index, index + 1);
+    const struct vm_vcpu *v = &vm.vcpus[index];
+
+    if (!v->begun)
+        return fault_say(fault, ERR_TIMEOUT, "CPU %u does not take up vCPU %u", v->cpu, index);
+    return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", index, v->cpu);
 }
 
 void vm_wait(void)
@@ -162,7 +164,7 @@ enum err vm_kick(unsigned index, bool *inside, struct fault_text *fault)
     *inside = v->inside;
     if (!*inside)
         return ERR_OK;
-    cpus_kick(index + 1);
+    cpus_kick(vm.vcpus[index].cpu);
     while (v->inside && v->exits == exits) {
         if (time_us() - from > LEAVE_US)
             return say_stuck(index, fault);
@@ -176,7 +178,7 @@ void vm_dies(void)
     vm.state = VM_DEAD;
     for (unsigned i = 0; have_own_cpus() && i < vm.vcpu_count; i++)
         if (vm.vcpus[i].runs)
-            cpus_kick(i + 1);
+            cpus_kick(vm.vcpus[i].cpu);
 }
 
 /* --- td run, td stop ---------------------------------------------------------------------------------------------- */
@@ -338,7 +340,7 @@ enum err vm_stop(struct fault_text *fault)
     while ((v = find_running()) != NULL) {
         if (time_us() - from > LEAVE_US)
             return say_stuck(run_index(v), fault);
-        cpus_kick(run_index(v) + 1);
+        cpus_kick(v->cpu);
         irq_wait();
     }
     return ERR_OK;

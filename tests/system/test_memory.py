@@ -63,8 +63,8 @@ def test_a_hundred_and_fifty_holes_cost_the_smallest_pieces(fragmented):
 
 @pytest.fixture(scope="module")
 def nodes():
-    """A machine of two nodes, with 2 GiB of the first below 4 GiB and 2 above, and 4 of the second behind."""
-    machine = Septum("--mem", "8G", "--nodes", "2")
+    """A machine of two nodes, with 2 GiB of the first below 4 GiB and 2 above, and 4 of the second behind; two CPUs each."""
+    machine = Septum("--mem", "8G", "--nodes", "2", "--smp", "4")
     try:
         machine.wait_for_prompt()
         yield machine, machine.good("mem"), machine.good("tdx init")
@@ -96,11 +96,17 @@ def test_each_tdmr_and_its_pamt_are_of_one_node(nodes):
 def test_a_td_lives_on_the_node_that_it_was_created_on(nodes):
     machine, _, _ = nodes
     free = machine.good("mem")["nodes"]
-    machine.good("td create mem=2G node=1")
+    machine.good("td create mem=2G node=1 vcpus=3")
     now = machine.good("mem")["nodes"]
     assert 2 * GIB <= free[1]["free_bytes"] - now[1]["free_bytes"] < 2 * GIB + 2 * MIB
     assert free[0]["free_bytes"] - now[0]["free_bytes"] < 2 * MIB
-    assert machine.good("td info")["node"] == 1
+    info = machine.good("td info")
+    assert (info["node"], info["far_pages"], info["far_vcpus"]) == (1, 0, 1)
+    cpus = machine.good("cpus")
+    assert (cpus["cpu_nodes"], cpus["vcpu_cpus"]) == ([0, 0, 1, 1], [2, 3, 1])
+    machine.good("td run")
+    assert machine.good("probe fill 0 4M cpu=1")["bad_bytes"] == 0
+    assert [vcpu["cpu"] for vcpu in machine.good("vcpu list")["vcpus"]] == [2, 3, 1]
     machine.good("td destroy")
     assert "out of memory of node 1" in machine.bad("td create mem=5G node=1")["error"]
     assert "node=2: that node has no memory" in machine.bad("td create node=2")["error"]

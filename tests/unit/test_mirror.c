@@ -35,7 +35,7 @@ static void set(uint64_t gpa, level_t level, uint64_t entry)
 
 static void hang_table(uint64_t gpa, level_t level)
 {
-    struct mirror_table *t = mirror_table_new();
+    struct mirror_table *t = mirror_table_new(PAGE_ANY_NODE);
     assert_non_null(t);
     set(gpa, level, mirror_table_entry(t));
 }

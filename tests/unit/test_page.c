@@ -233,6 +233,13 @@ static void test_nodes(void **state)
     assert_int_equal(page_use(3).total - page_use(3).free, G1);
     assert_int_equal(page_alloc_range_on(0, PAGE, PAGE, &page), ERR_OK);
     assert_true(page.raw < G1);
+    uint64_t far = page_far();
+    assert_int_equal(page_alloc_near(3, &page), ERR_OK);
+    assert_true(page.raw >= 4 * G1);
+    assert_int_equal(page_alloc_near(PAGE_ANY_NODE, &page), ERR_OK);
+    assert_int_equal(page_far(), far);
+    assert_int_equal(page_alloc_zeroed_near(1, &page), ERR_OK); /* which has none */
+    assert_int_equal(page_far(), far + 1);
     assert_true(page_largest_range(0, PAGE) < 64 << 20);
     assert_true(page_largest_range(3, PAGE) >= G1);
 }

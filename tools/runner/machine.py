@@ -87,24 +87,32 @@ def free_port(wanted):
     raise CannotStart("--gdb: no free TCP port")
 
 
-def memory_words(size, nodes):
-    """The machine's memory, in one piece or shared out to NUMA nodes: this host has to have only what is touched of it."""
+def share(count, node, nodes):
+    """What a node gets of `count`, in order: from, to."""
+    return count * node // nodes, count * (node + 1) // nodes
+
+
+def memory_words(size, nodes, smp):
+    """The machine's memory, in one piece or shared out to NUMA nodes: this host has to have only what is touched of it. CPUs too,
+    those of a node side by side."""
     words = ["-m", size]
     count, unit = int(size[:-1]), size[-1]
     if unit == "G":
         count, unit = count * 1024, "M"
     for node in range(nodes):
-        mib = count * (node + 1) // nodes - count * node // nodes
-        words += ["-object", f"memory-backend-ram,id=ram{node},size={mib}M,reserve=off"]
+        first, past = share(count, node, nodes)
+        words += ["-object", f"memory-backend-ram,id=ram{node},size={past - first}M,reserve=off"]
         if nodes > 1:
-            words += ["-numa", f"node,nodeid={node},memdev=ram{node}"]
+            first, past = share(smp, node, nodes)
+            cpus = f",cpus={first}-{past - 1}" if first < past else ""
+            words += ["-numa", f"node,nodeid={node},memdev=ram{node}{cpus}"]
     return words + ([] if nodes > 1 else ["-machine", "memory-backend=ram0"])
 
 
 def command_line(qemu, firmware, image, args, gdb_port):
     cpu = args.cpu or ("max,phys-bits=48" if args.accel == "tcg" else "host")
     line = [qemu, "-accel", args.accel, "-machine", "q35", "-cpu", cpu, "-smp", str(args.smp)]
-    line += memory_words(args.mem, args.nodes)
+    line += memory_words(args.mem, args.nodes, args.smp)
     line += ["-nodefaults", "-net", "none", "-display", "none", "-no-reboot", "-bios", firmware]
     line += ["-drive", f"format=raw,file={image},if=none,id=boot"]
     for device in STORAGE[args.storage]:
