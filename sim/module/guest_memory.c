@@ -135,11 +135,11 @@ u64 mdl_guest_pointer(struct tdcall *t, u64 gpa, unsigned access, bool shared_ok
         ask_vmm(t, gpa, qualification, 0);
     else if (result == WALK_CONVERTIBLE)
         give_ve(t, gpa, qualification);
-    else if (!plat_page(w.hpa))
+    else if (!plat_page(w.hpa & ~(PAGE_4K - 1)))
         misconfigured(t, gpa);
     else if (shared)
         *pointer = mdl_shared_pointer(t->call.lp, w.hpa);
     else
-        *pointer = (u8 *)plat_page(w.hpa) + (w.hpa & (PAGE_4K - 1));
+        *pointer = (u8 *)plat_page(w.hpa & ~(PAGE_4K - 1)) + (w.hpa & (PAGE_4K - 1));
     return TDX_SUCCESS;
 }

@@ -35,7 +35,7 @@ struct plat_info {
 };
 const struct plat_info *plat_info(void);
 
-/* Pointer to the 4K page of memory at `hpa` (KeyID bits already taken off), NULL where there is none. Whole 2M and 1G
+/* Pointer to the 4K page of memory at `hpa` (aligned, KeyID bits already taken off), NULL where there is none. Whole 2M and 1G
  * pages of one range are contiguous behind the pointer too. */
 void *plat_page(u64 hpa);
 

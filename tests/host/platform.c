@@ -92,11 +92,15 @@ const struct plat_info *plat_info(void)
 
 void *plat_page(u64 hpa)
 {
+    if (hpa & 0xfff) {
+        fprintf(stderr, "plat_page(0x%llx): not a page\n", (unsigned long long)hpa);
+        abort();
+    }
     if (hpa >= MEMORY_BYTES)
         return NULL;
     if (platform_host_knobs.page_used)
         platform_host_knobs.page_used(hpa);
-    return memory + (hpa & ~0xfffull);
+    return memory + hpa;
 }
 
 void plat_own(u64 hpa, u64 bytes)

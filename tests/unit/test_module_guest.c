@@ -4,11 +4,12 @@
  */
 #include <stddef.h>
 #include <stdint.h>
+#include <tomcrypt.h>
 
 #include "tests/unit/module_world.h"
 
 enum { W_VP_RD = 26, W_VP_WR = 43 };
-enum { G_VM_RD = 7, G_SYS_RDALL = 12, G_SERVTD_RD = 18, G_SERVTD_WR = 20, G_VP_ENTER = 25 };
+enum { G_RTMR_EXTEND = 2, G_VM_RD = 7, G_SYS_RDALL = 12, G_SERVTD_RD = 18, G_SERVTD_WR = 20, G_VP_ENTER = 25 };
 enum { EXIT_INVLPG = 14, EXIT_RDMSR = 31, EXIT_EPT = 48, EXIT_TDCALL = 77 };
 
 #define OPERAND_INVALID      0xc000010000000000ull
@@ -27,6 +28,7 @@ enum { EXIT_INVLPG = 14, EXIT_RDMSR = 31, EXIT_EPT = 48, EXIT_TDCALL = 77 };
 #define ALL                  (~0ull)
 #define MD_UUID              0x8010000300000020ull
 #define MD_PI_DESCRIPTOR     0x0024000300002016ull
+#define MD_RTMR_1            0x1310000300000046ull
 #define MD_FEATURES0         0x0a00000300000008ull
 
 static struct seam_lp *const lp = &platform_host_lps[0];
@@ -173,6 +175,42 @@ static void first_write_of_an_address(void **state)
     assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_PI_DESCRIPTOR, 0, 0).r8, 0x4000);
 }
 
+/* A TD with a page at GPA 0, all zero but for 48 bytes in its middle. */
+static int start_with_page(void **state)
+{
+    (void)state;
+    w_system();
+    w_td();
+    w_ok(W_SEPT_ADD, 2, W_TDR, w_pool(), 0);
+    w_ok(W_SEPT_ADD, 1, W_TDR, w_pool(), 0);
+    w_ok(W_PAGE_ADD, 0, W_TDR, W_PAGES, W_TABLES + 0x2000);
+    w_ok(W_MR_FINALIZE, W_TDR, 0, 0, 0);
+    memset((u8 *)w_memory(W_PAGES) + 0x780, 0x5a, 48);
+    return 0;
+}
+
+/* What the TD extends an RTMR by need not begin its page. Twice, since what stands in the register is hashed too. */
+static void rtmr_is_extended_by_what_stands_there(void **state)
+{
+    (void)state;
+    u8 expected[48] = {0}, data[48];
+    memset(data, 0x5a, sizeof(data));
+    enter(0);
+    for (unsigned times = 0; times < 2; times++) {
+        hash_state h;
+        sha384_init(&h);
+        sha384_process(&h, expected, sizeof(expected));
+        sha384_process(&h, data, sizeof(data));
+        sha384_done(&h, expected);
+        assert_int_equal(tdcall(G_RTMR_EXTEND, 0x780, 1, 0), 0);
+        for (unsigned i = 0; i < 6; i++) {
+            assert_int_equal(tdcall(G_VM_RD, 0, MD_RTMR_1 + i, 0), 0);
+            assert_memory_equal(&lp->td->gpr[R8], expected + 8 * i, 8);
+        }
+    }
+    assert_int_equal(tdcall(G_RTMR_EXTEND, 0x7a0, 1, 0), OPERAND_INVALID | RCX); /* not aligned to 64 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup(list_takes_any_form_of_id, start),
         cmocka_unit_test_setup(exits_keep_the_reason, start),
         cmocka_unit_test_setup(first_write_of_an_address, start),
+        cmocka_unit_test_setup(rtmr_is_extended_by_what_stands_there, start_with_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
