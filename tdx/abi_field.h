@@ -35,8 +35,9 @@
     BIT(51) /* DEMOTE of a TD without L2 VMs does not look for interrupts */
 
 /* TDH.MNG.RD */
-#define FIELD_TD_MRTD(n) (0x1310000300000000ull + (n)) /* six elements of 8 bytes */
-#define FIELD_TD_EPTP    0x1110000300000004ull         /* the private EPTP, without KeyID bits */
+#define FIELD_TD_MRTD(n)    (0x1310000300000000ull + (n))           /* six elements of 8 bytes */
+#define FIELD_TD_RTMR(r, n) (0x1310000300000040ull + 6 * (r) + (n)) /* of a debug TD; the same */
+#define FIELD_TD_EPTP       0x1110000300000004ull                   /* the private EPTP, without KeyID bits */
 
 /* TDH.VP.RD, TDH.VP.WR: the code of a VMCS field is its encoding */
 #define FIELD_VP_POSTED_VECTOR     0x0024000100000002ull

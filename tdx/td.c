@@ -19,7 +19,7 @@
 #include "tdx/retry.h"
 
 #define MR_CHUNK_BYTES   256u
-#define MRTD_ELEMENTS    6u
+#define MR_ELEMENTS      6u
 #define TSC_UNIT_HZ      25000000ull
 #define TSC_UNITS_MIN    4u
 #define TSC_UNITS_MAX    400u
@@ -291,6 +291,22 @@ struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa_t source, 
     return fine;
 }
 
+/* A register of SHA-384: fields from `first` on. */
+static struct td_fault read_measurement(struct td *td, u64 first, u8 to[48])
+{
+    for (unsigned i = 0; i < MR_ELEMENTS; i++) {
+        struct tdx_field_answer a;
+        struct tdx_retry again = tdx_retry(TDH_MNG_RD, td->tdr.raw);
+        do
+            a = tdh_mng_rd(td->tdr, first + i);
+        while (tdx_again(&again, a.status));
+        if (!tdx_ok(a.status))
+            return outcome(td, TDH_MNG_RD, a.status);
+        memcpy(&to[i * sizeof(a.value)], &a.value, sizeof(a.value));
+    }
+    return fine;
+}
+
 struct td_fault td_finalize(struct td *td)
 {
     tdx_status_t status;
@@ -300,17 +316,17 @@ struct td_fault td_finalize(struct td *td)
     if (!tdx_ok(status))
         return outcome(td, TDH_MR_FINALIZE, status);
     td->state = TD_RUNNABLE;
-    for (unsigned i = 0; i < MRTD_ELEMENTS; i++) {
-        struct tdx_field_answer a;
-        struct tdx_retry again = tdx_retry(TDH_MNG_RD, td->tdr.raw);
-        do
-            a = tdh_mng_rd(td->tdr, FIELD_TD_MRTD(i));
-        while (tdx_again(&again, a.status));
-        if (!tdx_ok(a.status))
-            return outcome(td, TDH_MNG_RD, a.status);
-        memcpy(&td->mrtd[i * sizeof(a.value)], &a.value, sizeof(a.value));
-    }
-    return fine;
+    return read_measurement(td, FIELD_TD_MRTD(0), td->mrtd);
+}
+
+struct td_fault td_read_rtmrs(struct td *td, u8 rtmrs[TD_RTMRS][48])
+{
+    struct td_fault f = fine;
+    if (td->state != TD_RUNNABLE || td->dead)
+        return failed(ERR_STATE);
+    for (unsigned i = 0; i < TD_RTMRS && f.err == ERR_OK; i++)
+        f = read_measurement(td, FIELD_TD_RTMR(i, 0), rtmrs[i]);
+    return f;
 }
 
 /* --- tear-down --------------------------------------------------------------------------------------------------- */

@@ -113,6 +113,10 @@ MUST_CHECK struct td_fault td_add_page(struct td *td, gpa_t gpa, hpa_t page, hpa
 /* MR.FINALIZE; reads MRTD. */
 MUST_CHECK struct td_fault td_finalize(struct td *td);
 
+/* The four RTMRs as they are now. Only those of a debug TD can be read from outside: ERR_TDX. */
+#define TD_RTMRS 4u
+MUST_CHECK struct td_fault td_read_rtmrs(struct td *td, u8 rtmrs[TD_RTMRS][48]);
+
 /* Tear-down: FLUSH of all vCPUs, VPFLUSHDONE, CACHE.WB, FREEID. After it pages can only be reclaimed. No vCPU is
  * inside. A failure may be tried again: it goes on where it stopped. The HKID is the caller's to give back
  * (tdx_hkid_give). */

@@ -7,6 +7,7 @@
 #include "kernel/vm/vm.h"
 #include "lib/string.h"
 #include "mm/page.h"
+#include "tdx/abi_td.h"
 
 #define MEMORY_DEFAULT GIB
 
@@ -27,6 +28,19 @@ static void add_node(struct json *j)
     json_number(j, "node", vm.node);
     json_number(j, "far_pages", vm_far_pages());
     json_number(j, "far_vcpus", vm.far_vcpus);
+}
+
+/* Only those of a debug TD are told to anybody outside. */
+static void add_rtmrs(struct json *j)
+{
+    u8 rtmrs[TD_RTMRS][48];
+
+    if (!(vm.td.attributes & TD_ATTR_DEBUG) || td_read_rtmrs(&vm.td, rtmrs).err != ERR_OK)
+        return;
+    json_array(j, "rtmrs");
+    for (unsigned i = 0; i < TD_RTMRS; i++)
+        json_bytes(j, NULL, rtmrs[i], sizeof(rtmrs[i]));
+    json_end_array(j);
 }
 
 static void add_td(struct json *j)
@@ -55,6 +69,7 @@ static void add_td(struct json *j)
         json_hex(j, "mailboxes", vm.mailboxes.raw);
     if (vm_has_shared_gib(&gib))
         json_hex(j, "shared_gib", gib.raw);
+    add_rtmrs(j);
     json_array(j, "vcpu_states");
     for (unsigned i = 0; i < vm.vcpu_count; i++)
         json_text(j, NULL, vm_vcpu_state_name(vm.vcpus[i].state));

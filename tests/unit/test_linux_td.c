@@ -183,6 +183,17 @@ static void test_measurement(void **state)
     assert_null(strstr(good(DEFAULT " initrd=initrd"), first));
 }
 
+/* The shim's measurements are told of a debug TD alone. */
+static void test_rtmrs(void **state)
+{
+    char zeros[97] = {0}, four[4 * 99 + 32];
+    memset(zeros, '0', 96);
+    snprintf(four, sizeof(four), "\"rtmrs\":[\"%s\",\"%s\",\"%s\",\"%s\"]", zeros, zeros, zeros, zeros);
+    assert_null(strstr(good(DEFAULT), "rtmrs"));
+    good("td destroy");
+    says(good(DEFAULT " debug=1"), four);
+}
+
 static void test_it_takes_no_work(void **state)
 {
     good(DEFAULT " level=4k initrd=initrd");
@@ -244,14 +255,9 @@ static int initialised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LINUX(test_files_are_named),
-        LINUX(test_kernels_are_judged),
-        LINUX(test_memory_that_it_takes_is_told),
-        LINUX(test_what_lies_where),
-        LINUX(test_acceptance),
-        LINUX(test_measurement),
-        LINUX(test_it_takes_no_work),
-        LINUX(test_a_failed_load_is_undone),
+        LINUX(test_files_are_named), LINUX(test_kernels_are_judged), LINUX(test_memory_that_it_takes_is_told),
+        LINUX(test_what_lies_where), LINUX(test_acceptance),         LINUX(test_measurement),
+        LINUX(test_rtmrs),           LINUX(test_it_takes_no_work),   LINUX(test_a_failed_load_is_undone),
     };
     return cmocka_run_group_tests(tests, initialised, NULL);
 }
