@@ -10,7 +10,10 @@
 #include "tdx/explain.h"
 
 #define DETAILS_BYTES    96
-#define FAILED_CPUS_SHOW 8
+#define FAILED_CPUS_SHOW 4
+#define FAILED_CPU_BYTES 31 /* ", CPU 1023 (APIC id 4294967295)" */
+#define FAILED_AND_BYTES 64 /* what stands around them */
+_Static_assert(FAILED_AND_BYTES + FAILED_CPUS_SHOW * FAILED_CPU_BYTES <= TDX_CHECK_VALUE_BYTES, "the value has room");
 
 /* " 3 (APIC id 6)", and how many more; those that did not start. */
 static unsigned name_failed(char *to, size_t bytes)
@@ -55,7 +58,7 @@ void cmd_tdx_check(struct command_call *c)
 {
     static struct tdx_check checks[TDX_CHECKS_MAX]; /* too large for a stack; the console's CPU alone comes here */
     const struct boot_info *boot = boot_info();
-    char failed[FAILED_CPUS_SHOW * 32 + 16];
+    char failed[FAILED_AND_BYTES + FAILED_CPUS_SHOW * FAILED_CPU_BYTES];
     struct tdx_check_host host = {
         .secure_boot = boot->secure_boot,
         .memory = boot->map.free.r,

@@ -98,15 +98,21 @@ static void describe_module(struct command_call *c)
     add_ranges(j, "tdmr_list", m->tdmrs, m->tdmr_count);
 }
 
+#define FAILED_CPUS_NAMED 3 /* the text has room for them */
+
 /* The module waits for every logical processor that the machine has: one that never came is why it refuses. */
 static void name_failed_cpus(struct fault_text *text)
 {
-    for (unsigned i = 0; i < cpus_count(); i++) {
-        size_t used = strlen(text->text);
-        if (cpus_state(i) == CPU_FAILED)
-            format_to(text->text + used, sizeof(text->text) - used, "; CPU %u (APIC id %u) did not start", i,
-                      cpus_apic_id(i));
-    }
+    size_t used = strlen(text->text);
+    unsigned failed = 0;
+
+    for (unsigned i = 0; i < cpus_count(); i++)
+        if (cpus_state(i) == CPU_FAILED && failed++ < FAILED_CPUS_NAMED && used < sizeof(text->text))
+            used += format_to(text->text + used, sizeof(text->text) - used, "; CPU %u (APIC id %u) did not start", i,
+                              cpus_apic_id(i));
+    if (failed > FAILED_CPUS_NAMED && used < sizeof(text->text))
+        format_to(text->text + used, sizeof(text->text) - used, "; %u more CPUs of %u did not start",
+                  failed - FAILED_CPUS_NAMED, cpus_count());
 }
 
 static void fail_init(struct command_call *c, const struct tdx_init_fault *f)

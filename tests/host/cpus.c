@@ -34,7 +34,7 @@ void cpus_start(void) {}
 
 unsigned cpus_count(void)
 {
-    return count;
+    return count + cpus_host.failed;
 }
 
 unsigned cpus_online(void)

@@ -9,6 +9,7 @@ void cpus_host_start(unsigned count);
 void cpus_host_stop(void);
 
 struct cpus_host {
+    unsigned failed;        /* so many more are listed, and did not start */
     unsigned kicks;         /* cpus_kick() so far */
     int deaf;               /* the CPU that a call does not reach; 0: none */
     _Atomic int unkickable; /* the CPU that no kick reaches; 0: none */

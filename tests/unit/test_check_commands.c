@@ -13,6 +13,7 @@
 #include "mm/page.h"
 #include "tdx/module_internal.h"
 #include "tests/host/cpu.h"
+#include "tests/host/cpus.h"
 #include "tests/host/io.h"
 #include "tests/host/platform.h"
 #include "tests/host/seamcall.h"
@@ -82,6 +83,21 @@ static void a_refused_start_says_why(void **state)
     expect("tdx init", "\"ok\":true");
 }
 
+/* Hundreds of them would leave no room for what is wrong. */
+static void some_of_many_cpus_that_failed_are_named(void **state)
+{
+    cpus_host.failed = 500;
+    expect("tdx check",
+           "ACPI MADT: 501 CPUs, 1 of them started, not CPU 1 (APIC id 1), CPU 2 (APIC id 2), CPU 3 (APIC id 3), "
+           "CPU 4 (APIC id 4) and 496 more\r\n");
+    seamcall_host_inject(45, 0, 0xc000050c00000000ull);
+    expect("tdx init",
+           "TDX_SYS_CONFIG_NOT_PENDING, 0xc000050c00000000; CPU 1 (APIC id 1) did not start; CPU 2 (APIC id 2) did not "
+           "start; CPU 3 (APIC id 3) did not start; 497 more CPUs of 501 did not start: a CPU of the machine has not "
+           "run TDH.SYS.LP.INIT");
+    cpus_host.failed = 0;
+}
+
 static void an_old_module_is_refused_in_words(void **state)
 {
     info.module_minor = 0;
@@ -123,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         COMMANDS(the_table_is_printed_and_answered),
         COMMANDS(a_refused_start_says_why),
+        COMMANDS(some_of_many_cpus_that_failed_are_named),
         COMMANDS(an_old_module_is_refused_in_words),
         COMMANDS(statuses_are_explained),
     };
