@@ -23,6 +23,7 @@
 #define ASSUMED_KHZ       1000000ull
 
 static u64 khz = ASSUMED_KHZ;
+static _Atomic u64 waited;
 static u64 start;
 
 /* SDM vol. 2, CPUID leaf 15H: TSC = crystal (ECX, Hz) * EBX / EAX. Where the crystal is left out the TSC runs at the base
@@ -106,4 +107,10 @@ void time_wait_us(u64 us)
 
     while (cpu_tsc() - from < ticks)
         cpu_relax();
+    waited += ticks;
+}
+
+u64 time_waited(void)
+{
+    return waited;
 }

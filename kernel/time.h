@@ -13,5 +13,7 @@ void time_init(void);
 u64 time_tsc_khz(void);
 u64 time_us(void); /* since time_init() */
 void time_wait_us(u64 us);
+/* TSC ticks that time_wait_us() has taken so far. */
+u64 time_waited(void);
 
 #endif

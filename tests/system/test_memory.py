@@ -1,5 +1,6 @@
 """Firmware that is not to be believed, memory in hundreds of pieces, and machines of many sizes."""
 import ctypes
+import os
 import pathlib
 import re
 import shutil
@@ -124,21 +125,25 @@ def touched_kib(machine):
     return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[1])
 
 
-def at_the_prompt(size):
-    machine = Septum("--mem", size)
+def at_the_prompt(size, *options):
+    machine = Septum("--mem", size, *options)
     try:
         machine.wait_for_prompt()
-        return touched_kib(machine), machine.good("mem")
+        return touched_kib(machine), machine.good("mem"), machine.good("version")["start_ticks"]
     finally:
         machine.stop()
 
 
 @pytest.fixture(scope="module")
-def sizes():
-    """Machines at the prompt. Without huge pages, of which one touch takes two MiB."""
+def sizes(tmp_path_factory):
+    """Machines at the prompt, without huge pages, of which one touch takes two MiB; the TSC of the first two counts instructions."""
+    qemu = tmp_path_factory.mktemp("sizes") / "qemu"
+    qemu.write_text(f'#!/bin/sh\nexec {os.environ.get("SEPTUM_QEMU", "qemu-system-x86_64")} -icount shift=0 "$@"\n')
+    qemu.chmod(0o755)
     ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
     try:
-        return {size: at_the_prompt(size) for size in ("2G", "12G", "300G")}
+        counted = {size: at_the_prompt(size, "--qemu", str(qemu)) for size in ("2G", "12G")}
+        return {**counted, "300G": at_the_prompt("300G")}
     finally:
         ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)
 
@@ -146,6 +151,11 @@ def sizes():
 def test_start_touches_as_much_of_a_large_machine_as_of_a_small_one(sizes):
     small, large = sizes["2G"][0], sizes["12G"][0]
     assert large < small * 1.2, f"{small} KiB with 2 GiB, {large} KiB with 12"
+
+
+def test_start_takes_as_many_instructions_of_a_large_machine_as_of_a_small_one(sizes):
+    small, large = sizes["2G"][2], sizes["12G"][2]
+    assert 100000 < small and large < small * 1.2, f"{small} with 2 GiB, {large} with 12"
 
 
 def test_a_large_machine_has_its_memory(sizes):
