@@ -88,7 +88,7 @@ def test_four_vcpus(files):
         machine.boot(mem="512M")
         assert re.search(r"\[guest\] 4\r", machine.run("nproc"))
         machine.good("policy ready delay=10")
-        work(machine, threads=4)
+        work(machine, conversions=10, mib=32, ops=2000, threads=4)
         agree(machine)
         machine.end()
     finally:
