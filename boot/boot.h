@@ -42,8 +42,9 @@ hpa_t boot_take_pages(struct boot_env *env, u64 bytes);
 /* A whole file of at most `most` bytes into such pages; NULL, or what went wrong. */
 const char *boot_read_pages(struct boot_env *env, const char *path, u64 most, hpa_t *at, u64 *bytes);
 extern const char boot_too_large[]; /* what it says where the file is, or memory is not there for it */
-/* Every *.txt and *.sep file of the volume's root and of \scripts, and the one that the options name. */
-void boot_read_scripts(struct boot_env *env, struct boot_info *info);
+/* Every *.txt and *.sep file of the volume's root and of \scripts, and the one that the options name. False: that one is not there,
+ * which was said. */
+bool boot_read_scripts(struct boot_env *env, struct boot_info *info);
 
 /* Every file of the folder \linux, for TDs to start a Linux with. What can't be read is said, and listed all the same. */
 void boot_read_linux(struct boot_env *env, struct boot_info *info);

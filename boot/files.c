@@ -5,6 +5,7 @@
 
 #include "lib/bits.h"
 #include "lib/hw/cpu.h"
+#include "lib/format.h"
 #include "lib/string.h"
 
 #define SCRIPT_FILES_MAX 64
@@ -245,18 +246,32 @@ static void add_named(struct boot_env *env, struct boot_info *info)
         add_file(env, info, env->root, wide);
 }
 
-void boot_read_scripts(struct boot_env *env, struct boot_info *info)
+static bool has_named(struct boot_env *env, const struct boot_info *info)
+{
+    const char *name = info->options.script;
+    char line[OPTION_NAME_BYTES + 100];
+
+    if (name[0] == '\0' || is_listed(info, name))
+        return true;
+    format_to(line, sizeof(line),
+              "option script=%s: there is no such file on the boot volume, or it is larger than 1 MiB", name);
+    boot_say(env, line);
+    return false;
+}
+
+bool boot_read_scripts(struct boot_env *env, struct boot_info *info)
 {
     static struct script_file files[SCRIPT_FILES_MAX + 1]; /* one more, to build an entry in */
     EFI_FILE_HANDLE folder;
 
     info->files = files;
-    if (env->root == NULL)
-        return;
-    add_named(env, info);
-    add_folder(env, info, env->root);
-    if (env->root->Open(env->root, &folder, SCRIPT_FOLDER, EFI_FILE_MODE_READ, 0) == EFI_SUCCESS) {
+    if (env->root != NULL) {
+        add_named(env, info);
+        add_folder(env, info, env->root);
+    }
+    if (env->root != NULL && env->root->Open(env->root, &folder, SCRIPT_FOLDER, EFI_FILE_MODE_READ, 0) == EFI_SUCCESS) {
         add_folder(env, info, folder);
         folder->Close(folder);
     }
+    return has_named(env, info);
 }

@@ -161,13 +161,13 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
         boot_say(&env, info.tdx_missing);
     }
     bool has_line = boot_find_line(&env, &info);
-    if (!info.options.force && (!has_tdx || !has_line || !has_module)) {
+    bool has_script = boot_read_scripts(&env, &info);
+    if (!info.options.force && (!has_tdx || !has_line || !has_module || !has_script)) {
         boot_say(&env,
                  "back to the firmware; the option `check` says more, `force` starts all the same, serial=PORT names a "
                  "serial line");
         return EFI_UNSUPPORTED;
     }
-    boot_read_scripts(&env, &info);
     boot_read_linux(&env, &info);
     void *stack = take_pages(&env);
     if (stack == NULL || !boot_memory_map_reserve(&env, &info)) {

@@ -77,7 +77,7 @@ def test_console_is_where_the_machine_has_it(tmp_path, place):
 
 # What the shell's user gets to read, each command's output in a file of its own.
 SAID = {
-    "none": "septum.efi log=warn",
+    "none": "septum.efi log=warn script=demi.sep",
     "name": "septum log=loud",
     "quoted": '"fs0:\\a folder\\septum.efi" "log=quiet"',
     "file": "septum check",
@@ -101,9 +101,10 @@ def text_of(image, name):
     return raw.decode("utf-16").replace("\r", "")
 
 
-def test_no_serial_line_is_said_on_the_firmwares_screen(said):
+def test_what_is_missing_is_said_on_the_firmwares_screen(said):
     text = said["none"]
     assert "there is no serial line for the console: neither SPCR nor COM1 to COM4 nor the PCI bus has a 16550\n" in text
+    assert "option script=demi.sep: there is no such file on the boot volume, or it is larger than 1 MiB\n" in text
     assert text.endswith("`force` starts all the same, serial=PORT names a serial line\n")
 
 
