@@ -142,11 +142,20 @@ static void start(struct cpu *from, struct cpu *to)
     lock_give(&starting);
 }
 
+/* On a server INIT takes effect at once. Here the CPU has to leave its guest for it, which takes a while where it is emulated by a
+ * busy machine; a SIPI meanwhile would be lost. */
+static void let_init_come(const struct cpu *from, const struct cpu *to)
+{
+    for (u64 waited = 0; to != from && waited < UP_WAIT_US && ap_init_is_due(to); waited += STARTUP_WAIT_US)
+        wait_us(STARTUP_WAIT_US);
+}
+
 /* Where the CPU is the core's already it waits for this in ap_wait_for_startup(). */
 void ap_startup_ipi(struct cpu *from, struct cpu *to, u8 vector)
 {
     if (sim_config()->cpu_dead == to->index && to->index)
         return;
+    let_init_come(from, to);
     if (life_of(to) != CPU_WAITS)
         return;
     to->sipi_vector = vector;
@@ -161,8 +170,8 @@ bool ap_init_is_due(const struct cpu *cpu)
 
 void ap_wait_for_startup(struct cpu *cpu)
 {
+    __atomic_store_n(&cpu->life, CPU_WAITS, __ATOMIC_SEQ_CST); /* first: see let_init_come() */
     __atomic_store_n(&cpu->init_sent, false, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&cpu->life, CPU_WAITS, __ATOMIC_SEQ_CST);
     while (life_of(cpu) == CPU_WAITS)
         __builtin_ia32_pause();
     apic_reset(cpu);
