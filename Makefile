@@ -46,7 +46,7 @@ VMM_ASM   := $(wildcard boot/*.asm boot/hw/*.asm lib/hw/*.asm mm/hw/*.asm tdx/hw
 MODULE_SRC := $(wildcard sim/module/*.c)
 CORE_SRC  := $(MODULE_SRC) $(wildcard sim/*.c sim/seamldr/*.c sim/machine/*.c sim/machine/td/*.c sim/machine/hw/*.c)
 CORE_ASM  := $(wildcard sim/machine/hw/*.asm)
-MACHINE_PURE := $(addprefix sim/machine/,acpi.c insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c lock.c shoot.c pmu.c mca.c vapic.c) \
+MACHINE_PURE := $(addprefix sim/machine/,acpi.c insn.c ept.c gpt.c stlb.c config.c movdir.c guest.c guard.c npt.c memory.c lock.c shoot.c pmu.c mca.c nmi.c vapic.c) \
                 sim/machine/event.c $(wildcard sim/machine/td/*.c sim/seamldr/*.c)
 LOADER_SRC := $(wildcard sim/loader/*.c)
 LOADER_ASM := $(wildcard sim/loader/*.asm)

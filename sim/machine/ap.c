@@ -9,6 +9,7 @@
 #include "sim/machine/hw/tables.h"
 #include "sim/machine/lock.h"
 #include "sim/machine/log.h"
+#include "sim/machine/nmi.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/shoot.h"
 
@@ -76,6 +77,7 @@ static void reset_vmm(struct cpu *cpu, u8 vector)
     v->int_state = 0;
     cpu->vmx_root = false;
     cpu->vmxon_watch = 0;
+    nmi_reset(cpu);
     svm_vmload(v);
 }
 

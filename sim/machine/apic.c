@@ -86,7 +86,7 @@ static void apic_write(struct cpu *cpu, unsigned reg, u32 value)
 void apic_init(struct cpu *cpu)
 {
     cpu->x2apic_native = cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD;
-    cpu->x2apic = cpu->x2apic_native;
+    cpu->x2apic = cpu->x2apic_native || sim_config()->x2apic;
 }
 
 u32 apic_own_id(void)

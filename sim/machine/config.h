@@ -13,6 +13,7 @@ struct config_list {
 
 enum seamrr_state { SEAMRR_ABSENT, SEAMRR_OFF, SEAMRR_UNLOCKED, SEAMRR_ON };
 enum tme_state { TME_ABSENT, TME_OFF, TME_ON };
+enum reset_state { RESET_WORKS, RESET_RETURNS, RESET_FAULTS, RESET_HANGS };
 
 struct sim_config {
     u32 packages;        /* that the CPUs are shown in */
@@ -30,6 +31,9 @@ struct sim_config {
      * locked. */
     u32 seamrr, tme;
     bool vmx, sgx, smrr_locked;
+    bool x2apic;           /* all local APICs in x2APIC mode; else as they are */
+    u64 cr4_left;          /* bits that are on in CPU 0's CR4 besides what the firmware wants */
+    u32 reset;             /* what ResetSystem does: enum reset_state */
     u32 microcode;         /* revision, upper half of IA32_BIOS_SIGN_ID */
     u32 msr_differs;       /* IA32_TSX_CTRL reads otherwise on this CPU, and LP.INIT refuses it; 0: on none */
     u32 microcode_differs; /* on this CPU the revision is one higher; 0: on none */
@@ -48,11 +52,13 @@ struct sim_config {
 
     /* Conditions that a VMM meets on a server and has to be ready for. */
     u32 interrupt_every; /* each n-th time that the module looks for a waiting interrupt it finds one; 0: only real ones */
+    u32 smi_every;       /* each n-th time it finds an SMI instead, which the VMM cannot mask; 0: never */
     u32 busy_every;      /* each n-th call that changes the Secure EPT meets BUSY; 0: only where another is at work */
     u32 cpu_dead;        /* this CPU does not start; 0: all do */
     u32 kick_lost;       /* interrupts do not take a TD out on this CPU; 0: everywhere they do */
-    struct config_list cmr_holes; /* base, bytes: no convertible memory there */
-    struct config_list latencies; /* leaf, cycles: how much longer each SEAMCALL of this leaf takes */
+    struct config_list memory_errors; /* gpa, IA32_MC1_STATUS: the page that a TD uses there first breaks */
+    struct config_list cmr_holes;     /* base, bytes: no convertible memory there */
+    struct config_list latencies;     /* leaf, cycles: how much longer each SEAMCALL of this leaf takes */
     struct config_list faults; /* leaf, n, status: the nth SEAMCALL of this leaf, from 1, answers so and does nothing */
 };
 

@@ -54,10 +54,11 @@ struct cpu {
     u64 vmm_efer;        /* without SVME */
     u64 feature_control; /* IA32_FEATURE_CONTROL */
     u64 vmxon_region;
-    bool vmx_root;        /* VMXON was done */
-    unsigned vmxon_watch; /* instructions still single-stepped in search of VMXON: vmx_watch() */
-    bool x2apic;          /* IA32_APIC_BASE.EXTD as the VMM set it */
-    bool x2apic_native;   /* the real APIC is in x2APIC mode */
+    bool vmx_root;                          /* VMXON was done */
+    unsigned vmxon_watch;                   /* instructions still single-stepped in search of VMXON: vmx_watch() */
+    bool x2apic;                            /* IA32_APIC_BASE.EXTD as the VMM set it */
+    bool x2apic_native;                     /* the real APIC is in x2APIC mode */
+    bool nmi_blocked, nmi_waits, nmi_steps; /* see nmi.h */
     struct cpu_mca mca;
     struct seam_pmu pmu; /* the VMM's, which counts nothing: its page walks are not seen */
 

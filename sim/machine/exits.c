@@ -1,6 +1,7 @@
 /* Exits of the VMM, and the upkeep around them. */
 #include "sim/machine/exits.h"
 #include "sim/machine/ap.h"
+#include "sim/machine/config.h"
 #include "sim/machine/cpuid.h"
 #include "sim/machine/event.h"
 #include "sim/machine/guard.h"
@@ -10,6 +11,7 @@
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
 #include "sim/machine/msr.h"
+#include "sim/machine/nmi.h"
 #include "sim/machine/npt.h"
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
@@ -124,15 +126,18 @@ static void write_cr4(struct cpu *cpu)
     struct insn insn;
     decode(cpu, &insn);
     u64 value = *guest_gpr(cpu, insn_rm(&insn)), old = cpu->vmm_cr4;
-    bool bad = value & ~msr_cr4_allowed() || (cpu->vmx_root && !(value & CR4_VMXE)) ||
+    u64 left = sim_config()->cr4_left & ~msr_cr4_allowed(); /* shown, and does nothing */
+    bool bad = value & ~(msr_cr4_allowed() | left) || (cpu->vmx_root && !(value & CR4_VMXE)) ||
                (v->cr0 & CR0_PG && (value ^ old) & CR4_LA57);
     if (bad) {
         guest_inject_error(cpu, VECTOR_GP, 0);
         return;
     }
     cpu->vmm_cr4 = value;
-    v->cr4 = value & ~(CR4_VMXE | CR4_SMXE);
+    v->cr4 = value & ~(CR4_VMXE | CR4_SMXE | left);
     v->rip += insn.length;
+    if (old & ~value & sim_config()->cr4_left)
+        sim_log("the VMM turned %lx off in CR4 of CPU %u", (unsigned long)(old & ~value), cpu->index);
     if (selftest_quirks()->vmxon_is_nothing && value & ~old & CR4_VMXE)
         vmx_watch(cpu);
 }
@@ -173,16 +178,6 @@ static void refused(struct cpu *cpu)
     guest_inject_error(cpu, VECTOR_GP, 0);
 }
 
-/*
- * Taken by the core's own handler; it goes on to the VMM unless a shootdown or an INIT sent it. Where it meets an event that is
- * being delivered, it stays pending, and comes again behind that.
- */
-static void nmi(struct cpu *cpu)
-{
-    if (!event_is_cut(cpu->vmm) && shoot_take_nmi(cpu))
-        cpu->vmm->event_injection = VMCB_EVENT_VALID | VMCB_EVENT_NMI | VECTOR_NMI;
-}
-
 static void answer(struct cpu *cpu)
 {
     struct vmcb *v = cpu->vmm;
@@ -194,7 +189,10 @@ static void answer(struct cpu *cpu)
         nested_fault(cpu);
         break;
     case VMEXIT_NMI:
-        nmi(cpu);
+        nmi_exit(cpu);
+        break;
+    case VMEXIT_IRET:
+        nmi_iret_exit(cpu);
         break;
     case VMEXIT_CPUID:
         hide_image(cpu);
@@ -211,7 +209,8 @@ static void answer(struct cpu *cpu)
         write_cr4(cpu);
         break;
     case VMEXIT_EXCP_BASE + VECTOR_DB:
-        vmx_watch_exit(cpu);
+        if (!nmi_step_exit(cpu))
+            vmx_watch_exit(cpu);
         break;
     case VMEXIT_VMRUN:
     case VMEXIT_VMMCALL:

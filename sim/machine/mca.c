@@ -1,4 +1,5 @@
 /* Machine-check banks. See mca.h. */
+#include "sim/machine/config.h"
 #include "sim/machine/mca.h"
 
 #define MCG_CAP    0x179
@@ -17,11 +18,46 @@
 #define STATUS_BROKEN (1ull << 63 | 1ull << 61 | 7ull << 58 | 3ull << 55 | 0x134)
 #define MISC_BROKEN   (2ull << 6 | 6) /* a physical address, of a line */
 
+#define PAGE_MASK 0xfffull
+
+static u64
+    broken[CONFIG_LIST_MAX]; /* atomic; by line of memory_error: the page and one, 0 where a TD has not met it yet */
+
 enum { CONTROL, STATUS, ADDRESS, MISC };
+
+void mca_note_mapping(u64 gpa, u64 hpa, u64 bytes)
+{
+    const struct config_list *errors = &sim_config()->memory_errors;
+
+    for (u32 i = 0; i < errors->count; i++) {
+        u64 at = errors->lines[i][0] - gpa, none = 0;
+        if (at < bytes)
+            __atomic_compare_exchange_n(&broken[i], &none, ((hpa + at) & ~PAGE_MASK) + 1, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST);
+    }
+}
+
+/* The line, or -1. */
+static int find_broken(u64 hpa, u64 bytes)
+{
+    for (u32 i = 0; i < sim_config()->memory_errors.count; i++) {
+        u64 at = __atomic_load_n(&broken[i], __ATOMIC_SEQ_CST);
+        if (at && at - 1 - hpa < bytes)
+            return (int)i;
+    }
+    return -1;
+}
+
+bool mca_is_broken(u64 hpa, u64 bytes)
+{
+    return find_broken(hpa, bytes) >= 0;
+}
 
 void mca_note_broken(struct cpu_mca *mca, u64 hpa)
 {
-    mca->status = STATUS_BROKEN;
+    int line = find_broken(hpa & ~PAGE_MASK, PAGE_MASK + 1);
+
+    mca->status = line < 0 ? STATUS_BROKEN : sim_config()->memory_errors.lines[line][1];
     mca->address = hpa;
     mca->mcg_status = MCG_EIPV | MCG_MCIP;
 }

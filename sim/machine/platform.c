@@ -157,8 +157,11 @@ unsigned plat_interrupt_pending(struct seam_lp *lp)
 {
     struct cpu *cpu = cpu_of_lp(lp);
     u64 now = cpu_rdtsc();
-    u32 every = sim_config()->interrupt_every;
-    if (every && ++cpu->interrupt_looks % every == 0)
+    const struct sim_config *config = sim_config();
+    u64 look = ++cpu->interrupt_looks;
+    if (config->smi_every && look % config->smi_every == 0)
+        return PLAT_EVENT_SMI;
+    if (config->interrupt_every && look % config->interrupt_every == 0)
         return PLAT_EVENT_INTERRUPT;
     if (now - cpu->apic_polled_at < info.tsc_hz / APIC_POLLS_PER_SECOND)
         return 0;

@@ -11,6 +11,7 @@
 #include "sim/machine/config.h"
 #include "sim/machine/cpus.h"
 #include "sim/machine/exits.h"
+#include "sim/machine/firmware.h"
 #include "sim/machine/guard.h"
 #include "sim/machine/log.h"
 #include "sim/machine/memory.h"
@@ -310,7 +311,8 @@ static void copy_state(struct cpu *cpu)
     v->cr0 = cpu_cr0();
     v->cr2 = cpu_cr2();
     v->cr3 = cpu_cr3();
-    v->cr4 = cpu->vmm_cr4 = cpu_cr4();
+    v->cr4 = cpu_cr4();
+    cpu->vmm_cr4 = v->cr4 | sim_config()->cr4_left;
     v->dr6 = cpu_dr(6);
     v->dr7 = cpu_dr(7);
     v->efer = cpu_rdmsr(MSR_EFER);
@@ -429,7 +431,9 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     if (!config_parse("simtdx.cfg", loaded->LoadOptions, loaded->LoadOptionsSize))
         return EFI_INVALID_PARAMETER;
     u64 trampoline = 0;
-    status = show_apic_ids(system);
+    status = firmware_break_reset(system, sim_config()->reset);
+    if (!EFI_ERROR(status))
+        status = show_apic_ids(system);
     if (!EFI_ERROR(status))
         status = damage_tables(system);
     if (!EFI_ERROR(status))

@@ -47,6 +47,13 @@ static void accepts_the_documented_forms(void **state)
     assert_true(parse("interrupt_every = 3\nbusy_every = 70"));
     assert_int_equal(sim_config()->interrupt_every, 3);
     assert_int_equal(sim_config()->busy_every, 70);
+    assert_true(
+        parse("smi_every = 2\nlocal_apic = x2apic\ncr4_left = 0x8a00000\nreset = hangs\nmemory_error = 0x5000 0xbd"));
+    assert_int_equal(sim_config()->smi_every, 2);
+    assert_true(sim_config()->x2apic);
+    assert_int_equal(sim_config()->cr4_left, 0x8a00000);
+    assert_int_equal(sim_config()->reset, RESET_HANGS);
+    assert_true(sim_config()->memory_errors.lines[0][0] == 0x5000 && sim_config()->memory_errors.lines[0][1] == 0xbd);
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
     assert_true(sim_config()->seamldr_present);

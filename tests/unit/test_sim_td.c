@@ -257,6 +257,31 @@ static void large_page_around_a_spoilt_one(void **state)
     assert_int_equal(v->exit_intr_info & 0xff, 18);
 }
 
+/* A page of memory_error breaks at its first use, wherever in a leaf, and stays broken. */
+static void page_that_breaks(void **state)
+{
+    u64 hpa, value, large = RAM + (34ull << 20), broken = large + 0x3000;
+
+    config.memory_errors = (struct config_list){1, {{0x40403000, 0xb200000000000005}}};
+    assert_false(mca_is_broken(large, 2 << 20));
+    INSN(0x0f, 0xa2);
+    *ept_entry(root, 0x40400000, 1) = large | 0x80 | RWX_WB | NO_VE;
+    RUN({EXIT_NPF, 1ull << 32 | 4, 0x40400000, 0}, CPUID_ENDS);
+    assert_true(nested(&at_run[1], 0x40400fff, &hpa));
+    assert_false(nested(&at_run[1], 0x40401000, &hpa));
+    RUN({EXIT_NPF, 1ull << 32 | 4, 0x40403008, 0});
+    assert_int_equal(v->exit_intr_info & 0xff, 18);
+    assert_true(mca_read(&cpu.mca, 0x405, &value));
+    assert_true(value == 0xb200000000000005);
+    assert_true(mca_read(&cpu.mca, 0x406, &value));
+    assert_int_equal(value & ~0xfffull, broken);
+    map(DATA_GPA, broken); /* another TD's, say */
+    RUN({EXIT_NPF, 1ull << 32 | 4, DATA_GPA, 0});
+    assert_int_equal(v->exit_intr_info & 0xff, 18);
+    assert_true(mca_is_broken(broken, 4096));
+    assert_false(mca_is_broken(broken + 4096, 4096) || mca_is_broken(broken - 4096, 4096));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +297,7 @@ int main(void)
         cmocka_unit_test_setup(shared_memory, start),
         cmocka_unit_test_setup(spoilt_page_is_a_machine_check, start),
         cmocka_unit_test_setup(large_page_around_a_spoilt_one, start),
+        cmocka_unit_test_setup(page_that_breaks, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,8 @@ struct violation {
 /* May the TD see all of this memory through a private (else shared) entry? */
 static bool is_sound(u64 hpa, u64 bytes, bool shared)
 {
+    if (!shared && mca_is_broken(hpa, bytes))
+        return false;
     if (!shared && !guard_has_poisoned())
         return true;
     for (u64 at = hpa; at < hpa + bytes; at += PAGE)
@@ -161,8 +163,11 @@ static enum td_next fill(struct cpu *cpu, const struct violation *what, const st
     u64 gpa = what->gpa;
     struct stlb *tlb = &cpu->td_state->current->tlb;
     bool shared = ept_is_shared(&cpu->td_state->space, gpa);
-    unsigned level = fill_level(walk->hpa, walk->level, shared);
-    u64 hpa = walk->hpa;
+    u64 hpa = walk->hpa, within = (PAGE << 9 * walk->level) - 1;
+
+    if (!shared)
+        mca_note_mapping(gpa & ~within, hpa & ~within, within + 1);
+    unsigned level = fill_level(hpa, walk->level, shared);
 
     if (!is_sound(hpa & ~(PAGE - 1), PAGE, shared)) {
         if (!shared) {

@@ -10,6 +10,7 @@
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/log.h"
+#include "sim/machine/nmi.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/shoot.h"
 #include "sim/machine/td/td.h"
@@ -119,6 +120,7 @@ static enum td_next nmi(struct cpu *cpu)
         td_event_repeat(cpu);
         return TD_RESUME;
     }
+    nmi_block(cpu);
     td_leave(cpu, REASON_EXCEPTION_NMI, 0);
     td_vmcs(cpu)->exit_intr_info = INTR_VALID | INTR_TYPE(INTR_NMI) | VECTOR_NMI;
     return TD_LEAVE;
