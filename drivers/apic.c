@@ -72,6 +72,11 @@ static void reg_write(u32 reg, u32 value)
         return; /* a register that this APIC lacks: the timer then never ticks and start-up says so */
 }
 
+static const char *mode_name(u64 base)
+{
+    return !(base & APIC_BASE_ENABLE) ? "disabled" : base & APIC_BASE_X2 ? "in x2APIC mode" : "in xAPIC mode";
+}
+
 enum err apic_init(void)
 {
     struct cpuid_regs id = cpu_cpuid(1, 0);
@@ -86,6 +91,9 @@ enum err apic_init(void)
         return ERR_PLATFORM;
     if (x2 && !cpu_write_msr(MSR_APIC_BASE, base | APIC_BASE_ENABLE | APIC_BASE_X2))
         x2 = false;
+    if (cpu_index() == 0)
+        log_msg(LOG_DEBUG, "the local APIC was %s; now it is %s", mode_name(base),
+                x2 ? "in x2APIC mode" : "in xAPIC mode");
     reg_write(REG_TPR, 0);
     reg_write(REG_LVT_TIMER, LVT_MASKED);
     reg_write(REG_LVT_LINT0, LVT_MASKED);

@@ -193,9 +193,9 @@ void kernel_start(void *boot_info)
     traps_init(&first_tables);
     start_line(line_is_low(&boot->serial));
     log_set_level(boot->options.log);
-    say_control();
     enum err e = acpi_init(boot->rsdp, boot_info_is_described);
     time_init();
+    say_control();
     if (e != ERR_OK)
         log_msg(LOG_WARN, "acpi: no usable tables (%s): no power-off, no list of CPUs", err_text(e));
     start_memory();

@@ -7,22 +7,24 @@
 #define CR4_MCE BIT(6)
 
 /*
- * The VMM runs in the lower half of addresses, under page tables and an IDT of its own, and its stacks are changed by hand: LASS
- * forbids it all three addresses, CET's shadow stack its changes of stack, FRED its IDT; the others give bits of its page table
- * entries and of CR3 another meaning. SMEP and SMAP may stay: none of its pages is a user's.
+ * All that may stay: DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, LA57, VMXE, SMXE, FSGSBASE, OSXSAVE. Some of it cannot change
+ * in 64-bit mode or in VMX operation; the firmware's own code, at a reset, wants the rest.
  */
-static const struct {
-    unsigned bit;
-    const char *name;
-} unwanted[] = {
-    {17, "PCIDE"}, {22, "PKE"}, {23, "CET"}, {24, "PKS"}, {25, "UINTR"}, {27, "LASS"}, {28, "LAM"}, {32, "FRED"},
+#define CR4_KEPT (BITS_MASK(3, 6) | BITS_MASK(9, 2) | BITS_MASK(12, 3) | BIT(16) | BIT(18))
+
+/*
+ * The VMM runs in the lower half of addresses, under page tables and an IDT of its own, and its stacks are changed by hand: LASS
+ * forbids it all three addresses, CET's shadow stack its changes of stack, FRED its IDT; others give bits of its page table entries
+ * and of CR3 another meaning. SMEP and SMAP guard against pages of users, of which it has none, but firmware's tables may.
+ */
+static const char *const names[64] = {
+    [0] = "VME",  [1] = "PVI",  [2] = "TSD",  [11] = "UMIP",  [17] = "PCIDE", [20] = "SMEP", [21] = "SMAP",
+    [22] = "PKE", [23] = "CET", [24] = "PKS", [25] = "UINTR", [27] = "LASS",  [28] = "LAM",  [32] = "FRED",
 };
 
 u64 control_cr4(u64 left, bool has_mce)
 {
-    for (unsigned i = 0; i < ARRAY_COUNT(unwanted); i++)
-        left &= ~BIT(unwanted[i].bit);
-    return left | (has_mce ? CR4_MCE : 0);
+    return (left & CR4_KEPT) | (has_mce ? CR4_MCE : 0);
 }
 
 const char *control_names(u64 left, char to[CONTROL_NAMES_BYTES])
@@ -30,8 +32,13 @@ const char *control_names(u64 left, char to[CONTROL_NAMES_BYTES])
     size_t used = 0;
 
     to[0] = '\0';
-    for (unsigned i = 0; i < ARRAY_COUNT(unwanted); i++)
-        if (left & BIT(unwanted[i].bit))
-            used += format_to(to + used, CONTROL_NAMES_BYTES - used, " %s", unwanted[i].name);
+    for (unsigned bit = 0; bit < ARRAY_COUNT(names); bit++) {
+        if (!(left & ~CR4_KEPT & BIT(bit)))
+            continue;
+        if (names[bit] != NULL)
+            used += format_to(to + used, CONTROL_NAMES_BYTES - used, " %s", names[bit]);
+        else
+            used += format_to(to + used, CONTROL_NAMES_BYTES - used, " bit%u", bit);
+    }
     return to;
 }

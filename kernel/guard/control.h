@@ -1,4 +1,4 @@
-/* Bits of CR4 that a firmware may have left on and that the VMM cannot live with. SDM vol. 3, section 2.5. */
+/* CR4 at a known value, whatever a firmware has left on in it. SDM vol. 3, section 2.5. */
 #ifndef KERNEL_GUARD_CONTROL_H
 #define KERNEL_GUARD_CONTROL_H
 
@@ -8,7 +8,7 @@
 u64 control_cr4(u64 left, bool has_mce);
 
 /* What is turned off of it: " LASS CET". Returns `to`, empty for nothing. */
-#define CONTROL_NAMES_BYTES 80
+#define CONTROL_NAMES_BYTES 512 /* of 64 names */
 const char *control_names(u64 left, char to[CONTROL_NAMES_BYTES]);
 
 #endif

@@ -51,8 +51,8 @@ static void ask_firmware(enum leave_how how)
     asked_at = time_us();
     bool came_back = firmware_call(service, how);
     asked_at = 0;
-    if (!came_back)
-        log_msg(LOG_WARN, "the firmware's ResetSystem failed: it faulted, or did not end");
+    log_msg(LOG_WARN, "the firmware's ResetSystem %s: the next way is taken",
+            came_back ? "came back" : "faulted, or did not end");
 }
 
 void leave_now(enum leave_how how)

@@ -41,10 +41,10 @@ static void test_cr4(void **state)
         u64 stays;
         const char *names;
     } rows[] = {
-        {0x668, true, 0x668, ""},            /* DE, PAE, MCE, OSFXSR, OSXMMEXCPT: a common firmware */
-        {0x628, true, 0x668, ""},            /* without MCE */
-        {0x628, false, 0x628, ""},           /* a CPU that has none */
-        {0x300668, true, 0x300668, ""},      /* SMEP, SMAP */
+        {0x668, true, 0x668, ""},  /* DE, PAE, MCE, OSFXSR, OSXMMEXCPT: a common firmware */
+        {0x628, true, 0x668, ""},  /* without MCE */
+        {0x628, false, 0x628, ""}, /* a CPU that has none */
+        {0x300668, true, 0x668, " SMEP SMAP"},
         {0x800668, true, 0x668, " CET"},     /* shadow stacks */
         {0x8000668, true, 0x668, " LASS"},   /**/
         {0x100000668, true, 0x668, " FRED"}, /**/
@@ -53,6 +53,9 @@ static void test_cr4(void **state)
         {0x6000, true, 0x6040, ""},          /* VMXE, SMXE */
         {0x11bc20668, true, 0x668, " PCIDE PKE CET PKS UINTR LASS LAM FRED"},
         {0x400668, true, 0x668, " PKE"},
+        {0x507f8, true, 0x507f8, ""}, /* FSGSBASE, OSXSAVE, PCE, PGE */
+        {0x807, true, 0x40, " VME PVI TSD UMIP"},
+        {0x8000000020000620, true, 0x660, " bit29 bit63"}, /* of CPUs to come */
     };
     char names[CONTROL_NAMES_BYTES];
 
