@@ -32,7 +32,6 @@
 
 static const struct boot_info *boot;
 static struct traps_tables first_tables; /* of CPU 0 */
-static u64 ticks;                        /* see start_ticks() */
 
 #define REGISTER_PAGES_MAX (3 + ACPI_IOAPICS_MAX)
 
@@ -179,11 +178,6 @@ static void say_control(void)
         log_msg(LOG_INFO, "the firmware left on in CR4, and it is turned off:%s", names);
 }
 
-u64 start_ticks(void)
-{
-    return ticks;
-}
-
 void kernel_start(void *boot_info)
 {
     u64 from = cpu_tsc();
@@ -208,7 +202,7 @@ void kernel_start(void *boot_info)
         log_msg(LOG_WARN, "trace: no memory for the ring, nothing will be recorded");
     script_set_files(boot->files, boot->file_count);
     banner();
-    ticks = cpu_tsc() - from - time_waited();
+    time_is_started(from);
     run_boot_script();
     console_run();
 }

@@ -23,8 +23,8 @@
 #define ASSUMED_KHZ       1000000ull
 
 static u64 khz = ASSUMED_KHZ;
-static _Atomic u64 waited;
-static u64 start;
+static u64 start, start_ticks;
+static _Atomic u64 waited; /* by time_wait_us() so far, TSC ticks */
 
 /* SDM vol. 2, CPUID leaf 15H: TSC = crystal (ECX, Hz) * EBX / EAX. Where the crystal is left out the TSC runs at the base
  * frequency of leaf 16H, in MHz. 0: not enumerated. */
@@ -110,7 +110,12 @@ void time_wait_us(u64 us)
     waited += ticks;
 }
 
-u64 time_waited(void)
+void time_is_started(u64 tsc)
 {
-    return waited;
+    start_ticks = cpu_tsc() - tsc - waited;
+}
+
+u64 time_start_ticks(void)
+{
+    return start_ticks;
 }

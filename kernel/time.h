@@ -13,7 +13,10 @@ void time_init(void);
 u64 time_tsc_khz(void);
 u64 time_us(void); /* since time_init() */
 void time_wait_us(u64 us);
-/* TSC ticks that time_wait_us() has taken so far. */
-u64 time_waited(void);
+
+/* The VMM is ready for its first command, after a start that began at `tsc`. */
+void time_is_started(u64 tsc);
+/* TSC ticks of the start, without those of time_wait_us(), which are devices'. */
+u64 time_start_ticks(void);
 
 #endif

@@ -8,7 +8,7 @@
 #include "kernel/guard/leave.h"
 #include "kernel/log_level.h"
 #include "kernel/print.h"
-#include "kernel/start.h"
+#include "kernel/time.h"
 #include "kernel/console/script.h"
 #include "kernel/version.h"
 #include "kernel/vm/vm.h"
@@ -74,7 +74,7 @@ void cmd_version(struct command_call *c)
     struct json *j = reply_ok(c);
     json_text(j, "version", SEPTUM_VERSION);
     json_text(j, "hypervisor", signature);
-    json_number(j, "start_ticks", start_ticks());
+    json_number(j, "start_ticks", time_start_ticks());
 }
 
 static void print_nodes(void)
