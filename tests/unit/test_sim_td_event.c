@@ -104,6 +104,15 @@ static void exits_with_nothing_but_a_reason(void **state)
     assert_int_equal(v->idt_vectoring_info, 0);
 }
 
+/* Paging off, the IDT where the kernel has it in 64-bit mode: QEMU goes there. */
+static void delivery_outside_physical_memory_is_a_triple_fault(void **state)
+{
+    INSN(0x90);
+    RUN({EXIT_NPF, 1ull << 32 | 4, 0xfffffe0000000140, 1u << 31 | 3 << 8 | 20});
+    assert_int_equal(v->exit_reason, 2);
+    assert_int_equal(v->idt_vectoring_info, 0);
+}
+
 static void bad_guest_state_fails_the_entry(void **state)
 {
     long_mode();
@@ -161,6 +170,7 @@ int main(void)
         cmocka_unit_test_setup(injection, start),
         cmocka_unit_test_setup(exits_with_nothing_but_a_reason, start),
         cmocka_unit_test_setup(bad_guest_state_fails_the_entry, start),
+        cmocka_unit_test_setup(delivery_outside_physical_memory_is_a_triple_fault, start),
         cmocka_unit_test_setup(monitor_trap, start),
         cmocka_unit_test_setup(nmi_window, start),
     };

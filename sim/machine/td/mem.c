@@ -18,7 +18,8 @@
 #include "sim/machine/td/internal.h"
 #include "sim/module/platform.h"
 
-#define PAGE 4096ull
+#define PAGE         4096ull
+#define GPA_BITS_MAX 52
 
 /* Exit qualification of an EPT violation: SDM volume 3, table 28-7. */
 #define QUAL_PERMISSIONS_SHIFT 3
@@ -376,11 +377,24 @@ static enum td_next translate(struct cpu *cpu, struct violation *what)
     return misconfigured(cpu, what->gpa);
 }
 
+/*
+ * With paging off QEMU reads an IDT whose base has 64 bits where they lead, a CPU where the lower 32 do. A kernel that leaves long
+ * mode to reset its machine ends so: nothing there is an IDT.
+ */
+static bool is_no_gpa(u64 gpa)
+{
+    return gpa >> GPA_BITS_MAX != 0;
+}
+
 enum td_next td_nested_fault(struct cpu *cpu)
 {
     u64 info = cpu->td->exit_info_1;
     struct violation what = {.gpa = cpu->td->exit_info_2, .table = info & NPF_TABLE, .access = EPT_READ};
 
+    if (is_no_gpa(what.gpa)) {
+        cpu->td->exit_int_info = 0;
+        return td_leave(cpu, REASON_TRIPLE_FAULT, 0);
+    }
     if (!what.table && (info & NPF_FETCH))
         what.access = EPT_EXEC;
     else if (!what.table && (info & NPF_WRITE))
