@@ -24,9 +24,8 @@ struct sim_config {
     bool module_present; /* when the VMM starts */
     bool seamldr_present;
     u32 seamldr_busy_every; /* each n-th call of P-SEAMLDR meets another CPU there; 0: only where one is */
-    struct config_list
-        seamldr_refusals; /* what SEAMLDR.INSTALL answers on the last logical processor, one time after the other */
-    struct config_list seamldr_called; /* CPUs on which others have called it */
+    /* What SEAMLDR.INSTALL answers on the last logical processor, one time after the other; CPUs on which others have called it. */
+    struct config_list seamldr_refusals, seamldr_called;
     /* What the firmware left: enum seamrr_state and tme_state; VMX and SGX allowed by IA32_FEATURE_CONTROL; the SMM range
      * locked. */
     u32 seamrr, tme;
