@@ -113,7 +113,7 @@ all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
 help:
 	@echo 'make               builds septum.efi and simtdx.efi into build/, and the lab (tools/lab --help)'
 	@echo 'make run           installs what is missing, boots on the simulated platform, runs the demo (RUN="..." passes options)'
-	@echo 'make linux         boots Debian'"'"'s kernel as the TD, to its shell (LINUX="script" runs that in it; KERNEL= INITRD= CMDLINE= VCPUS= MEM=)'
+	@echo 'make linux         boots Debian'"'"'s kernel as the TD, to its shell (LINUX="script" runs that in it; SUITE= KERNEL= INITRD= CMDLINE= VCPUS= MEM=)'
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make linux-test    tests of it that take long: merge policies, several vCPUs, kexec'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
@@ -405,7 +405,7 @@ run:
 	@if [ -t 0 ]; then exec tools/run --build $(B) --stay $(RUN); else exec tools/run --build $(B) $(RUN); fi
 
 # An unmodified Linux as the TD: docs/linux.md. What make is given on its command line is in the environment too.
-LINUX_WORDS = $(if $(LINUX),--run "$$LINUX") $(if $(KERNEL),--kernel "$$KERNEL") $(if $(INITRD),--initrd "$$INITRD") \
+LINUX_WORDS = $(if $(LINUX),--run "$$LINUX") $(if $(SUITE),--suite $(SUITE)) $(if $(KERNEL),--kernel "$$KERNEL") $(if $(INITRD),--initrd "$$INITRD") \
               $(if $(CMDLINE),--cmdline "$$CMDLINE") $(if $(VCPUS),--vcpus $(VCPUS)) $(if $(MEM),--mem $(MEM))
 linux:
 	@tools/deps run

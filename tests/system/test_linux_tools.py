@@ -52,6 +52,11 @@ def test_newer_release_needs_no_backports(tmp_path):
     assert "Suites: trixie\n" in text and "backports" not in text
 
 
+def test_another_suite_comes_from_the_same_mirror(tmp_path):
+    text = packages.source(etc(tmp_path, {"sources.list.d/d.sources": DEB822}), "bookworm", "sid")[1]
+    assert "Suites: sid\n" in text and "URIs: http://mirror.test/debian\n" in text
+
+
 def test_source_of_the_older_form(tmp_path):
     lines = ("# comment\ndeb-src http://a.test bookworm main\ndeb http://b.test bookworm-updates main\n"
              "deb [signed-by=/k.gpg arch=amd64] http://c.test/debian bookworm main non-free\n")
@@ -192,6 +197,18 @@ def test_packages_put_there_by_hand_are_taken(build):
     first, rest = entries((build / "linux/initrd").read_bytes())
     assert first["bin/busybox"][1] == b"\x7fELFbusybox"
     assert entries(rest)[0]["script"][1] == b"true\n"
+
+
+def test_kernel_in_three_packages(build):
+    """As Debian has it from Linux 7 on."""
+    folder = build / "linux/sid"
+    folder.mkdir()
+    deb(folder, "linux-image-7.2.1-cloud-amd64", {"usr/share/doc/x": b""})
+    deb(folder, "linux-binary-7.2.1-cloud-amd64", {"usr/lib/modules/7.2.1/vmlinuz": b"MZkernel"})
+    deb(folder, "linux-modules-7.2.1-cloud-amd64", {"usr/lib/modules/7.2.1/modules.order": b""})
+    deb(build / "linux", "busybox-static", {"bin/busybox": b"\x7fELFbusybox"})
+    status, out, err = boot(build, ["'image'", *guest_ends(0)], "--run", "true", "--suite", "sid")
+    assert status == 0 and "::/linux/vmlinuz\r\n" in out, err
 
 
 @pytest.mark.parametrize("status", [0, 7, 255])

@@ -27,41 +27,47 @@ def codename():
     return found.group(1) if found else ""
 
 
-def from_stanza(stanza, name):
-    """The release's stanza of a *.sources file, for the release and its backports; None: it is about something else."""
+def suites_for(name, alias, suite):
+    """The suites to take: the one that is asked for, else the release (or its alias `stable`), with its backports where it needs them."""
+    if suite:
+        return [suite]
+    return [alias, f"{alias}-backports"] if name in WITH_BACKPORTS else [alias]
+
+
+def from_stanza(stanza, name, suite):
+    """The release's stanza of a *.sources file, for the suites that are wanted; None: it is about something else."""
     fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE))
-    suites = [suite for suite in fields.get("Suites", "").split() if suite in (name, "stable")]
-    if "deb" not in fields.get("Types", "").split() or "main" not in fields.get("Components", "").split() or not suites:
+    aliases = [alias for alias in fields.get("Suites", "").split() if alias in (name, "stable")]
+    if "deb" not in fields.get("Types", "").split() or "main" not in fields.get("Components", "").split() or not aliases:
         return None
-    wanted = suites[0] + (f" {suites[0]}-backports" if name in WITH_BACKPORTS else "")
+    wanted = " ".join(suites_for(name, aliases[0], suite))
     lines = [f"{key}: {value}" for key, value in fields.items() if key not in ("Types", "Suites", "Components", "Enabled")]
     return "\n".join(["Types: deb", f"Suites: {wanted}", "Components: main", *lines]) + "\n"
 
 
-def from_line(line, name):
+def from_line(line, name, suite):
     """The same of a line of a *.list file."""
     found = re.match(r"deb\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+(.*)", line)
     if not found or found.group(3) not in (name, "stable") or "main" not in found.group(4).split():
         return None
-    suite = found.group(3)
-    suites = [suite, f"{suite}-backports"] if name in WITH_BACKPORTS else [suite]
-    return "".join(f"deb {found.group(1) or ''}{found.group(2)} {wanted} main\n" for wanted in suites)
+    return "".join(f"deb {found.group(1) or ''}{found.group(2)} {wanted} main\n"
+                   for wanted in suites_for(name, found.group(3), suite))
 
 
-def source(etc=ETC_APT, name=None):
-    """(file name, text) of a sources file derived from the system's."""
+def source(etc=ETC_APT, name=None, suite=None):
+    """(file name, text) of a sources file derived from the system's; `suite`: of the same mirror, in the place of the release."""
     name = name or codename()
     parts = sorted((etc / "sources.list.d").glob("*.sources"))
     lists = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]
     for path in parts:
         text = re.sub(r"^#.*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for stanza in re.split(r"\n\s*\n", text):
-            found = from_stanza(stanza, name)
+            found = from_stanza(stanza, name, suite)
             if found and not re.search(r"^Enabled:\s*no", stanza, re.MULTILINE):
                 return "linux.sources", found
     for path in lists:
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            found = from_line(line.strip(), name)
+            found = from_line(line.strip(), name, suite)
             if found:
                 return "linux.list", found
     raise Missing(f"apt's configuration in {etc} has no source of {name or 'this release'} with `main`")
@@ -70,17 +76,19 @@ def source(etc=ETC_APT, name=None):
 class Apt:
     """apt-get and apt-cache with a state of their own below `folder`."""
 
-    def __init__(self, folder, may_fetch):
+    def __init__(self, folder, may_fetch, suite):
         self.folder = folder.resolve()
+        self.suite = suite
         self.may_fetch = may_fetch
         self.is_updated = False
 
     def _configure(self):
         for name in ("lists/partial", "cache/archives/partial", "sources", "preferences"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        file, text = source()
+        file, text = source(suite=self.suite)
         (self.folder / "sources" / file).write_text(text, encoding="utf-8")
-        backports = f'APT::Default-Release "{codename()}-backports";' if codename() in WITH_BACKPORTS else ""
+        has_backports = not self.suite and codename() in WITH_BACKPORTS
+        backports = f'APT::Default-Release "{codename()}-backports";' if has_backports else ""
         # What the system does after an update, or with a cache, is not for this one.
         (self.folder / "apt.conf").write_text(f"""\
 #clear APT::Update::Pre-Invoke;
@@ -116,13 +124,15 @@ Acquire::https::Timeout "15";
             raise Missing(f"{command[0]} {command[1]}: {(done.stderr.strip() or 'failed').splitlines()[0]}")
         return done.stdout
 
+    def depends(self, package, pattern):
+        return re.findall(rf"Depends: ({pattern})$", self.run("apt-cache", "depends", package), re.MULTILINE)
+
     def kernel(self):
-        """The package that the newest kernel for clouds is in."""
-        text = self.run("apt-cache", "depends", KERNEL_META)
-        found = re.search(r"Depends: (linux-image-\S+)", text)
+        """The packages that the newest kernel for clouds is in: one, or, of late, one each for the image and the modules."""
+        found = self.depends(KERNEL_META, r"linux-image-\S+")
         if not found:
             raise Missing(f"{KERNEL_META} names no kernel")
-        return found.group(1)
+        return found[:1] + self.depends(found[0], r"linux-(?:binary|modules)-\S+")
 
     def needed_by(self, package):
         """The package, and those that it depends on as far as the system has not got them."""
@@ -171,16 +181,18 @@ def unpacked(package, into, others=()):
 class Packages:
     """What is below `folder`: packages/ as fetched, beside it each unpacked."""
 
-    def __init__(self, folder, may_fetch=True):
-        self.folder = folder
-        self.files = folder / "packages"
-        self.apt = Apt(folder / "apt", may_fetch)
+    def __init__(self, folder, may_fetch=True, suite=None):
+        self.folder = folder / suite if suite else folder
+        self.files = self.folder / "packages"
+        self.apt = Apt(self.folder / "apt", may_fetch, suite)
 
     def kernel(self):
         """(bzImage, /lib/modules/VERSION) of Debian's kernel."""
-        deb = fetched(self.files, KERNEL, lambda: self.apt.download([self.apt.kernel()], self.files))
-        root = unpacked(deb, self.folder)
-        images, modules = sorted(root.glob("boot/vmlinuz-*")), sorted(root.glob("**/lib/modules/*"))
+        deb = fetched(self.files, KERNEL, lambda: self.apt.download(self.apt.kernel(), self.files))
+        version = deb.name.split("_")[0].removeprefix("linux-image-")
+        root = unpacked(deb, self.folder, sorted(self.files.glob(f"linux-[bm]*-{version}_*.deb")))
+        images = sorted([*root.glob("boot/vmlinuz-*"), *root.glob("**/lib/modules/*/vmlinuz")])
+        modules = sorted(root.glob("**/lib/modules/*"))
         if not images or not modules:
             raise Missing(f"{deb} holds no kernel with modules")
         return images[0], modules[0]

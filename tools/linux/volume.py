@@ -31,14 +31,14 @@ def choose_qemu(packages):
     return installed if installed and is_new_enough(installed) else str(packages.qemu())
 
 
-def prepare(build, kernel=None, initrd=None, add=(), script=None, may_fetch=True, into=None):
+def prepare(build, kernel=None, initrd=None, add=(), script=None, may_fetch=True, into=None, suite=None):
     """(QEMU, kernel, initrd). `add`: files for /tests of the guest; `script`: text that its shell runs; `into`: a folder for the
-    initrd."""
+    initrd; `suite`: that kernel and busybox are of, in the place of the system's release."""
     folder = pathlib.Path(build) / "linux"
     folder.mkdir(parents=True, exist_ok=True)
     packages = Packages(folder, may_fetch)
     qemu = choose_qemu(packages)
-    kernel, modules = (pathlib.Path(kernel), None) if kernel else packages.kernel()
+    kernel, modules = (pathlib.Path(kernel), None) if kernel else Packages(folder, may_fetch, suite).kernel()
     if not kernel.is_file():
         raise Missing(f"--kernel {kernel}: there is no such file")
     if initrd:
