@@ -126,7 +126,7 @@ help:
 	@echo 'make report        the same report of consoles captured elsewhere (LOGS="a.log b.log")'
 	@echo 'make findings      takes the figures of docs/findings.md out of out/'
 	@echo 'make check-report  opens the report in a browser;  make check-slurm: a small set on a Slurm of this machine alone'
-	@echo 'make fuzz          random calls against the module model, and odd firmware, under libFuzzer (SECONDS=600)'
+	@echo 'make fuzz          random calls against the module model, odd firmware, hostile TDs, under libFuzzer (SECONDS=600)'
 	@echo 'make unit          unit tests only;  make system: system tests only'
 	@echo 'make gdb           boots and waits for gdb'
 	@echo 'make image         build/septum.img for a USB stick: septum.efi alone; SIM=1: septum-sim.img, the simulated platform first'
@@ -317,17 +317,25 @@ $(B)/fuzz/kernel/%.o $(B)/fuzz/drivers/%.o $(B)/fuzz/lib/%.o $(B)/fuzz/guest/%.o
 $(B)/fuzz-firmware: $(FUZZ_FIRMWARE_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^
+# What a TD asks for by TDVMCALL, and the devices behind it.
+FUZZ_GUEST_OBJ := $(call obj,fuzz,$(wildcard kernel/vm/ghci/*.c drivers/virt/*.c) kernel/vm/devices.c kernel/vm/interrupt.c kernel/vm/guest_console.c \
+                    lib/lock.c lib/format.c lib/err.c lib/addr.c tests/fuzz/guest/main.c)
+$(B)/fuzz-guest: $(FUZZ_GUEST_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(FUZZ_CC) $(SAN) -fsanitize=fuzzer -o $@ $^
 $(B)/fuzz-seeds: tests/fuzz/seeds.txt tests/fuzz/seeds.py sim/module/abi.h
 	$(call say,SEEDS,$@)
 	$(Q)rm -rf $@ && tests/fuzz/seeds.py tests/fuzz/seeds.txt $@
 fuzz-binary:
-	@if $(FUZZ_WORKS); then $(MAKE) --no-print-directory $(B)/fuzz-module $(B)/fuzz-firmware $(B)/fuzz-seeds; \
-	    else rm -f $(B)/fuzz-module $(B)/fuzz-firmware; echo 'fuzz: $(FUZZ_CC) or its libFuzzer runtime is missing (tools/deps test)' >&2; fi
+	@if $(FUZZ_WORKS); then $(MAKE) --no-print-directory $(B)/fuzz-module $(B)/fuzz-firmware $(B)/fuzz-guest $(B)/fuzz-seeds; \
+	    else rm -f $(B)/fuzz-module $(B)/fuzz-firmware $(B)/fuzz-guest; echo 'fuzz: $(FUZZ_CC) or its libFuzzer runtime is missing (tools/deps test)' >&2; fi
 fuzz: fuzz-binary
 	@test -x $(B)/fuzz-module
-	@mkdir -p $(B)/fuzz-corpus $(B)/fuzz-corpus-firmware
+	@mkdir -p $(B)/fuzz-corpus $(B)/fuzz-corpus-firmware $(B)/fuzz-corpus-guest
 	@$(B)/fuzz-firmware -max_total_time=$$(($(SECONDS) / 4 + 1)) -max_len=4000 -timeout=10 -artifact_prefix=$(B)/ \
 	    $(B)/fuzz-corpus-firmware
+	@$(B)/fuzz-guest -max_total_time=$$(($(SECONDS) / 4 + 1)) -max_len=2000 -timeout=10 -artifact_prefix=$(B)/ \
+	    $(B)/fuzz-corpus-guest
 	@$(B)/fuzz-module -max_total_time=$(SECONDS) -max_len=800 -timeout=10 -artifact_prefix=$(B)/ \
 	    $(B)/fuzz-corpus $(B)/fuzz-seeds
 

@@ -11,7 +11,7 @@ from runner.machine import CannotStart, find_qemu
 QEMU_MIN = 10  # 7.2 loses what the kernel writes with CMPXCHG16B now and then
 
 # There is no PCI, no timer but the local APIC's and the TSC, and nobody to defend against.
-COMMAND_LINE = "console=ttyS0 quiet panic=-1 pci=off tsc=reliable no_timer_check nokaslr no5lvl mitigations=off"
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 reboot=a pci=off tsc=reliable no_timer_check nokaslr no5lvl mitigations=off"
 
 
 def is_new_enough(qemu):
