@@ -56,13 +56,19 @@ class Remote:
         return self.ask(f"P{number:x}={value.to_bytes(size, 'little').hex()}")
 
 
+def connect(machine):
+    """The machine begins to run."""
+    machine.child.expect(r"target remote 127\.0\.0\.1:(\d+)")
+    remote = Remote(int(machine.child.match.group(1)))
+    remote.send("c")
+    return remote
+
+
 def test_panic_names_where_it_was(tmp_path):
     log = tmp_path / "log"
     machine = Septum("--gdb", "--smp", "2", "--log", str(log))
     try:
-        machine.child.expect(r"target remote 127\.0\.0\.1:(\d+)")
-        remote = Remote(int(machine.child.match.group(1)))
-        remote.send("c")
+        remote = connect(machine)
         machine.wait_for_prompt(BOOT_S)
         time.sleep(0.3)
         assert remote.interrupt().startswith(("T", "S"))
@@ -90,11 +96,8 @@ def test_panic_names_where_it_was(tmp_path):
         machine.stop()
 
 
-def hang(machine, cpu):
+def hang(machine, remote, cpu):
     """At the prompt a CPU is halted until an interrupt comes; from now on none comes through."""
-    machine.child.expect(r"target remote 127\.0\.0\.1:(\d+)")
-    remote = Remote(int(machine.child.match.group(1)))
-    remote.send("c")
     machine.wait_for_prompt(BOOT_S)
     time.sleep(0.3)
     assert remote.interrupt().startswith(("T", "S"))
@@ -107,11 +110,13 @@ def hang(machine, cpu):
 
 def test_a_hang_is_a_panic():
     """No counter of cycles on the simulated platform: the last CPU looks at the first, which looks at the others."""
-    machines = []
+    machines, remotes = [], []
     try:
-        for cpu in range(2):
+        for _ in range(2):
             machines.append(Septum("--gdb", "--smp", "3"))
-            hang(machines[cpu], cpu)
+            remotes.append(connect(machines[-1]))
+        for cpu, machine in enumerate(machines):
+            hang(machine, remotes[cpu], cpu)
         for cpu, machine in enumerate(machines):
             machine.child.expect(r"panic on CPU (\d+): ([^\r\n]*)", timeout=120)
             assert machine.child.match.groups() == (str(cpu), "this CPU hangs: it has had interrupts off for 10 s")
