@@ -48,6 +48,11 @@ void time_wait_us(u64 us)
     clock_us += us;
 }
 
+u64 time_start_ticks(void)
+{
+    return 0;
+}
+
 /* --- the TD ------------------------------------------------------------------------------------------------------- */
 
 static bool has_td;
