@@ -28,6 +28,7 @@
 #include "lib/log.h"
 #include "mm/page.h"
 #include "tests/host/cpu.h"
+#include "tests/host/platform.h"
 
 #define LISTED     1024u
 #define STACK      0x20000u
@@ -280,6 +281,7 @@ struct acpi_info acpi;
 static int boot(void **state)
 {
     alarm(120); /* a net for what hangs */
+    platform_host_start(NULL);
     for (unsigned i = 0; i < LISTED; i++) {
         u32 id = i < ARRAY_COUNT(ids) ? ids[i] : OTHERS + i;
         acpi.cpus[i] = (struct acpi_cpu){.apic_id = id, .enabled = id != DISABLED, .online_capable = true};
