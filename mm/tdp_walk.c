@@ -90,7 +90,8 @@ static struct tdp_report look_end(struct tdp_op *l)
 
 /* --- walk --------------------------------------------------------------------------------------------------------- */
 
-/* A shared page that is no device's has its translation in the shared EPT, and none in the Secure EPT, or none that a blocked table shows. */
+/* A shared page has its translation in the shared EPT, unless it is a device's, and none in the Secure EPT, or none that a blocked
+ * table shows. */
 static void describe_shared(const struct tdp *t, gpa_t gpa, struct tdp_walk *walk)
 {
     struct shared_leaf leaf = shared_ept_walk(&t->shared, gpa);
