@@ -3,6 +3,9 @@
  * + total_bytes, one page with struct shim_handover. The kernel (a bzImage) and the initrd are added as private pages too. Neither
  * they nor that page are part of MRTD but for the places of their pages: the shim extends RTMR 0 by the page, RTMR 1 by the
  * kernel, RTMR 2 by the command line (without its zero) and then by the initrd, if there is one; each by the SHA-384 of it.
+ *
+ * vCPUs that wait for the kernel do so by TDVMCALL<Instruction.HLT> with interrupts off, and look at the mailbox in between: the
+ * VMM resumes a vCPU that halts so after some milliseconds, though nothing has woken it.
  */
 #ifndef GUEST_SHIM_HANDOVER_H
 #define GUEST_SHIM_HANDOVER_H

@@ -8,6 +8,7 @@
 #include "kernel/time.h"
 #include "kernel/timer.h"
 #include "kernel/vm/run.h"
+#include "lib/bits.h"
 #include "lib/hw/cpu.h"
 #include "lib/log.h"
 
@@ -103,17 +104,20 @@ void interrupt_tick(struct vm_vcpu *v)
 
     if (v->nmi_waits && !v->is_halted)
         give_nmi(v);
-    if (v->apic.due == VAPIC_NEVER)
-        return;
-    if (vapic_timer_fires(&v->apic, interrupt_bus_now(), &vector))
+    if (v->apic.due != VAPIC_NEVER && vapic_timer_fires(&v->apic, interrupt_bus_now(), &vector))
         interrupt_post(run_index(v), vector);
+    u64 alarm = v->is_halted && v->halts_deaf ? v->deaf_until : VAPIC_NEVER;
     if (v->apic.due != VAPIC_NEVER)
-        timer_set_alarm(scale(v->apic.due, BUS_KHZ, time_tsc_khz()) + 1);
+        alarm = min_u64(alarm, scale(v->apic.due, BUS_KHZ, time_tsc_khz()) + 1);
+    if (alarm != VAPIC_NEVER)
+        timer_set_alarm(alarm);
 }
 
 bool interrupt_wakes(const struct vm_vcpu *v)
 {
     const struct posted_interrupts *p = vm.td.vcpus[run_index(v)].posted;
 
-    return v->nmi_waits || (!v->halts_deaf && p != NULL && (p->control & POSTED_OUTSTANDING));
+    if (v->halts_deaf)
+        return v->nmi_waits || cpu_tsc() >= v->deaf_until;
+    return v->nmi_waits || (p != NULL && (p->control & POSTED_OUTSTANDING));
 }

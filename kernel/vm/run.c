@@ -20,6 +20,7 @@
 #define ABORT_US       2000000ull
 #define BUSY_TURNS_MAX 100000u /* faults of a vCPU in a row that meet other operations at work on the entry */
 #define EPT_WRITE      2u      /* exit qualification */
+#define DEAF_MS        10ull   /* what waits for a word in memory, as firmware's parked CPUs do, may look so often */
 #define PAUSE_SPINS    1000u   /* a vCPU that halts on a CPU without a timer looks again after so many */
 
 enum turn { TURN_AGAIN, TURN_IDLE, TURN_ENDED };
@@ -187,6 +188,7 @@ static void pause_vcpu(void)
 /* An interrupt that it has taken over right behind STI, and not delivered, is seen by nobody else. */
 static void halt(struct vm_vcpu *v)
 {
+    v->deaf_until = cpu_tsc() + DEAF_MS * time_tsc_khz();
     if (vm.posted == NULL)
         pause_vcpu();
     else

@@ -69,6 +69,7 @@ struct vm_vcpu {
     struct vapic apic;
     bool is_halted;         /* by HLT; not entered until interrupt_wakes() */
     bool halts_deaf;        /* ... with its interrupts off */
+    u64 deaf_until;         /* TSC when it may look again all the same */
     _Atomic bool nmi_waits; /* set by any CPU, taken by its own */
     _Atomic bool is_untold; /* its run has ended with nobody waiting for it: vm_tick() tells `why` */
     struct probe_result result;

@@ -5,6 +5,7 @@
 #include "tests/unit/vm_world.h"
 
 #include "drivers/apic.h"
+#include "kernel/time.h"
 #include "kernel/vm/ghci/ghci.h"
 #include "kernel/vm/guest_console.h"
 #include "kernel/vm/interrupt.h"
@@ -338,17 +339,41 @@ static void test_halted_vcpu_waits_for_an_interrupt(void **state)
     assert_int_equal(halt->gpr[R10], 0);
 }
 
-static void test_deaf_halt_waits_for_an_nmi(void **state)
+#define LONG 1000000000ull /* ticks of the TSC: far more than a test takes */
+
+/* vCPU 0 halts with its interrupts off, and the clock stands for the test's time. */
+static struct guest_action *halt_deaf(void)
 {
     struct guest_action *halt = vmcall(0, HLT, 1, 0);
 
+    cpu_host_tsc_ahead += LONG;
     guest_push(vcpu(0), halt);
     turns(1);
+    cpu_host_tsc_ahead -= LONG;
+    return halt;
+}
+
+static void test_deaf_halt_waits_for_an_nmi(void **state)
+{
+    struct guest_action *halt = halt_deaf();
+
     interrupt_post(0, 0x31);
     turns(10);
     assert_false(halt->done);
     assert_int_equal(guest_asks(1, vmcall(0, 32, 0x830, 0x400)), 0); /* NMI to vCPU 0 */
     turns(4);
+    assert_true(halt->done);
+}
+
+/* Or for 10 ms, for it may wait for a word in memory. */
+static void test_deaf_halt_ends(void **state)
+{
+    struct guest_action *halt = halt_deaf();
+
+    turns(10);
+    assert_false(halt->done);
+    cpu_host_tsc_ahead += LONG + 10 * time_tsc_khz();
+    turns(2);
     assert_true(halt->done);
 }
 
@@ -508,6 +533,7 @@ int main(void)
         WITH_GUEST(test_posted_interrupts_are_notified),
         WITH_GUEST(test_halted_vcpu_waits_for_an_interrupt),
         WITH_GUEST(test_deaf_halt_waits_for_an_nmi),
+        WITH_GUEST(test_deaf_halt_ends),
         WITH_GUEST(test_timer_wakes),
         WITH_GUEST(test_stop_takes_a_halted_vcpu_out),
         WITH_GUEST(test_power_off),

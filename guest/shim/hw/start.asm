@@ -16,6 +16,8 @@ MSR_FS_BASE     equ 0xc0000100
 KERNEL_CS       equ 0x10            ; boot.rst, "64-bit Boot Protocol"
 KERNEL_DS       equ 0x18
 MAILBOX_WAKEUP  equ 1
+GHCI_HLT        equ 12              ; TDG.VP.VMCALL<Instruction.HLT>
+HLT_REGS        equ 7 << 10         ; R10 to R12
 
 extern shim_main, shim_boot_params, shim_mailbox
 global entry, shim_leave
@@ -58,13 +60,23 @@ shim_leave:
     lea rsi, [shim_boot_params]
     jmp rax
 
-; APIC id = index of the vCPU. The kernel writes the command last, and waits until it is zero again.
+; APIC id = index of the vCPU. The kernel writes the command last, and waits until it is zero again. Nothing else tells of it: the
+; vCPU halts with its interrupts off, and the VMM lets it look again now and then (handover.h). It would take a CPU's time otherwise,
+; of which there may be few, for as long as the kernel does not want it.
 wait_for_kernel:
-    pause
     cmp word [shim_mailbox], MAILBOX_WAKEUP
-    jne wait_for_kernel
+    jne .halt
     cmp [shim_mailbox + 4], r9d
-    jne wait_for_kernel
+    je .go
+.halt:
+    xor r10d, r10d
+    mov r11d, GHCI_HLT
+    mov r12d, 1                     ; interrupts are off
+    mov ecx, HLT_REGS
+    mov eax, TDG_VP_VMCALL
+    TDCALL
+    jmp wait_for_kernel
+.go:
     mov rax, [shim_mailbox + 8]
     mov word [shim_mailbox], 0
     jmp rax
