@@ -41,15 +41,9 @@ void boot_say(struct boot_env *env, const char *text)
     env->system->ConOut->OutputString(env->system->ConOut, wide);
 }
 
-/* Adds text as ASCII, to its end or `max` characters. False: it is no text, or too long. */
-static bool add_text(const CHAR16 *from, size_t max, char *to, size_t bytes, size_t *n)
+static bool is_text(CHAR16 c)
 {
-    for (size_t i = 0; i < max && from[i] != 0; i++) {
-        if (*n == bytes || from[i] < 0x20 || from[i] >= 0x7f)
-            return false;
-        to[(*n)++] = (char)from[i];
-    }
-    return true;
+    return c >= 0x20 && c < 0x7f;
 }
 
 /* A shell has cut its command into words; the first, the image as it was typed, is none of the options. */
@@ -59,9 +53,12 @@ static bool add_shell_words(struct boot_env *env, char *to, size_t bytes, size_t
 
     if (env->boot->HandleProtocol(env->image, &shell_guid, (void **)&shell) != EFI_SUCCESS)
         return false;
-    for (UINTN i = 1; i < shell->Argc; i++)
-        if (!add_text(shell->Argv[i], ~0ull, to, bytes, n) || !add_text(L" ", 1, to, bytes, n))
-            *n = 0;
+    for (UINTN i = 1; i < shell->Argc; i++) {
+        for (const CHAR16 *c = shell->Argv[i]; *c != 0 && *n + 1 < bytes; c++)
+            to[(*n)++] = is_text(*c) ? (char)*c : '?'; /* which no option has */
+        if (*n < bytes)
+            to[(*n)++] = ' ';
+    }
     return true;
 }
 
@@ -81,12 +78,15 @@ static size_t skip_own_name(char *text, size_t bytes)
 size_t boot_load_options(struct boot_env *env, char *to, size_t bytes)
 {
     const CHAR16 *from = env->loaded->LoadOptions;
-    size_t n = 0, max = env->loaded->LoadOptionsSize / sizeof(CHAR16);
+    size_t n = 0, max = from != NULL ? env->loaded->LoadOptionsSize / sizeof(CHAR16) : 0;
     bool any = false;
 
     if (!add_shell_words(env, to, bytes, &n)) {
-        if (from != NULL && !add_text(from, max, to, bytes, &n))
-            return 0;
+        for (; n < max && n < bytes && from[n] != 0; n++) {
+            if (!is_text(from[n]))
+                return 0;
+            to[n] = (char)from[n];
+        }
         n = skip_own_name(to, n);
     }
     for (size_t i = 0; i < n; i++)

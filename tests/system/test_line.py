@@ -81,6 +81,7 @@ SAID = {
     "name": "septum log=loud",
     "quoted": '"fs0:\\a folder\\septum.efi" "log=quiet"',
     "file": "septum check",
+    "letters": "septum force f\u00f6rce",
 }
 BAD_FILE = "log=warn\nserial=com1,1"
 
@@ -90,7 +91,7 @@ def said(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shell")
     commands = ["fs0:", 'mkdir "a folder"', 'cp septum.efi "a folder\\"']
     commands += [f"{command} > {name}.txt" for name, command in SAID.items()] + ["reset -s", ""]
-    line = machine(folder, BAD_FILE, ["-serial", "none"], startup="\r\n".join(commands).encode())
+    line = machine(folder, BAD_FILE, ["-serial", "none"], startup="\r\n".join(commands).encode("latin-1"))
     subprocess.run(line, stdin=subprocess.DEVNULL, timeout=BOOT_S, check=True)
     return {name: text_of(folder / "boot.img", f"{name}.txt") for name in SAID}
 
@@ -111,6 +112,10 @@ def test_what_is_missing_is_said_on_the_firmwares_screen(said):
 def test_however_the_image_is_named_its_name_is_no_option(said):
     assert said["name"] == "option log=loud: the value must be error, warn, info or debug\n"
     assert said["quoted"] == "option log=quiet: the value must be error, warn, info or debug\n"
+
+
+def test_no_word_is_dropped_for_its_letters(said):
+    assert said["letters"].startswith("unknown option 'f?rce'; there are script=NAME ")
 
 
 def test_a_wrong_line_of_the_options_file_is_named(said):
