@@ -62,6 +62,13 @@ def tool(*args, status=0, **more):
     return done
 
 
+def test_conversions_become_a_list(log):
+    """A line of `experiment policies list=`: when, where, how much, to what."""
+    lines = [line.split() for line in tool("conversions", "--dump", "1", log).stdout.splitlines() if not line.startswith("#")]
+    assert [line[1:] for line in lines] == [["200000", "8K", "shared"], ["200000", "8K", "private", "touch"]]
+    assert lines[0][0] == "0" and int(lines[1][0]) >= 0
+
+
 def answers(run, cmd):
     return [record for record in run[1] if record["cmd"] == cmd]
 
