@@ -10,7 +10,7 @@
 
 enum { W_VP_RD = 26, W_VP_WR = 43 };
 enum { G_RTMR_EXTEND = 2, G_VM_RD = 7, G_SYS_RDALL = 12, G_SERVTD_RD = 18, G_SERVTD_WR = 20, G_VP_ENTER = 25 };
-enum { EXIT_INVLPG = 14, EXIT_RDMSR = 31, EXIT_EPT = 48, EXIT_TDCALL = 77 };
+enum { EXIT_INTERRUPT = 1, EXIT_INVLPG = 14, EXIT_RDMSR = 31, EXIT_EPT = 48, EXIT_TDCALL = 77 };
 
 #define OPERAND_INVALID      0xc000010000000000ull
 #define FIELD_ID_INCORRECT   0xc0000c0000000000ull
@@ -28,6 +28,9 @@ enum { EXIT_INVLPG = 14, EXIT_RDMSR = 31, EXIT_EPT = 48, EXIT_TDCALL = 77 };
 #define ALL                  (~0ull)
 #define MD_UUID              0x8010000300000020ull
 #define MD_PI_DESCRIPTOR     0x0024000300002016ull
+#define MD_PI_VECTOR         0x0024000100000002ull
+#define MD_PINBASED          0x0024000200004000ull
+#define MD_STATE_DETAILS     0x9120000300000100ull
 #define MD_RTMR_1            0x1310000300000046ull
 #define MD_FEATURES0         0x0a00000300000008ull
 
@@ -175,6 +178,40 @@ static void first_write_of_an_address(void **state)
     assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_PI_DESCRIPTOR, 0, 0).r8, 0x4000);
 }
 
+/* What the VMM writes is what the processor finds in the VMCS at the next entry. */
+static void posted_interrupts_reach_the_processor(void **state)
+{
+    (void)state;
+    assert_int_equal(w_call(W_VP_WR, W_TDVPR, MD_PI_VECTOR, 0xf2, 0xffff).status, 0);
+    assert_int_equal(w_call(W_VP_WR, W_TDVPR, MD_PI_DESCRIPTOR, 0x4040, ALL).status, 0);
+    assert_int_equal(w_call(W_VP_WR, W_TDVPR, MD_PINBASED, 0x80, 0x80).status, 0);
+    enter(0);
+    assert_int_equal(lp->td->posted_vector, 0xf2);
+    assert_int_equal(lp->td->posted_descriptor, 0x4040);
+    assert_int_equal(lp->td->pinbased, 0xa9);
+    assert_int_equal(leave(EXIT_INTERRUPT, 0), SEAM_TO_VMM);
+}
+
+/* VMXIP: RVI above PPR by its class, as the processor left them. What is only posted does not count. */
+static void state_details_tell_of_an_interrupt_that_waits(void **state)
+{
+    (void)state;
+    enter(0);
+    u32 *ppr = (u32 *)((u8 *)w_memory(lp->td->vapic_hpa) + 0xa0);
+    u16 *status = &lp->td->interrupt_status;
+    assert_int_equal(leave(EXIT_INTERRUPT, 0), SEAM_TO_VMM);
+    assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_STATE_DETAILS, 0, 0).r8, 0);
+    *status = 0x0061;
+    assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_STATE_DETAILS, 0, 0).r8, 1);
+    *ppr = 0x5f;
+    assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_STATE_DETAILS, 0, 0).r8, 1);
+    *ppr = 0x60;
+    assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_STATE_DETAILS, 0, 0).r8, 0);
+    *ppr = 0;
+    *status = 0xf100; /* in service alone */
+    assert_int_equal(w_call(W_VP_RD, W_TDVPR, MD_STATE_DETAILS, 0, 0).r8, 0);
+}
+
 /* A TD with a page at GPA 0, all zero but for 48 bytes in its middle. */
 static int start_with_page(void **state)
 {
@@ -219,6 +256,8 @@ int main(void)
         cmocka_unit_test_setup(list_takes_any_form_of_id, start),
         cmocka_unit_test_setup(exits_keep_the_reason, start),
         cmocka_unit_test_setup(first_write_of_an_address, start),
+        cmocka_unit_test_setup(posted_interrupts_reach_the_processor, start),
+        cmocka_unit_test_setup(state_details_tell_of_an_interrupt_that_waits, start),
         cmocka_unit_test_setup(rtmr_is_extended_by_what_stands_there, start_with_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
