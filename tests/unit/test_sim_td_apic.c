@@ -207,6 +207,36 @@ static void shadow_of_sti_holds_back(void **state)
     assert_int_equal(at_run[0].int_vector, 0x61);
 }
 
+/* One instruction at a time: none comes in between, since TF would be in its frame. */
+static void none_comes_under_the_monitor_trap(void **state)
+{
+    INSN(0x90);
+    v->rflags = IF | 2;
+    v->monitor_trap = true;
+    request(0x61);
+    RUN({0x41, 0, 0, 0});
+    assert_int_equal(v->exit_reason, 37);
+    assert_int_equal(at_run[0].int_vector, 0);
+    assert_int_equal(v->interrupt_status, 0x61);
+    v->monitor_trap = false;
+    RUN(CPUID_ENDS);
+    assert_int_equal(at_run[0].int_vector, 0x61);
+}
+
+/* A descriptor in memory that the VMM has given away is none. */
+static void descriptor_in_a_page_of_the_module(void **state)
+{
+    u64 *d = post(0xd1);
+
+    closed = data;
+    INSN(0x0f, 0xa2);
+    waiting[0] = 0xf2;
+    RUN({0x60, 0, 0, 0}, CPUID_ENDS);
+    assert_int_equal(eois, 1);
+    assert_int_equal(at_run[1].int_vector, 0);
+    assert_int_equal(d[4], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +248,8 @@ int main(void)
         cmocka_unit_test_setup(cut_delivery_is_tried_again, start),
         cmocka_unit_test_setup(cut_delivery_that_exits_is_the_modules, start),
         cmocka_unit_test_setup(shadow_of_sti_holds_back, start),
+        cmocka_unit_test_setup(none_comes_under_the_monitor_trap, start),
+        cmocka_unit_test_setup(descriptor_in_a_page_of_the_module, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
  * delivered. TPR is the VMCB's meanwhile, since MOV to CR8 does not exit.
  */
 #include "sim/machine/apic.h"
+#include "sim/machine/guard.h"
 #include "sim/machine/td/internal.h"
 #include "sim/module/platform.h"
 
@@ -34,7 +35,8 @@ bool td_apic_waits_for_shadow(const struct cpu *cpu)
 void td_apic_load(struct cpu *cpu)
 {
     struct vapic a = td_vapic(cpu);
-    u8 vector = td_apic_waits_for_shadow(cpu) ? 0 : vapic_candidate(&a);
+    bool steps = cpu->td_state->step != STEP_NONE; /* the handler's frame would show TF */
+    u8 vector = steps || td_apic_waits_for_shadow(cpu) ? 0 : vapic_candidate(&a);
     u32 request = vector ? VMCB_V_IRQ | VMCB_V_PRIORITY((vector >> 4) - 1) : 0;
 
     cpu->td->int_control = VMCB_V_INTR_MASKING | vapic_tpr(&a) >> 4 | request;
@@ -74,7 +76,7 @@ bool td_apic_notified(struct cpu *cpu, u32 vector)
         return false;
     apic_eoi(cpu);
     page = plat_page(ept_strip_keyid(v->posted_descriptor));
-    if (page)
+    if (page && !guard_is_closed((u64)page))
         vapic_take_posted(&a, (struct posted_descriptor *)(page + (v->posted_descriptor & (PAGE - 1))));
     return true;
 }
