@@ -1,6 +1,6 @@
 /*
- * The timers of the CPUs. CPU 0 has a periodic interrupt: it polls the serial line, and it takes the CPU out of the TD now and then,
- * so that a ^C is seen while the TD works. One other CPU may have one for the watchdog. Each but CPU 0 has an alarm, for the vCPU
+ * The timers of the CPUs. CPU 0 has a periodic interrupt: it polls the serial line, and it takes the CPU out of the TD now and
+ * then, so that a ^C is seen while the TD works. One other CPU may have one for the watchdog. Each but CPU 0 has an alarm, for the vCPU
  * that it runs, beside that.
  */
 #ifndef KERNEL_TIMER_H

@@ -168,6 +168,19 @@ static void test_memory_of_devices(void **state)
     assert_int_equal(ask(bus(MMIO, 4, 0, SHARED_BIT << 1, 0)), INVALID);
 }
 
+/* Where memory reaches over it, too. */
+static void test_devices_in_a_hole_of_memory(void **state)
+{
+    good("td destroy");
+    good("td create mem=5G");
+    push_idle();
+    good("td run");
+    write_bus(MMIO, 4, IOAPIC | SHARED_BIT, 1);
+    assert_int_equal(read_bus(MMIO, 4, (IOAPIC + 0x10) | SHARED_BIT), 0x170020);
+    assert_int_equal(ask(bus(MMIO, 4, 0, 0xfdfffff0, 0)), INVALID);
+    assert_int_equal(ask(bus(MMIO, 4, 0, 0x100000000, 0)), INVALID);
+}
+
 static void test_quote_is_not_available(void **state)
 {
     const u64 buffer = 0x800000;
@@ -525,6 +538,7 @@ int main(void)
         WITH_TD(test_msrs),
         WITH_TD(test_ports),
         WITH_TD(test_memory_of_devices),
+        WITH_TD(test_devices_in_a_hole_of_memory),
         WITH_TD(test_quote_is_not_available),
         WITH_TD(test_calls_are_counted),
         WITH_GUEST(test_output_is_told_by_lines),

@@ -100,7 +100,7 @@ static inline u64 vcpu(unsigned index)
 
 /* Actions outlive their tests: one that left a TD for good is looked at again when another TD's vCPU gets the same
  * page. */
-static struct guest_action actions[256];
+static struct guest_action actions[512];
 static unsigned action_count;
 
 static inline struct guest_action *action(struct guest_action a)

@@ -1,6 +1,7 @@
 /* TDG.VP.VMCALL<Instruction.IO> and <#VE.RequestMMIO>: GHCI, sections 3.9 and 3.7. R12 size, R13 direction, R14 where, R15 what. */
 #include "kernel/vm/ghci/vmcall.h"
 
+#include "guest/shim/machine.h"
 #include "kernel/vm/devices.h"
 #include "lib/bits.h"
 
@@ -26,10 +27,13 @@ enum ghci_next vmcall_io(const struct vmcall *c)
     return vmcall_answer(c, VMCALL_STATUS_SUCCESS);
 }
 
-/* What is memory is no device, and what lies across the end of the guest's addresses is neither. */
+/* What is memory is no device, and what lies across the end of the guest's addresses is neither. The hole is devices' also where
+ * memory reaches further. */
 static bool is_device(u64 gpa, u64 bytes)
 {
-    return gpa >= vm.memory_bytes && gpa < BIT(vm.td.shared_bit) && bytes <= BIT(vm.td.shared_bit) - gpa;
+    bool in_hole = gpa >= MACHINE_HOLE_GPA && gpa < MACHINE_HOLE_END;
+
+    return (in_hole || gpa >= vm.memory_bytes) && gpa < BIT(vm.td.shared_bit) && bytes <= BIT(vm.td.shared_bit) - gpa;
 }
 
 enum ghci_next vmcall_mmio(const struct vmcall *c)
