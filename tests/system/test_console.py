@@ -96,6 +96,11 @@ def snapshot(septum):
     return [septum.good("sept"), septum.good("mem"), septum.good("td info"), septum.good("walk 0")]
 
 
+def test_one_cpu_has_no_watchdog(septum):
+    """The simulated platform counts no cycles."""
+    assert septum.boot_text.count("info: no watchdog for CPU 0: it does not count its cycles, and no other CPU is there to look at it") == 1
+
+
 def test_bad_lines_get_one_error_and_change_nothing(running):
     before = snapshot(running)
     seen = []
