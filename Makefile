@@ -278,7 +278,7 @@ $(B)/tsan/libtsan.a: $(TSAN_OBJ)
 	$(call say,AR,$@)
 	@rm -f $@
 	$(Q)ar qcs $@ $^
-UNIT_BIN += $(B)/unit/tsan_crowd $(B)/unit/tsan_module_threads $(B)/unit/tsan_jobs
+UNIT_BIN += $(B)/unit/tsan_ghci_threads $(B)/unit/tsan_crowd $(B)/unit/tsan_module_threads $(B)/unit/tsan_jobs
 # The project's own records, unless another folder is named.
 DIR ?= $(B)/records
 RECORDS := $(patsubst tests/conformance/records/%.gz,$(B)/records/%,$(wildcard tests/conformance/records/*.gz))

@@ -319,6 +319,9 @@ struct td_fault vcpu_set_posted(struct vcpu *v, struct posted_interrupts *posted
 
 struct td_fault vcpu_pend_nmi(struct vcpu *v)
 {
+    struct vcpu_exit why_not;
+    if (!leave_old_cpu(v, &why_not))
+        return (struct td_fault){.err = ERR_TDX, .leaf = tdx_leaf_name(TDH_VP_FLUSH), .status = why_not.status};
     return write_field(v, FIELD_VP_PEND_NMI, 1, 1);
 }
 
