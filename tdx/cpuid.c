@@ -1,9 +1,10 @@
 /*
- * CPUID of a TD, as far as TD_PARAMS configures it: see module_internal.h. TDX Module Base Architecture Specification, "CPUID
+ * CPUID and XFAM of a TD, as far as TD_PARAMS configures them: see module_internal.h. TDX Module Base Architecture Specification, "CPUID
  * Virtualization". What the VMM does not ask for is 0 to the TD, whatever the CPU has.
  *
  * Left out on purpose: what comes with MSRs that cause #VE (EST, TM2, thermal monitor, DCA, PBE, RDT, PCONFIG, TME), MONITOR, by
  * which a TD would stop its CPU without the VMM, the TSC deadline, and what two MSR bits can take away again (HLE, RTM, WAITPKG).
+ * Of extended state: CET, for which a guest's kernel has MSRs of its own, PT, LBR and UINTR.
  * Caches are each vCPU's own, since which share one is not known.
  */
 #include "lib/hw/cpu.h"
@@ -36,6 +37,22 @@ static const struct {
     {0x7, 1, {0x00001d30, 0, 0, 0}},           /* AVX-VNNI, BF16, FZRM, FSRS, FSRC */
     {0x80000008, TDSYSINFO_NO_SUBLEAF, {0, 0x00000200, 0, 0}}, /* WBNOINVD */
 };
+
+#define XFAM_AVX     0x4ull
+#define XFAM_AVX_512 0xe0ull
+#define XFAM_PKRU    0x200ull
+#define XFAM_AMX     0x60000ull
+
+/* What belongs together comes whole, and AVX-512 with AVX alone. */
+u64 tdx_xfam_shown(void)
+{
+    static const u64 groups[] = {XFAM_AVX, XFAM_PKRU, XFAM_AMX, XFAM_AVX | XFAM_AVX_512};
+    u64 shown = 0;
+    for (unsigned i = 0; i < ARRAY_COUNT(groups); i++)
+        if ((groups[i] & ~tdx_module.xfam_may) == 0)
+            shown |= groups[i];
+    return shown;
+}
 
 static bool read_info(hpa_t info, hpa_t table)
 {

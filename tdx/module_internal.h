@@ -29,6 +29,8 @@ void *tdx_module_scratch(void);
 /* Fills in cpuid_config, in the scratch memory behind `p`: this CPU's features, those left out that a guest can't use without
  * the VMM's help. Where the module does not say what it takes, nothing. */
 void tdx_cpuid_configure(struct td_params *p);
+/* Extended state of the same kind, beside x87 and SSE: vectors, protection keys, tiles. */
+u64 tdx_xfam_shown(void);
 
 /* As if nothing had been done yet. For host processes that start one machine after another; never on a running
  * machine. */

@@ -212,7 +212,9 @@ static void undo_create(struct td *td)
 
 struct td_fault td_create(struct td *td, const struct td_config *config, hkid_t hkid, const hpa_t *pages)
 {
-    u64 xfam = config->xfam ? config->xfam : XFAM_LEAST | tdx_module.xfam_must;
+    u64 xfam = XFAM_LEAST | tdx_module.xfam_must | (config->shows_cpu ? tdx_xfam_shown() : 0);
+    if (config->xfam)
+        xfam = config->xfam;
     memset(td, 0, sizeof(*td));
     if (!tdx_module.ready)
         return failed(ERR_STATE);

@@ -77,7 +77,7 @@ struct td {
 struct td_config {
     u64 attributes; /* TD_ATTR_* of tdx/abi_td.h */
     unsigned vcpus;
-    u64 xfam; /* 0: the least, x87 and SSE */
+    u64 xfam; /* 0: the least, x87 and SSE, and what shows_cpu adds */
     bool
         shows_cpu; /* CPUID has what this CPU has, as far as a guest of any kind has use of it; else only what is fixed */
 };

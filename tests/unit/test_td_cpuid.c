@@ -12,6 +12,7 @@
 
 #define L_SYS_INFO   32
 #define CPUID_VALUES 0x9410000300000000ull /* two elements a leaf: EBX and EAX, EDX and ECX */
+#define XFAM         0x1110000300000001ull
 #define XFAM_AVX_512 0xe7ull
 #define REFUSED      0xc000010000000001ull
 
@@ -111,12 +112,40 @@ static void test_a_module_without_sys_info(void **state)
     check(false);
 }
 
+/* XCR0's and XSS' components that the CPU has; what the TD gets of them. */
+static void test_extended_state(void **state)
+{
+    static const struct {
+        u32 xcr0;
+        u64 xfam;
+    } cases[] = {
+        {0x602e7, 0x602e7}, /* x87 and SSE, AVX, AVX-512, PKRU, AMX */
+        {0x202e7, 0x2e7},   /* half of AMX */
+        {0x67, 0x7},        /* half of AVX-512 */
+        {0x2e3, 0x203},     /* AVX-512 without AVX */
+        {0x3, 0x3},
+    };
+    for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct td_fault f;
+        cpu_host_set_cpuid(0xd, 0, (struct cpuid_regs){.eax = cases[i].xcr0});
+        tdx_module.xfam_may = cases[i].xcr0 | 0x1800; /* CET */
+        config.shows_cpu = true;
+        config.xfam = 0;
+        (void)hkid_and_create(&f);
+        assert_int_equal(f.err, ERR_OK);
+        assert_int_equal(add_vcpu(0).err, ERR_OK);
+        assert_int_equal(tdh_mng_rd(td.tdr, XFAM).value, cases[i].xfam);
+        tear_down();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         LIFE(test_features_of_the_cpu_are_shown),
         LIFE(test_nothing_is_shown_unasked),
         LIFE(test_a_module_without_sys_info),
+        LIFE(test_extended_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
