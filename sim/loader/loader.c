@@ -154,6 +154,23 @@ static EFI_DEVICE_PATH *path_of_next(EFI_HANDLE device)
     return (EFI_DEVICE_PATH *)path;
 }
 
+/* A shell's command begins with this image as it was typed, maybe in quotes, which is no option of the next one. */
+static void hand_on_options(EFI_HANDLE self, const EFI_LOADED_IMAGE *own, EFI_LOADED_IMAGE *next)
+{
+    static EFI_GUID shell = {0x752f3136, 0x4e16, 0x4fdc, {0xa2, 0x2a, 0xe5, 0xf4, 0x68, 0x12, 0xf4, 0xca}};
+    CHAR16 *at = own->LoadOptions;
+    UINT32 bytes = own->LoadOptionsSize;
+    BOOLEAN is_quoted = FALSE;
+    void *words;
+    BOOLEAN by_shell = !EFI_ERROR(boot->HandleProtocol(self, &shell, &words));
+    for (; by_shell && bytes >= sizeof(*at) && *at && (is_quoted || *at != L' '); at++) {
+        is_quoted ^= *at == L'"';
+        bytes -= sizeof(*at);
+    }
+    next->LoadOptions = at;
+    next->LoadOptionsSize = bytes;
+}
+
 static EFI_STATUS start_septum(EFI_HANDLE self, const EFI_LOADED_IMAGE *own)
 {
     EFI_HANDLE next;
@@ -161,9 +178,7 @@ static EFI_STATUS start_septum(EFI_HANDLE self, const EFI_LOADED_IMAGE *own)
     EFI_STATUS status = path ? boot->LoadImage(FALSE, self, path, NULL, 0, &next) : EFI_NOT_FOUND;
     if (EFI_ERROR(status))
         return fail(NEXT L" cannot be loaded from the boot volume", status);
-    EFI_LOADED_IMAGE *loaded = loaded_image(next);
-    loaded->LoadOptions = own->LoadOptions;
-    loaded->LoadOptionsSize = own->LoadOptionsSize;
+    hand_on_options(self, own, loaded_image(next));
     return boot->StartImage(next, NULL, NULL);
 }
 

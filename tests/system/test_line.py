@@ -23,15 +23,15 @@ def spcr(space, address, pci=(0xFFFF, 0xFFFF, 0, 0)):
 
 
 def machine(folder, options, devices, table=None, startup=None, features="pic=off"):
-    """QEMU's command line for septum.efi without a simulated platform."""
+    """QEMU's command line for septum.efi without a simulated platform, which is on the volume too where a startup.nsh may want it."""
     image = folder / "boot.img"
     make = [str(ROOT / "tools" / "mkimage"), "--bare", "--build", str(BUILD), "--options", options]
     if startup:
         (folder / "startup.nsh").write_bytes(startup)
         make += ["--startup", str(folder / "startup.nsh")]
-    subprocess.run(make + [str(image)], check=True)
-    line = [find_qemu(), "-accel", "tcg", "-machine", f"q35,{features}", "-cpu", "max", "-m", "512M", "-nodefaults", "-net", "none"]
-    line += ["-display", "none", "-no-reboot", "-bios", in_large_flash(find_firmware(), folder)]
+    subprocess.run(make + [str(image)] + ([str(BUILD / "simtdx.efi")] if startup else []), check=True)
+    line = [find_qemu(), "-accel", "tcg", "-machine", f"q35,{features}", "-cpu", "max,phys-bits=48", "-m", "512M"]
+    line += ["-nodefaults", "-net", "none", "-display", "none", "-no-reboot", "-bios", in_large_flash(find_firmware(), folder)]
     line += ["-drive", f"format=raw,file={image},if=virtio", *devices]
     if table:
         (folder / "spcr").write_bytes(table)
@@ -82,6 +82,7 @@ SAID = {
     "quoted": '"fs0:\\a folder\\septum.efi" "log=quiet"',
     "file": "septum check",
     "letters": "septum force f\u00f6rce",
+    "platform": "simtdx log=noisy",  # the last: what comes behind it is on the platform
 }
 BAD_FILE = "log=warn\nserial=com1,1"
 
@@ -111,6 +112,7 @@ def test_what_is_missing_is_said_on_the_firmwares_screen(said):
 
 def test_however_the_image_is_named_its_name_is_no_option(said):
     assert said["name"] == "option log=loud: the value must be error, warn, info or debug\n"
+    assert "option log=noisy: the value must be error, warn, info or debug\n" in said["platform"]
     assert said["quoted"] == "option log=quiet: the value must be error, warn, info or debug\n"
 
 
