@@ -23,7 +23,7 @@ def spcr(space, address, pci=(0xFFFF, 0xFFFF, 0, 0)):
 
 
 def machine(folder, options, devices, table=None, startup=None, features="pic=off"):
-    """QEMU's command line for septum.efi without a simulated platform, which is on the volume too where a startup.nsh may want it."""
+    """QEMU's command line for septum.efi without a simulated platform; with a startup.nsh that is on the volume too."""
     image = folder / "boot.img"
     make = [str(ROOT / "tools" / "mkimage"), "--bare", "--build", str(BUILD), "--options", options]
     if startup:
