@@ -1,6 +1,7 @@
 /* `septum.efi check`: the conditions of tdx/check.h on the firmware's console. UEFI 2.10, section 3.3 for SecureBoot. */
 #include "boot/boot.h"
 
+#include "kernel/guard/control.h"
 #include "kernel/hw/traps.h"
 #include "lib/format.h"
 #include "lib/hw/cpu.h"
@@ -30,6 +31,7 @@ static unsigned look(const struct tdx_check_host *host, struct tdx_check checks[
     u64 irq = cpu_irq_save();
 
     traps_borrow(&saved);
+    (void)control_unlimit_cpuid();
     unsigned count = tdx_check(host, checks);
     traps_give_back(&saved);
     cpu_irq_restore(irq);

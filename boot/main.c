@@ -5,6 +5,7 @@
  */
 #include "boot/boot.h"
 
+#include "kernel/guard/control.h"
 #include "kernel/hw/stack.h"
 #include "kernel/hw/traps.h"
 #include "kernel/boot_info.h"
@@ -28,6 +29,7 @@ static enum err detect(const char **missing)
     u64 irq = cpu_irq_save();
 
     traps_borrow(&saved);
+    info.cpuid_was_limited = control_unlimit_cpuid();
     enum err e = tdx_detect(missing);
     traps_give_back(&saved);
     cpu_irq_restore(irq);

@@ -24,6 +24,7 @@ struct boot_info {
     const char *serial_by;     /* who named it */
     const char *tdx_missing;   /* what the platform lacks, NULL: nothing */
     u64 reset_system;          /* the firmware's ResetSystem; 0: there is none */
+    bool cpuid_was_limited;    /* by the firmware, on CPU 0: it is not any more */
     enum tdx_secure_boot secure_boot;
     struct memory_map map;
     hpa_t trampoline; /* a page below 1 MiB, where other CPUs start */

@@ -9,6 +9,7 @@
 #include "kernel/hw/ap.h"
 #include "kernel/hw/paging.h"
 #include "kernel/hw/traps.h"
+#include "kernel/guard/control.h"
 #include "kernel/guard/mca.h"
 #include "kernel/time.h"
 #include "lib/hw/cpu.h"
@@ -250,6 +251,7 @@ _Noreturn static void arrive(void *arg)
 
     cpu_set_local(&self->local);
     self->tsc_at_arrival = cpu_tsc();
+    (void)control_unlimit_cpuid();
     mca_init();
     if (apic_init() != ERR_OK || !atomic_compare_exchange_strong(&self->state, &starting, CPU_IDLE))
         cpu_halt();

@@ -176,6 +176,8 @@ static void say_control(void)
 
     if (*control_names(traps_cr4_found(), names) != '\0')
         log_msg(LOG_INFO, "the firmware left on in CR4, and it is turned off:%s", names);
+    if (boot->cpuid_was_limited)
+        log_msg(LOG_INFO, "the firmware limited CPUID to its first leafs (Limit CPUID Maxval): the limit is taken off");
 }
 
 void kernel_start(void *boot_info)

@@ -1,10 +1,15 @@
-/* CR4 as the VMM wants it. See control.h. */
+/* CR4 and CPUID as the VMM wants them. See control.h. */
 #include "kernel/guard/control.h"
 
 #include "lib/bits.h"
 #include "lib/format.h"
+#include "lib/hw/cpu.h"
 
 #define CR4_MCE BIT(6)
+
+#define CPUID_LIMITED_MAX 3u
+#define MSR_MISC_ENABLE   0x1a0
+#define LIMIT_CPUID       BIT(22)
 
 /*
  * All that may stay: DE, PSE, PAE, MCE, PGE, PCE, OSFXSR, OSXMMEXCPT, LA57, VMXE, SMXE, FSGSBASE, OSXSAVE. Some of it cannot change
@@ -41,4 +46,12 @@ const char *control_names(u64 left, char to[CONTROL_NAMES_BYTES])
             used += format_to(to + used, CONTROL_NAMES_BYTES - used, " bit%u", bit);
     }
     return to;
+}
+
+bool control_unlimit_cpuid(void)
+{
+    u64 value;
+
+    return cpu_cpuid(0, 0).eax <= CPUID_LIMITED_MAX && cpu_read_msr(MSR_MISC_ENABLE, &value) && (value & LIMIT_CPUID) &&
+           cpu_write_msr(MSR_MISC_ENABLE, value & ~LIMIT_CPUID);
 }

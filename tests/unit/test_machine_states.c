@@ -67,6 +67,35 @@ static void test_cr4(void **state)
     }
 }
 
+/* --- CPUID --- */
+
+static void test_limited_cpuid(void **state)
+{
+    static const struct {
+        u32 last_leaf;
+        u64 misc, then;
+        bool was_limited;
+    } rows[] = {
+        {2, 0xc50089, 0x850089, true}, /* IA32_MISC_ENABLE, bit 22 */
+        {3, 0x400001, 0x000001, true},
+        {2, 0x850089, 0x850089, false}, /* a CPU that has no more */
+        {0x20, 0xc50089, 0xc50089, false},
+    };
+    u64 then;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        cpu_host_set_cpuid(0, 0, (struct cpuid_regs){.eax = rows[i].last_leaf});
+        cpu_host_set_msr(0x1a0, rows[i].misc);
+        bool was_limited = control_unlimit_cpuid();
+        assert_true(cpu_read_msr(0x1a0, &then));
+        if (was_limited != rows[i].was_limited || then != rows[i].then)
+            fail_msg("row %zu: %d, 0x%llx", i, was_limited, (unsigned long long)then);
+    }
+    cpu_host_set_cpuid(0, 0, (struct cpuid_regs){.eax = 2});
+    cpu_host_remove_msr(0x1a0);
+    assert_false(control_unlimit_cpuid());
+}
+
 /* --- 8259 --- */
 
 static void test_pics(void **state)
@@ -150,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_cr4, machine),
+        cmocka_unit_test_setup(test_limited_cpuid, machine),
         cmocka_unit_test_setup(test_pics, machine),
         cmocka_unit_test_setup(test_rate_by_cpuid, machine),
         cmocka_unit_test_setup(test_rate_by_hpet, machine),
