@@ -157,7 +157,7 @@ static inline u32 vmcb_exit(const struct vmcb *vmcb)
 /* int_control */
 #define VMCB_V_TPR          0xfu
 #define VMCB_V_IRQ          (1u << 8)
-#define VMCB_V_PRIORITY(n)  ((u32)(n) << 16)
+#define VMCB_V_IGNORE_TPR   (1u << 20)
 #define VMCB_V_INTR_MASKING (1u << 24)
 /* int_state */
 #define VMCB_INT_SHADOW (1u << 0)

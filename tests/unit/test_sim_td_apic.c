@@ -1,8 +1,8 @@
 /* Interrupts of a TD vCPU's virtual APIC: what the VMCB asks of the CPU, what its exits tell, posted interrupts, the shadow of STI,
- * deliveries that are cut short. int_control: bit 8 V_IRQ, 19:16 its priority, 3:0 TPR, 24 masking; APM volume 2, table B-1. */
+ * deliveries that are cut short. int_control: bit 8 V_IRQ, 20 whatever TPR, 3:0 TPR, 24 masking; APM volume 2, table B-1. */
 #include "tests/unit/td_stage.h"
 
-#define V_IRQ   (1u << 8)
+#define V_IRQ   (1u << 8 | 1u << 20)
 #define MASKING (1u << 24)
 #define IF      (1ull << 9)
 
@@ -23,7 +23,7 @@ static void interrupt_is_asked_for_and_gone_means_delivered(void **state)
     INSN(0x0f, 0xa2);
     request(0x61);
     RUN(CPUID_ENDS); /* the TD does not let it in */
-    assert_int_equal(at_run[0].int_control, MASKING | V_IRQ | 5 << 16);
+    assert_int_equal(at_run[0].int_control, MASKING | V_IRQ);
     assert_int_equal(at_run[0].int_vector, 0x61);
     assert_int_equal(v->interrupt_status, 0x61);
     meanwhile[0].control_clear = V_IRQ;
@@ -37,41 +37,43 @@ static void interrupt_is_asked_for_and_gone_means_delivered(void **state)
     assert_int_equal(at_run[0].int_control, MASKING);
     request(0x82);
     RUN(CPUID_ENDS);
-    assert_int_equal(at_run[0].int_control, MASKING | V_IRQ | 7 << 16);
+    assert_int_equal(at_run[0].int_control, MASKING | V_IRQ);
     assert_int_equal(at_run[0].int_vector, 0x82);
 }
 
-/* MOV to CR8 does not exit: the VMCB's TPR is the TD's meanwhile. */
+/* MOV to CR8 does not exit where nothing waits: the VMCB's TPR is the TD's meanwhile. */
 static void task_priority_is_the_cpus_meanwhile(void **state)
 {
     INSN(0x0f, 0xa2);
     *(u32 *)(vapic + 0x80) = 0x47;
-    request(0x35);
     meanwhile[0].control_clear = 15;
     meanwhile[0].control_set = 9;
     RUN(CPUID_ENDS);
-    assert_int_equal(at_run[0].int_control,
-                     MASKING | V_IRQ | 2 << 16 | 4); /* the CPU holds it back, and must see it when TPR falls */
+    assert_int_equal(at_run[0].int_control, MASKING | 4);
+    assert_int_equal(at_run[0].intercept_cr_write, 0x11);
     assert_int_equal(reg(0x80), 0x90);
     assert_int_equal(reg(0xa0), 0x90);
     *(u32 *)(vapic + 0x80) = 0x97;
     RUN(CPUID_ENDS);
     assert_int_equal(reg(0x80), 0x97); /* the lower half is not lost */
+    request(0x95);                     /* of the same class: it waits */
+    RUN(CPUID_ENDS);
+    assert_int_equal(at_run[0].int_control, MASKING | 9);
+    assert_int_equal(at_run[0].int_vector, 0);
+    assert_int_equal(at_run[0].intercept_cr_write, 0x111);
 }
 
-/* Where a request stands it does, since the emulator cannot: TPR goes down, and what it held back is let in. */
+/* Where something waits it does: TPR goes down, and what it held back is let in. */
 static void cr8_beside_a_request(void **state)
 {
     INSN(0x44, 0x0f, 0x22, 0xc1); /* mov cr8, rcx */
     long_mode();
     v->gpr[RCX] = 2;
-    RUN(CPUID_ENDS);
-    assert_int_equal(at_run[0].intercept_cr_write, 0x11);
     *(u32 *)(vapic + 0x80) = 0x47;
     request(0x35);
     RUN({0x18, 0, 0, 0}, {0x60, 0, 0, 0});
     assert_int_equal(at_run[0].intercept_cr_write, 0x111);
-    assert_int_equal(at_run[1].int_control, MASKING | V_IRQ | 2 << 16 | 2);
+    assert_int_equal(at_run[1].int_control, MASKING | V_IRQ | 2);
     assert_int_equal(reg(0x80), 0x20);
     assert_int_equal(v->rip, CODE_GPA + 4);
     v->rip = CODE_GPA;
@@ -159,8 +161,20 @@ static void cut_delivery_is_tried_again(void **state)
     meanwhile[1].control_clear = V_IRQ;
     RUN({EXIT_NPF, 1ull << 32 | 6, DATA_GPA, 1u << 31 | 3 << 8 | 0xd1}, CPUID_ENDS);
     assert_int_equal(at_run[1].event_injection, 0);
-    assert_int_equal(at_run[1].int_control, MASKING | V_IRQ | 12 << 16);
+    assert_int_equal(at_run[1].int_control, MASKING | V_IRQ);
     assert_int_equal(v->interrupt_status, 0xd100);
+}
+
+/* As a CPU reports it. */
+static void cut_delivery_is_an_interrupts(void **state)
+{
+    INSN(0x0f, 0xa2);
+    request(0xd1);
+    meanwhile[0].control_clear = V_IRQ;
+    RUN({EXIT_NPF, 1ull << 32 | 6, DATA_GPA, 1u << 31 | 0xd1}, CPUID_ENDS);
+    assert_int_equal(at_run[1].event_injection, 0);
+    assert_int_equal(at_run[1].int_vector, 0xd1);
+    assert_int_equal(v->interrupt_status, 0xd1); /* still waits */
 }
 
 /* An EPT violation there: the module finds an external interrupt in the vectoring information, which the APIC has given away. */
@@ -246,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup(registers, start),
         cmocka_unit_test_setup(notification_brings_posted_interrupts_in, start),
         cmocka_unit_test_setup(cut_delivery_is_tried_again, start),
+        cmocka_unit_test_setup(cut_delivery_is_an_interrupts, start),
         cmocka_unit_test_setup(cut_delivery_that_exits_is_the_modules, start),
         cmocka_unit_test_setup(shadow_of_sti_holds_back, start),
         cmocka_unit_test_setup(none_comes_under_the_monitor_trap, start),
