@@ -18,9 +18,12 @@ void *memcpy(void *to, const void *from, size_t bytes)
 
 void *memset(void *to, int value, size_t bytes)
 {
-    unsigned char *t = to;
-    while (bytes--) {
-        *t++ = (unsigned char)value;
+    uint64_t wide = (unsigned char)value * 0x0101010101010101ull, *t = to;
+    for (size_t i = 0; i < bytes / 8; i++) {
+        t[i] = wide;
+    }
+    for (size_t i = bytes & ~(size_t)7; i < bytes; i++) {
+        ((unsigned char *)to)[i] = (unsigned char)value;
     }
     return to;
 }

@@ -1,16 +1,16 @@
 /*
- * The shim's way, on the first vCPU: what the VMM handed over checked and measured, memory accepted, tables built, the
- * protected-mode kernel moved to where it runs, and on to its 64-bit entry. Linux, Documentation/arch/x86/boot.rst.
+ * The shim's way, on the first vCPU: what the VMM handed over checked, accepted and measured, all other memory accepted,
+ * tables built, the protected-mode kernel moved to where it runs, and on to its 64-bit entry. Linux, Documentation/arch/x86/boot.rst.
  *
  * The VMM is not believed: all sizes and places are checked here once more, since MRTD says only what this image is.
  */
 #include "guest/lib/ghci.h"
 #include "guest/lib/runtime.h"
+#include "guest/shim/check.h"
 #include "guest/shim/machine.h"
 #include "guest/shim/shim.h"
 
-#define PAGE_4K    4096ull
-#define MEMORY_MAX (1ull << 42) /* whose table of unaccepted memory has room below SHIM_ROOM_END */
+#define PAGE_4K 4096ull
 
 enum fatal_code { FATAL_SHIM = 1 };
 
@@ -38,47 +38,63 @@ static uint64_t kept_end(const struct shim_handover *h)
     return handover_end() + (h->accepts_lazily ? unaccepted_bytes(h->memory_bytes) : 0);
 }
 
-/* Is [gpa, gpa + bytes) free memory as the kernel's map will say? Nothing wraps. */
-static bool is_memory(const struct shim_handover *h, uint64_t gpa, uint64_t bytes)
+static void need(const char *wrong, uint64_t number)
 {
-    uint64_t end = h->memory_bytes < MACHINE_HOLE_GPA ? h->memory_bytes : MACHINE_HOLE_GPA;
-    return gpa >= SHIM_ROOM_END && gpa < end && bytes <= end - gpa;
-}
-
-static void check_handover(const struct shim_handover *h)
-{
-    if (h->version != SHIM_VERSION) {
-        shim_fatal("shim: the hand-over page is of another version: ", h->version);
-    }
-    if (!h->vcpus || h->vcpus > SHIM_VCPUS_MAX) {
-        shim_fatal("shim: the hand-over page says vCPUs: ", h->vcpus);
-    }
-    if (h->memory_bytes % UNACCEPTED_UNIT || h->memory_bytes > MEMORY_MAX) {
-        shim_fatal("shim: the hand-over page says memory: ", h->memory_bytes);
-    }
-    if (!is_memory(h, h->kernel_gpa, h->kernel_bytes)) {
-        shim_fatal("shim: the kernel is outside memory: ", h->kernel_gpa);
-    }
-    if (h->initrd_bytes && !is_memory(h, h->initrd_gpa, h->initrd_bytes)) {
-        shim_fatal("shim: the initrd is outside memory: ", h->initrd_gpa);
-    }
-    if (h->command_line_bytes >= SHIM_COMMAND_LINE_BYTES || h->command_line[h->command_line_bytes]) {
-        shim_fatal("shim: the command line does not end: ", h->command_line_bytes);
+    if (wrong) {
+        shim_fatal(wrong, number);
     }
 }
 
-/* All but what `unaccepted` leaves to the kernel; NULL: it leaves nothing. */
-static void accept_memory(const struct shim_handover *h, const struct unaccepted *unaccepted)
+static void accept_unit(uint64_t at)
+{
+    shim_accept(at, at + UNACCEPTED_UNIT);
+}
+
+/* Where the files are, and the first 2M. None of it is accepted once more when it has been measured: what the VMM would put into the
+ * place of a page then stays out of reach. */
+static void accept_files(const struct shim_handover *h)
 {
     shim_accept(0, SHIM_GPA);
     shim_accept(handover_end(), SHIM_ROOM_END);
     for (uint64_t at = SHIM_ROOM_END; at < h->memory_bytes; at += UNACCEPTED_UNIT) {
-        if (at == MACHINE_HOLE_GPA) {
-            at = MACHINE_HOLE_END;
+        if (unaccepted_is_file(h, at)) {
+            accept_unit(at);
         }
-        if (at < h->memory_bytes && !unaccepted_has(unaccepted, at)) {
-            shim_accept(at, at + UNACCEPTED_UNIT);
+    }
+}
+
+/* All else but the hole, and what `unaccepted` leaves to the kernel; NULL: it leaves nothing. */
+static void accept_rest(const struct shim_handover *h, const struct unaccepted *unaccepted)
+{
+    for (uint64_t at = SHIM_ROOM_END; at < h->memory_bytes; at += UNACCEPTED_UNIT) {
+        bool is_in_hole = at >= MACHINE_HOLE_GPA && at < MACHINE_HOLE_END;
+        if (!is_in_hole && !unaccepted_is_file(h, at) && !unaccepted_has(unaccepted, at)) {
+            accept_unit(at);
         }
+    }
+}
+
+/*
+ * What the VMM added beside what it was asked for, to fill regions of 2M, has its words in it, of which nobody knows: a kernel looks
+ * for tables of a BIOS in the first MiB.
+ */
+static void clear(uint64_t from, uint64_t to)
+{
+    memset((void *)(uintptr_t)from, 0, to - from);
+}
+
+static void clear_rest(uint64_t end)
+{
+    clear(end, (end + UNACCEPTED_UNIT - 1) & -UNACCEPTED_UNIT);
+}
+
+static void clear_unused(const struct shim_handover *h)
+{
+    clear(0, SHIM_GPA);
+    clear(handover_end(), SHIM_ROOM_END);
+    clear_rest(h->kernel_gpa + h->kernel_bytes);
+    if (h->initrd_bytes) {
+        clear_rest(h->initrd_gpa + h->initrd_bytes);
     }
 }
 
@@ -90,21 +106,6 @@ static void measure_all(const struct shim_handover *h)
     shim_measure(2, h->command_line, h->command_line_bytes);
     if (h->initrd_bytes) {
         shim_measure(2, (const void *)(uintptr_t)h->initrd_gpa, h->initrd_bytes);
-    }
-}
-
-static bool overlaps(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
-{
-    return a < b + b_bytes && b < a + a_bytes;
-}
-
-/* Nothing that is needed still lies where the kernel goes. */
-static void check_place(const struct shim_handover *h, const struct bzimage *kernel)
-{
-    if (!is_memory(h, kernel->address, kernel->run_bytes) ||
-        overlaps(kernel->address, kernel->run_bytes, h->kernel_gpa, h->kernel_bytes) ||
-        overlaps(kernel->address, kernel->run_bytes, h->initrd_gpa, h->initrd_bytes)) {
-        shim_fatal("shim: there is no room for the kernel at ", kernel->address);
     }
 }
 
@@ -121,36 +122,43 @@ static void read_kernel(const struct shim_handover *h, struct bzimage *kernel)
     if (answer != BZIMAGE_OK) {
         shim_fatal("shim: the kernel is no bzImage that it can start: ", answer);
     }
-    check_place(h, kernel);
+    uint64_t number = 0;
+    const char *wrong = check_place(h, kernel, &number);
+    need(wrong, number);
 }
 
 /* Behind the hand-over page, where the kernel finds it. */
 static struct unaccepted *leave_to_kernel(const struct shim_handover *h, const struct bzimage *kernel)
 {
     struct unaccepted *u = (struct unaccepted *)(uintptr_t)handover_end();
-    shim_accept(handover_end(), handover_end() + unaccepted_bytes(h->memory_bytes));
     unaccepted_build(u, h, kernel);
     return u;
+}
+
+static void describe(const struct shim_handover *h, const struct bzimage *kernel, const struct unaccepted *unaccepted)
+{
+    uint64_t rsdp = acpi_build(acpi_room, (uintptr_t)acpi_room, h->vcpus, (uintptr_t)shim_mailbox);
+    boot_params_build(&shim_boot_params, h, kernel, (const void *)(uintptr_t)h->kernel_gpa, kept_end(h), rsdp);
+    if (unaccepted && !efi_build(&efi, (uintptr_t)&efi, &shim_boot_params, unaccepted, (uintptr_t)unaccepted)) {
+        shim_fatal("shim: EFI's memory map is too long: ", efi.map_count);
+    }
 }
 
 _Noreturn void shim_main(void)
 {
     const struct shim_handover *h = &shim_handover;
-    struct unaccepted *unaccepted = NULL;
     struct bzimage kernel;
+    uint64_t number = 0;
+    const char *wrong = check_handover(h, &number);
 
-    check_handover(h);
+    need(wrong, number);
+    accept_files(h);
+    clear_unused(h);
     measure_all(h);
     read_kernel(h, &kernel);
-    if (h->accepts_lazily) {
-        unaccepted = leave_to_kernel(h, &kernel);
-    }
-    accept_memory(h, unaccepted);
-    uint64_t rsdp = acpi_build(acpi_room, (uintptr_t)acpi_room, h->vcpus, (uintptr_t)shim_mailbox);
-    boot_params_build(&shim_boot_params, h, &kernel, (const void *)(uintptr_t)h->kernel_gpa, kept_end(h), rsdp);
-    if (unaccepted && !efi_build(&efi, (uintptr_t)&efi, &shim_boot_params, unaccepted, (uintptr_t)unaccepted)) {
-        shim_fatal("shim: EFI's memory map is too long: ", efi.map_count);
-    }
+    const struct unaccepted *unaccepted = h->accepts_lazily ? leave_to_kernel(h, &kernel) : NULL;
+    accept_rest(h, unaccepted);
+    describe(h, &kernel, unaccepted);
     move_kernel(h, &kernel);
     shim_leave(kernel.address + BZIMAGE_ENTRY_64);
 }

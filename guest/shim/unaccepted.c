@@ -23,10 +23,14 @@ static bool meets(uint64_t gpa, uint64_t from, uint64_t bytes)
     return bytes && gpa < from + bytes && from < gpa + UNACCEPTED_UNIT;
 }
 
+bool unaccepted_is_file(const struct shim_handover *h, uint64_t gpa)
+{
+    return meets(gpa, h->kernel_gpa, h->kernel_bytes) || meets(gpa, h->initrd_gpa, h->initrd_bytes);
+}
+
 static bool is_needed(const struct shim_handover *h, const struct bzimage *kernel, uint64_t gpa)
 {
-    return gpa < SHIM_ROOM_END || meets(gpa, h->kernel_gpa, h->kernel_bytes) ||
-           meets(gpa, h->initrd_gpa, h->initrd_bytes) || meets(gpa, kernel->address, kernel->run_bytes) ||
+    return gpa < SHIM_ROOM_END || unaccepted_is_file(h, gpa) || meets(gpa, kernel->address, kernel->run_bytes) ||
            meets(gpa, MACHINE_HOLE_GPA, MACHINE_HOLE_END - MACHINE_HOLE_GPA);
 }
 

@@ -22,6 +22,9 @@ uint64_t unaccepted_bytes(uint64_t memory_bytes);
 /* All but what the shim and the kernel need to begin with: the first 2M, the files, where the kernel runs; and the hole. */
 void unaccepted_build(struct unaccepted *u, const struct shim_handover *h, const struct bzimage *kernel);
 
+/* Has the unit at `gpa` a byte of kernel or initrd? */
+bool unaccepted_is_file(const struct shim_handover *h, uint64_t gpa);
+
 /* NULL: all is accepted. */
 bool unaccepted_has(const struct unaccepted *u, uint64_t gpa);
 

@@ -4,8 +4,8 @@
  *   0    1M                2M         address (16M)                                      4G
  *   |    | shim | hand-over |          | the kernel runs here | bzImage | initrd |       | ROM |
  *
- * bzImage and initrd begin at 2M each. They are added by pages of 4K, for nothing larger can be added; what fills a 2M region is
- * merged at once, which costs one call before the TD is finalised.
+ * bzImage and initrd begin at 2M each. They are added by pages of 4K, for nothing larger can be added; each 2M region is filled up
+ * with zeros and merged, which costs one call before the TD is finalised. What is not of the files the shim clears once more.
  */
 #include "guest/shim/handover.h"
 #include "guest/shim/machine.h"
@@ -14,9 +14,16 @@
 #include "lib/bits.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "mm/page.h"
 
 #define NAMES_BYTES 160
 #define REGION      level_bytes(LEVEL_2M)
+
+/* May regions become one page? Then they are added whole, zeros included. */
+static bool fills(void)
+{
+    return !level_is(vm.level, LEVEL_4K);
+}
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
@@ -174,16 +181,26 @@ enum err linux_layout(const struct vm_config *config, struct fault_text *fault)
 
 /* --- loading ------------------------------------------------------------------------------------------------------ */
 
-static enum err load_handover(struct fault_text *fault)
+/* Adds [gpa, gpa + bytes) of the region that `room` is to become. */
+static enum err load_part(const u8 *room, gpa_t gpa, u64 bytes, bool measured, const char *doing,
+                          struct fault_text *fault)
 {
-    static union {
-        struct shim_handover h;
-        u8 page[PAGE_BYTES];
-    } copy;
-    const struct boot_file *initrd = vm.linux.initrd;
+    struct tdp_report r = tdp_load(vm.tdp, gpa, room + gpa.raw % REGION, bytes, measured);
+    return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, doing, &r);
+}
 
-    memset(&copy, 0, sizeof(copy));
-    copy.h = (struct shim_handover){
+/* That a whole region can't be merged costs only what 4K pages cost. */
+static enum err merge_region(gpa_t gpa, const char *doing, struct fault_text *fault)
+{
+    struct tdp_report r = tdp_merge(vm.tdp, gpa, LEVEL_2M, NULL);
+    return r.err == ERR_TD_DEAD ? fault_tdp(fault, doing, &r) : ERR_OK;
+}
+
+static void build_first_region(u8 *room)
+{
+    struct payload_image image = payload_shim();
+    const struct boot_file *initrd = vm.linux.initrd;
+    struct shim_handover h = {
         .version = SHIM_VERSION,
         .vcpus = vm.vcpu_count,
         .memory_bytes = vm.memory_bytes,
@@ -194,40 +211,56 @@ static enum err load_handover(struct fault_text *fault)
         .accepts_lazily = vm.linux.accepts_lazily,
         .command_line_bytes = (u32)strlen(command_line),
     };
-    memcpy(copy.h.command_line, command_line, strlen(command_line) + 1);
-    struct tdp_report r = tdp_load(vm.tdp, vm.linux.handover, &copy, sizeof(copy), false);
-    return r.err == ERR_OK ? ERR_OK : fault_tdp(fault, "loading the hand-over page", &r);
+
+    memcpy(h.command_line, command_line, strlen(command_line) + 1);
+    memset(room, 0, REGION);
+    memcpy(room + vm.payload.raw, image.bytes, min_u64(image.size, vm.payload_bytes));
+    memcpy(room + vm.linux.handover.raw, &h, sizeof(h));
 }
 
-/* A region at a time, so that no operation takes long. That a whole one can't be merged costs only what 4K pages cost. */
-static enum err load_file(const struct boot_file *f, gpa_t gpa, const char *doing, struct fault_text *fault)
+/* The shim, which alone is measured, the hand-over page, and the rest of their 2M if that can become one page. */
+static enum err load_first_region(u8 *room, struct fault_text *fault)
 {
-    u64 bytes = align_up(f->bytes, PAGE_BYTES);
+    u64 image_bytes = vm.payload_bytes - PAGE_BYTES, end = fills() ? REGION : SHIM_GPA + vm.payload_bytes;
+    gpa_t handover = vm.linux.handover;
 
-    for (u64 done = 0; done < bytes; done += REGION) {
-        u64 part = min_u64(bytes - done, REGION);
-        struct tdp_report r = tdp_load(vm.tdp, gpa_add(gpa, done), (const u8 *)f->content + done, part, false);
-        if (r.err != ERR_OK)
-            return fault_tdp(fault, doing, &r);
-        if (part < REGION || level_is(vm.level, LEVEL_4K))
-            continue;
-        r = tdp_merge(vm.tdp, gpa_add(gpa, done), LEVEL_2M, NULL);
-        if (r.err == ERR_TD_DEAD)
-            return fault_tdp(fault, doing, &r);
+    build_first_region(room);
+    enum err e = load_part(room, vm.payload, image_bytes, true, "loading the shim", fault);
+    if (e == ERR_OK)
+        e = load_part(room, handover, end - handover.raw, false, "loading the hand-over page", fault);
+    if (e != ERR_OK || !fills())
+        return e;
+    e = load_part(room, (gpa_t){0}, SHIM_GPA, false, "loading the first MiB", fault);
+    return e == ERR_OK ? merge_region((gpa_t){0}, "merging the first region", fault) : e;
+}
+
+/* A region at a time, so that no operation takes long. */
+static enum err load_file(u8 *room, const struct boot_file *f, gpa_t gpa, const char *doing, struct fault_text *fault)
+{
+    enum err e = ERR_OK;
+
+    for (u64 done = 0; done < f->bytes && e == ERR_OK; done += REGION) {
+        u64 part = min_u64(f->bytes - done, REGION);
+        memcpy(room, (const u8 *)f->content + done, part);
+        memset(room + part, 0, REGION - part);
+        e = load_part(room, gpa_add(gpa, done), fills() ? REGION : align_up(part, PAGE_BYTES), false, doing, fault);
+        if (e == ERR_OK && fills())
+            e = merge_region(gpa_add(gpa, done), doing, fault);
     }
-    return ERR_OK;
+    return e;
 }
 
 enum err linux_load(struct fault_text *fault)
 {
-    u64 image_bytes = vm.payload_bytes - PAGE_BYTES;
-    enum err e = load_measured(payload_shim(), vm.payload, image_bytes, NULL, "loading the shim", fault);
+    u8 *room = page_take(REGION);
 
+    if (room == NULL)
+        return fault_say(fault, ERR_NO_MEMORY, "loading a Linux: %s", err_text(ERR_NO_MEMORY));
+    enum err e = load_first_region(room, fault);
     if (e == ERR_OK)
-        e = load_handover(fault);
-    if (e == ERR_OK)
-        e = load_file(vm.linux.kernel, vm.linux.kernel_gpa, "loading the kernel", fault);
+        e = load_file(room, vm.linux.kernel, vm.linux.kernel_gpa, "loading the kernel", fault);
     if (e == ERR_OK && vm.linux.initrd != NULL)
-        e = load_file(vm.linux.initrd, vm.linux.initrd_gpa, "loading the initrd", fault);
+        e = load_file(room, vm.linux.initrd, vm.linux.initrd_gpa, "loading the initrd", fault);
+    page_give(room, REGION);
     return e;
 }

@@ -10,6 +10,7 @@
 
 #define L_PAGE_ADD   2
 #define L_EXTEND     16
+#define L_PROMOTE    23
 #define INITRD_BYTES (2 * 0x200000 + 0x1800)
 #define DEFAULT      "td create payload=linux mem=256M kernel=vmlinuz"
 
@@ -100,7 +101,7 @@ static const uint8_t *page_of(u64 gpa, level_t level)
     assert_int_equal(tdp_walk(vm.tdp, (gpa_t){gpa}, &w).err, ERR_OK);
     assert_int_equal(w.state, TDP_MAPPED);
     assert_int_equal(w.level.raw, level.raw);
-    return phys_ptr(w.page);
+    return (const uint8_t *)phys_ptr(w.page) + gpa % 4096;
 }
 
 static u64 number(const uint8_t *page, unsigned at, unsigned bytes)
@@ -118,24 +119,31 @@ static void watch(const struct seamcall_regs *regs)
     extended += (regs->rax & 0xffff) == L_EXTEND;
 }
 
-static void test_what_lies_where(void **state)
+static const char *count_pages(const char *line)
 {
     added = extended = 0;
     seamcall_host_watch = watch;
-    says(good(DEFAULT " vcpus=2 initrd=initrd cmdline=\"quiet panic=-1\""),
+    const char *answer = good(line);
+    seamcall_host_watch = NULL;
+    return answer;
+}
+
+static void test_what_lies_where(void **state)
+{
+    says(count_pages(DEFAULT " vcpus=2 initrd=initrd cmdline=\"quiet panic=-1\""),
          "\"kernel\":\"vmlinuz\",\"version\":\"6.12.95 (someone@somewhere) #1\",\"kernel_gpa\":\"0x4000000\","
          "\"accept\":\"eager\","
          "\"initrd\":\"initrd\",\"initrd_gpa\":\"0x4200000\"");
-    seamcall_host_watch = NULL;
-    /* ROM 4, shim 3, hand-over 1, kernel 3, initrd 1026; ROM and shim measured. */
-    assert_int_equal(added, 4 + 3 + 1 + 3 + 1026);
+    /* ROM, and five whole regions: the shim's, the kernel's, three of the initrd. ROM and shim are measured. */
+    assert_int_equal(added, 4 + 5 * 512);
     assert_int_equal(extended, 16 * (4 + 3));
     assert_int_equal(vm.td.attributes, 1ull << 28);
-    assert_memory_equal(page_of(0x4000000, LEVEL_4K), kernel, 4096);
+    assert_memory_equal(page_of(0x4000000, LEVEL_2M), kernel, 4096);
     assert_memory_equal(page_of(0x4200000, LEVEL_2M), initrd, 4096);
     assert_memory_equal(page_of(0x4400000, LEVEL_2M), initrd + 0x200000, 4096);
-    assert_memory_equal(page_of(0x4601000, LEVEL_4K), initrd + 0x401000, 4096);
-    const uint8_t *h = page_of(0x103000, LEVEL_4K);
+    assert_memory_equal(page_of(0x4601000, LEVEL_2M), initrd + 0x401000, 0x800);
+    assert_int_equal(page_of(0x4601800, LEVEL_2M)[0], 0);
+    const uint8_t *h = page_of(0x103000, LEVEL_2M);
     assert_int_equal(number(h, 0, 4), 1);
     assert_int_equal(number(h, 4, 4), 2);
     assert_int_equal(number(h, 8, 8), 256 * 0x100000);
@@ -148,10 +156,32 @@ static void test_what_lies_where(void **state)
     says(good("sept"), "\"agree\":true");
 }
 
+/* With pages of 4K nothing is added but what is there: ROM, shim, hand-over, kernel, initrd. */
+static void test_4k_pages(void **state)
+{
+    (void)count_pages(DEFAULT " level=4k initrd=initrd");
+    assert_int_equal(added, 4 + 3 + 1 + 3 + 1026);
+    assert_int_equal(extended, 16 * (4 + 3));
+    assert_memory_equal(page_of(0x4200000, LEVEL_4K), initrd, 4096);
+    assert_memory_equal(page_of(0x4601000, LEVEL_4K), initrd + 0x401000, 0x800);
+    assert_int_equal(number(page_of(0x103000, LEVEL_4K), 0, 4), 1);
+}
+
+/* A merge that is refused leaves pages of 4K. */
+static void test_refused_merge(void **state)
+{
+    seamcall_host_inject(L_PROMOTE, 1, 0xc000010000000001ull);
+    good(DEFAULT);
+    assert_int_equal(seamcall_host_injections_left(), 0);
+    page_of(0, LEVEL_2M);
+    assert_memory_equal(page_of(0x4000000, LEVEL_4K), kernel, 4096);
+    says(good("sept"), "\"agree\":true");
+}
+
 static void check_words(const char *line, u64 lazily, const char *words)
 {
     says(good(line), lazily ? "\"accept\":\"lazy\"" : "\"accept\":\"eager\"");
-    const uint8_t *h = page_of(0x103000, LEVEL_4K);
+    const uint8_t *h = page_of(0x103000, LEVEL_2M);
     assert_int_equal(number(h, 48, 4), lazily);
     assert_string_equal((const char *)h + 56, words);
     good("td destroy");
@@ -196,8 +226,7 @@ static void test_rtmrs(void **state)
 
 static void test_it_takes_no_work(void **state)
 {
-    good(DEFAULT " level=4k initrd=initrd");
-    page_of(0x4200000, LEVEL_4K);
+    good(DEFAULT);
     bad("probe fill 0 4K", "a Linux runs in the TD: only the payload probe takes work from here");
     bad("convert 0 4K shared", "only the payload probe takes work");
     good("td info");
@@ -215,12 +244,10 @@ static void test_a_failed_load_is_undone(void **state)
     static const struct {
         unsigned leaf, nth;
         const char *words;
-    } cases[] = {{L_PAGE_ADD, 0, "loading the ROM"},
-                 {L_PAGE_ADD, 4, "loading the shim"},
-                 {L_PAGE_ADD, 7, "loading the hand-over page"},
-                 {L_PAGE_ADD, 8, "loading the kernel"},
-                 {L_PAGE_ADD, 11, "loading the initrd"},
-                 {L_PAGE_ADD, 1036, "loading the initrd"}};
+    } cases[] = {{L_PAGE_ADD, 260, "loading the first MiB"}, {L_PAGE_ADD, 0, "loading the ROM"},
+                 {L_PAGE_ADD, 4, "loading the shim"},        {L_PAGE_ADD, 7, "loading the hand-over page"},
+                 {L_PAGE_ADD, 516, "loading the kernel"},    {L_PAGE_ADD, 1028, "loading the initrd"},
+                 {L_PAGE_ADD, 2560, "loading the initrd"}};
     for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
         seamcall_host_inject(cases[i].leaf, cases[i].nth, 0xc000010000000001ull);
         bad(DEFAULT " initrd=initrd", cases[i].words);
@@ -255,9 +282,17 @@ static int initialised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LINUX(test_files_are_named), LINUX(test_kernels_are_judged), LINUX(test_memory_that_it_takes_is_told),
-        LINUX(test_what_lies_where), LINUX(test_acceptance),         LINUX(test_measurement),
-        LINUX(test_rtmrs),           LINUX(test_it_takes_no_work),   LINUX(test_a_failed_load_is_undone),
+        LINUX(test_files_are_named),
+        LINUX(test_kernels_are_judged),
+        LINUX(test_memory_that_it_takes_is_told),
+        LINUX(test_what_lies_where),
+        LINUX(test_4k_pages),
+        LINUX(test_refused_merge),
+        LINUX(test_acceptance),
+        LINUX(test_measurement),
+        LINUX(test_rtmrs),
+        LINUX(test_it_takes_no_work),
+        LINUX(test_a_failed_load_is_undone),
     };
     return cmocka_run_group_tests(tests, initialised, NULL);
 }

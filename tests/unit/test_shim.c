@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "guest/hw/td.h"
+#include "guest/shim/check.h"
 #include "guest/shim/shim.h"
 #include "tests/unit/linux_file.h"
 
@@ -278,6 +279,92 @@ static void test_efi_map_too_long(void **state)
     assert_int_equal(efi.map_count, 3 + 256);
 }
 
+/* --- the VMM's words --- */
+
+static struct shim_handover words(void)
+{
+    return (struct shim_handover){.version = 1,
+                                  .vcpus = 4,
+                                  .memory_bytes = 512 * MIB,
+                                  .kernel_gpa = 64 * MIB,
+                                  .kernel_bytes = sizeof(file),
+                                  .initrd_gpa = 66 * MIB,
+                                  .initrd_bytes = 3 * MIB,
+                                  .command_line_bytes = 5,
+                                  .command_line = "quiet"};
+}
+
+static void refused(const struct shim_handover *h, const char *text, uint64_t value)
+{
+    uint64_t number = 0;
+    const char *wrong = check_handover(h, &number);
+    assert_non_null(wrong);
+    assert_string_equal(wrong, text);
+    assert_int_equal(number, value);
+}
+
+static void test_handover(void **state)
+{
+    struct shim_handover h = words();
+    uint64_t number;
+    assert_null(check_handover(&h, &number));
+    h.initrd_bytes = 0;
+    h.initrd_gpa = 0;
+    assert_null(check_handover(&h, &number));
+    h.version = 2;
+    refused(&h, "shim: the hand-over page is of another version: ", 2);
+    h = words(), h.vcpus = 65;
+    refused(&h, "shim: the hand-over page says vCPUs: ", 65);
+    h = words(), h.memory_bytes = 512 * MIB + 4096;
+    refused(&h, "shim: the hand-over page says memory: ", 512 * MIB + 4096);
+    h = words(), h.memory_bytes = 8192 * GIB;
+    refused(&h, "shim: the hand-over page says memory: ", 8192 * GIB);
+    h = words(), h.command_line[5] = 'x';
+    refused(&h, "shim: the command line does not end: ", 5);
+    h = words(), h.command_line_bytes = 2048;
+    refused(&h, "shim: the command line does not end: ", 2048);
+}
+
+/* In the shim, above memory, around the end of the address space, in the hole. */
+static void test_places_of_files(void **state)
+{
+    static const uint64_t places[][2] = {{MIB, 4096},          {2 * MIB - 1, 4096},     {512 * MIB, 1},
+                                         {511 * MIB, 2 * MIB}, {400 * MIB, -400 * MIB}, {-4096ull, 8192}};
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct shim_handover h = words();
+        h.kernel_gpa = places[i][0];
+        h.kernel_bytes = places[i][1];
+        refused(&h, "shim: the kernel is outside memory: ", places[i][0]);
+        h = words();
+        h.initrd_gpa = places[i][0];
+        h.initrd_bytes = places[i][1];
+        refused(&h, "shim: the initrd is outside memory: ", places[i][0]);
+    }
+    struct shim_handover h = words();
+    h.memory_bytes = 8 * GIB;
+    h.initrd_gpa = 0xfdf00000;
+    h.initrd_bytes = 2 * MIB;
+    refused(&h, "shim: the initrd is outside memory: ", 0xfdf00000);
+}
+
+/* It runs in 48M from 16M on. */
+static void test_place_of_the_kernel(void **state)
+{
+    struct shim_handover h = words();
+    uint64_t number;
+    assert_int_equal(bzimage_read(file, sizeof(file), &image), BZIMAGE_OK);
+    assert_null(check_place(&h, &image, &number));
+    h.memory_bytes = 62 * MIB;
+    assert_string_equal(check_place(&h, &image, &number), "shim: there is no room for the kernel at ");
+    assert_int_equal(number, 0x1000000);
+    h = words(), h.kernel_gpa = 64 * MIB - 1;
+    assert_non_null(check_place(&h, &image, &number));
+    h = words(), h.initrd_gpa = 16 * MIB - 3 * MIB + 1;
+    assert_non_null(check_place(&h, &image, &number));
+    h.initrd_gpa--;
+    assert_null(check_place(&h, &image, &number));
+}
+
 /* --- ACPI --- */
 
 #define TABLES_AT  0x106000ull
@@ -512,6 +599,9 @@ int main(void)
         cmocka_unit_test_setup(test_unaccepted_memory, fresh),
         cmocka_unit_test_setup(test_efi_tables, fresh),
         cmocka_unit_test_setup(test_efi_map_too_long, fresh),
+        cmocka_unit_test(test_handover),
+        cmocka_unit_test(test_places_of_files),
+        cmocka_unit_test_setup(test_place_of_the_kernel, fresh),
         cmocka_unit_test(test_fadt),
         cmocka_unit_test(test_dsdt),
         cmocka_unit_test(test_madt),
