@@ -1,6 +1,7 @@
 /* Options of septum.efi. See options.h. */
 #include "kernel/options.h"
 
+#include "kernel/console/pager.h"
 #include "kernel/console/parser.h"
 #include "kernel/line.h"
 #include "lib/addr.h"
@@ -11,7 +12,7 @@
  * work with. */
 #define TDMEM_MIN (16 * MIB)
 
-#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT module=PATH force check"
+#define OPTION_NAMES "script=NAME log=LEVEL tdmem=SIZE serial=PORT module=PATH rows=N force check"
 
 void options_default(struct options *o)
 {
@@ -25,6 +26,21 @@ static bool set_name(char name[OPTION_NAME_BYTES], const char *value)
     if (n >= OPTION_NAME_BYTES)
         return false;
     memcpy(name, value, n + 1);
+    return true;
+}
+
+bool options_are_rows(u64 rows)
+{
+    return rows == 0 || (rows >= PAGER_ROWS_MIN && rows <= PAGER_ROWS_MAX);
+}
+
+static bool set_rows(struct options *o, const char *value)
+{
+    u64 rows;
+
+    if (!parse_decimal(value, &rows) || !options_are_rows(rows))
+        return false;
+    o->rows = (unsigned)rows;
     return true;
 }
 
@@ -47,6 +63,10 @@ static bool set_key(struct options *o, const char *key, const char *value, char 
     } else if (strcmp(key, "tdmem") == 0) {
         allowed = "a size such as 512M or 4G, at least 16M";
         if (parse_size(value, &o->tdmem_bytes) && o->tdmem_bytes >= TDMEM_MIN)
+            return true;
+    } else if (strcmp(key, "rows") == 0) {
+        allowed = OPTIONS_ROWS;
+        if (set_rows(o, value))
             return true;
     } else if (strcmp(key, "serial") == 0) {
         allowed = LINE_ALLOWED;

@@ -7,6 +7,7 @@
  *   serial=PORT   the console's serial line: com1 to com4, io,PORT, mmio,ADDRESS, mmio32,ADDRESS, each with ,BAUD behind; none
  *   module=PATH   a TDX module on the boot volume, for P-SEAMLDR to install where the firmware loaded none; its sigstruct lies
  *                 beside it, under the same name and `.sigstruct`
+ *   rows=N        how many rows the terminal has: longer answers come a page at a time (kernel/console/pager.h)
  *   force         leave boot services also where the platform lacks what TDX needs, or a serial line
  *   check         say what a TDX host needs and what of it is missing, and go back to the firmware
  */
@@ -25,8 +26,13 @@ struct options {
     u64 tdmem_bytes;           /* 0: no limit */
     struct serial_port serial; /* base 0: none */
     bool has_serial;           /* it was said */
+    unsigned rows;             /* 0: answers come at once */
     bool force, check;
 };
+
+/* 0, or a number of rows that has room for a page. */
+#define OPTIONS_ROWS "0, or 3 to 1000"
+bool options_are_rows(u64 rows);
 
 void options_default(struct options *o);
 

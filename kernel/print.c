@@ -24,6 +24,21 @@ void print_redirect(void (*write)(const char *text, size_t bytes))
     sink = write != NULL ? write : serial_write;
 }
 
+static bool (*filter)(const char *text, size_t bytes); /* of filter_owner alone, who changes both */
+static _Atomic unsigned filter_owner;
+
+void print_filter(bool (*wanted)(const char *text, size_t bytes))
+{
+    filter = wanted;
+    filter_owner = wanted != NULL ? cpu_index() + 1 : NOBODY;
+}
+
+static bool is_wanted(const char *text, size_t bytes)
+{
+    unsigned self = cpu_index() + 1;
+    return filter_owner != self || owner == self || filter(text, bytes);
+}
+
 void print_begin(void)
 {
     unsigned self = cpu_index() + 1;
@@ -54,6 +69,8 @@ void print_bytes(const char *text, size_t bytes)
 {
     size_t from = 0;
 
+    if (!is_wanted(text, bytes))
+        return;
     print_begin();
     for (size_t i = 0; i < bytes; i++) {
         if (text[i] != '\n')

@@ -19,6 +19,10 @@ void print_end(void);
 /* In a panic: whoever printed will not go on. */
 void print_break_lock(void);
 
+/* What the CPU that calls it prints outside of print_begin() and print_end() is printed only where `wanted` says so from here on;
+ * it is called with nothing held. NULL: all is. */
+void print_filter(bool (*wanted)(const char *text, size_t bytes));
+
 /* Where the text goes: until boot services end, the firmware's console. NULL: the serial line. */
 void print_redirect(void (*write)(const char *text, size_t bytes));
 

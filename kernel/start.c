@@ -9,6 +9,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/console/command.h"
 #include "kernel/console/console.h"
+#include "kernel/console/pager.h"
 #include "kernel/guard/control.h"
 #include "kernel/cpus.h"
 #include "kernel/hw/paging.h"
@@ -204,6 +205,7 @@ void kernel_start(void *boot_info)
         log_msg(LOG_WARN, "trace: no memory for the ring, nothing will be recorded");
     script_set_files(boot->files, boot->file_count);
     banner();
+    pager_set_rows(boot->options.rows);
     time_is_started(from);
     run_boot_script();
     console_run();

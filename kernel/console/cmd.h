@@ -10,7 +10,7 @@
     X(version)                                                                                                         \
     X(mem)                                                                                                             \
     X(cpus)                                                                                                            \
-    X(log)                                                                                                             \
+    X(log) X(rows)                                                                                                             \
     X(script)                                                                                                          \
     X(reboot)                                                                                                          \
     X(poweroff) X(trace_on) X(trace_off) X(trace_dump) X(trace_clear) X(tdx_init) X(tdx_info) X(tdx_check) X(td_create)   \

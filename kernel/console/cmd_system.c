@@ -9,7 +9,9 @@
 #include "kernel/log_level.h"
 #include "kernel/print.h"
 #include "kernel/time.h"
+#include "kernel/console/pager.h"
 #include "kernel/console/script.h"
+#include "kernel/options.h"
 #include "kernel/version.h"
 #include "kernel/vm/vm.h"
 #include "lib/log.h"
@@ -179,6 +181,20 @@ void cmd_cpus(struct command_call *c)
     for (unsigned i = 0; i < cpus_count(); i++)
         json_text(j, NULL, cpu_state_text(i));
     json_end_array(j);
+}
+
+void cmd_rows(struct command_call *c)
+{
+    const char *word = arg_word(c, 0);
+    u64 rows = pager_rows();
+
+    if (word != NULL && (!parse_decimal(word, &rows) || !options_are_rows(rows))) {
+        reply_fail(c, "'%s' is no number of rows: " OPTIONS_ROWS " are", word);
+        return;
+    }
+    pager_set_rows((unsigned)rows);
+    print("%llu rows%s\n", (unsigned long long)rows, rows == 0 ? ": answers come at once" : " a page");
+    json_number(reply_ok(c), "rows", rows);
 }
 
 void cmd_log(struct command_call *c)

@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "kernel/console/cmd.h"
+#include "kernel/console/pager.h"
 #include "kernel/print.h"
 #include "lib/bits.h"
 #include "lib/format.h"
@@ -14,6 +16,7 @@
 
 static struct json *reply_begin(struct command_call *c, const char *name, bool ok)
 {
+    pager_end();
     c->answered = true;
     c->failed = !ok;
     c->json = (struct json){.put = print_bytes};
@@ -27,6 +30,7 @@ static struct json *reply_begin(struct command_call *c, const char *name, bool o
 
 static struct json *reply_error(struct command_call *c, const char *name, const char *text)
 {
+    pager_end();
     print("error: ");
     print_bytes(text, strlen(text)); /* longer than what print() takes */
     print("\n");
@@ -269,6 +273,19 @@ static bool check_shape(struct command_call *c)
     return true;
 }
 
+/* At length, perhaps, and nothing waits for it: see kernel/console/pager.h. */
+static bool only_tells(const struct command *cmd)
+{
+    static void (*const telling[])(struct command_call *) = {
+        cmd_help,      cmd_tdx_info, cmd_tdx_check, cmd_td_info, cmd_plan,       cmd_jobs,
+        cmd_vcpu_list, cmd_stats,    cmd_mem,       cmd_cpus,    cmd_trace_dump, cmd_guest_log,
+    };
+    for (unsigned i = 0; i < ARRAY_COUNT(telling); i++)
+        if (cmd->run == telling[i])
+            return true;
+    return false;
+}
+
 static void dispatch(struct command_call *c)
 {
     unsigned words = 0;
@@ -279,8 +296,11 @@ static void dispatch(struct command_call *c)
         refuse_unknown(c);
         return;
     }
-    if (check_shape(c))
+    if (check_shape(c)) {
+        if (!c->in_script && only_tells(c->command))
+            pager_begin();
         c->command->run(c);
+    }
     if (!c->answered)
         reply_fail(c, "the command ended without an answer");
 }

@@ -74,6 +74,7 @@ const struct command commands[] = {
      "count form", cmd_trace_dump},
     {"trace clear", "", "forgets all records", 0, 0, "", cmd_trace_clear},
     {"script", "[NAME]", "runs a script of the boot volume, or lists them", 0, 1, "", cmd_script},
+    {"rows", "[N]", "how many rows the terminal has: longer answers come a page at a time; 0 turns that off", 0, 1, "", cmd_rows},
     {"log", "[LEVEL]", "shows or sets how much is logged: error, warn, info, debug", 0, 1, "", cmd_log},
     {"version", "", "the version, and the hypervisor's CPUID signature", 0, 0, "", cmd_version},
     {"reboot", "[warm] [force]", "tears the TD down, writes caches back, resets; force: also where that fails", 0, 2, "", cmd_reboot},

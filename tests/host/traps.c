@@ -15,8 +15,12 @@ void irq_enable(void) {}
 
 void irq_disable(void) {}
 
+void (*traps_host_wait)(void);
+
 void irq_wait(void)
 {
+    if (traps_host_wait != NULL)
+        traps_host_wait();
     (void)sched_yield();
 }
 

@@ -4,5 +4,7 @@
 
 /* NMIs that were handled because they came while a CPU was in the TD. */
 extern unsigned traps_host_nmis;
+/* Called where a CPU would halt; NULL: nobody is. */
+extern void (*traps_host_wait)(void);
 
 #endif

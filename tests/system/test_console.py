@@ -149,6 +149,23 @@ def test_editing_and_history(running):
     assert running.answer()["cmd"] == "version"
 
 
+def test_long_answers_come_a_page_at_a_time_once_rows_are_told(running):
+    lines = running.good("help").text.count("\n")
+    running.good("rows 10")
+    asking = "-- space: a page, enter: a line, q: no more --"
+    running.send("help\r")
+    for key in " \rq":
+        running.child.expect_exact(asking)
+        running.send(key)
+    assert running.answer()["cmd"] == "help"
+    running.send("help\r")
+    running.child.expect_exact(asking)
+    running.send("rows 0\r")  # ends the pages, and is the next command
+    assert running.answer()["cmd"] == "help"
+    assert running.answer()["rows"] == 0
+    assert running.good("help").text.count("\n") == lines
+
+
 def test_interrupt_takes_the_td_out_of_long_work(running):
     start = time.monotonic()
     running.send("probe spin 100000\r")

@@ -17,6 +17,7 @@
 #include "tests/host/cpu.h"
 #include "tests/host/io.h"
 #include "tests/host/platform.h"
+#include "tests/host/traps.h"
 
 #define LINE_LIMIT 1023 /* bytes that a line may have */
 
@@ -372,6 +373,100 @@ static void test_lost_output_is_told(void **state)
     assert_int_equal(serial_take_lost(), 0); /* taken, and told by the log */
 }
 
+/* --- pages --- */
+
+/* What is typed when the console waits, key by key; each is checked to come behind the line that asks. */
+static const char *keys;
+static unsigned asked;
+
+static void press(void)
+{
+    const char *out = io_host_output();
+    size_t n = strlen(out), ask = strlen("q: no more --");
+    if (n < ask || strcmp(out + n - ask, "q: no more --") != 0)
+        return;
+    asked++;
+    if (*keys != '\0')
+        io_host_type(keys++, 1);
+    else
+        (cpu_host_tsc_ahead += 601ull * 25000000000); /* nobody is there */
+}
+
+static unsigned lines_of(const char *text)
+{
+    unsigned n = 0;
+    for (; *text != '\0'; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static const char *paged(const char *line, const char *pressed)
+{
+    keys = pressed;
+    asked = 0;
+    traps_host_wait = press;
+    const char *out = console_text(line);
+    traps_host_wait = NULL;
+    return out;
+}
+
+/* The lines of `help` in all; five rows are four lines and the one that asks. */
+static void test_long_answers_come_a_page_at_a_time(void **state)
+{
+    unsigned all = lines_of(console_text("help\r"));
+    assert_true(all > 40);
+    assert_non_null(strstr(console_text("rows 5\r"), "\"ok\":true,\"rows\":5}"));
+    static const struct {
+        const char *keys;
+        unsigned asked, lines; /* that it asked for a key; that were printed, those of echo, `@` and prompt included */
+    } cases[] = {{"q", 1, 7}, {" q", 2, 11}, {"\rq", 2, 8}, {"\r\r\n q", 5, 14}, {"\x03", 1, 7}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *out = paged("help\r", cases[i].keys);
+        if (asked != cases[i].asked || lines_of(out) != cases[i].lines)
+            fail_msg("case %zu: asked %u times, %u lines: %s", i, asked, lines_of(out), out);
+        assert_int_equal(answers(out), 1);
+        assert_non_null(strstr(out, "q: no more --\r\n@{\"cmd\":\"help\",\"ok\":true"));
+    }
+    assert_int_equal(lines_of(paged("version\r", "")), 3); /* shorter than a page */
+    assert_int_equal(asked, 0);
+    (void)console_text("rows 0\r");
+    assert_int_equal(lines_of(console_text("help\r")), all);
+}
+
+static void test_what_is_typed_ahead_ends_the_pages(void **state)
+{
+    unsigned all = lines_of(console_text("help\r"));
+    (void)console_text("rows 5\r");
+    const char *out = paged("help\rversion\r", "");
+    assert_int_equal(asked, 0);
+    assert_int_equal(lines_of(out), all + 3);
+    out = paged("help\r", "v"); /* no key of the pager's: the rest comes, and it begins the next command */
+    assert_int_equal(asked, 1);
+    assert_int_equal(lines_of(out), all);
+    assert_non_null(strstr(console_text("ersion\r"), "{\"cmd\":\"version\",\"ok\":true"));
+    out = paged("help\r", ""); /* nobody there for ten minutes */
+    assert_int_equal(asked, 1);
+    assert_int_equal(lines_of(out), all);
+    (void)console_text("rows 0\r");
+}
+
+static void test_scripts_and_errors_have_no_pages(void **state)
+{
+    (void)console_text("rows 3\r");
+    keys = "";
+    asked = 0;
+    traps_host_wait = press;
+    io_host_forget();
+    assert_int_equal(command_run("help", 4, COMMAND_ECHO), COMMAND_OK);
+    (void)console_text("help nonsense\r");
+    traps_host_wait = NULL;
+    assert_int_equal(asked, 0);
+    (void)console_text("rows 0\r");
+    assert_non_null(strstr(console_text("rows 2\r"), "'2' is no number of rows: 0, or 3 to 1000 are"));
+    assert_non_null(strstr(console_text("rows 1001\r"), "'1001' is no number of rows: 0, or 3 to 1000 are"));
+    assert_non_null(strstr(console_text("rows\r"), "\"rows\":0}"));
+}
+
 static void test_completion_of_commands(void **state)
 {
     char word[32];
@@ -508,6 +603,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_slow_line_loses_nothing, fresh_console),
         cmocka_unit_test_setup(test_a_dead_line_holds_nobody, fresh_console),
         cmocka_unit_test_setup(test_lost_output_is_told, fresh_console),
+        cmocka_unit_test_setup(test_long_answers_come_a_page_at_a_time, fresh_console),
+        cmocka_unit_test_setup(test_what_is_typed_ahead_ends_the_pages, fresh_console),
+        cmocka_unit_test_setup(test_scripts_and_errors_have_no_pages, fresh_console),
         cmocka_unit_test_setup(test_completion_of_commands, fresh_console),
         cmocka_unit_test_setup(test_script_runs_to_its_end, with_scripts),
         cmocka_unit_test_setup(test_lines_with_a_dash_never_stop_a_script, with_scripts),

@@ -258,7 +258,9 @@ static void test_options(void **state)
     assert_int_equal(o.log, LOG_DEBUG);
     assert_true(o.force);
     assert_int_equal(o.tdmem_bytes, 2ull << 30);
-    assert_true(options("tdmem=16M", &o, error));
+    assert_int_equal(o.rows, 0);
+    assert_true(options("rows=24 tdmem=16M", &o, error));
+    assert_int_equal(o.rows, 24);
     assert_int_equal(o.tdmem_bytes, 16 << 20);
 }
 
@@ -267,13 +269,22 @@ static void test_bad_options_are_named(void **state)
     static const struct {
         const char *text, *word;
     } cases[] = {
-        {"colour=red", "colour"}, {"froce", "froce"},
-        {"log=loud", "loud"},     {"tdmem=0", "tdmem"},
-        {"tdmem=lots", "lots"},   {"tdmem=4097K", "16M"},
-        {"tdmem=1", "16M"},       {"tdmem=20000000000G", "tdmem"},
-        {"log=", "value"},        {"force=1", "force"},
-        {"log=4", "debug"},       {"script=", "value"},
-        {"\x01", "byte"},         {"script=0123456789012345678901234567890123456789012345678901234567890123", "63"},
+        {"colour=red", "colour"},
+        {"froce", "froce"},
+        {"log=loud", "loud"},
+        {"tdmem=0", "tdmem"},
+        {"tdmem=lots", "lots"},
+        {"tdmem=4097K", "16M"},
+        {"rows=2", "0, or 3 to 1000"},
+        {"rows=1001", "rows"},
+        {"tdmem=1", "16M"},
+        {"tdmem=20000000000G", "tdmem"},
+        {"log=", "value"},
+        {"force=1", "force"},
+        {"log=4", "debug"},
+        {"script=", "value"},
+        {"\x01", "byte"},
+        {"script=0123456789012345678901234567890123456789012345678901234567890123", "63"},
     };
     struct options o;
     char error[200];
