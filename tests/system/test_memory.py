@@ -14,22 +14,33 @@ GIB = 1 << 30
 PR_SET_THP_DISABLE = 41
 # Below 4 GiB the default machine has 2 GiB; OVMF, the platform's reserve and images keep some 100 MiB of its 5.
 LEAST_LEFT = 5 * GIB - 160 * MIB
+NO_KERNELS = "-td create payload=linux\n-td create payload=linux kernel=zeros\n-td create payload=linux kernel=hello\n"
 SCRIPT = "mem\ntdx init\ntd create mem=256M\ntd run\nprobe fill 0 4M\ntd destroy\n"
 
 
-def boot_behind(guest, folder, first):
+def linux_files(folder):
+    """Options for three files of the folder linux, none of them a kernel."""
+    files = {"zeros": bytes(3 * MIB + 1), "hello": b"hello", "two words": b""}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return [option for name in files for option in ("--linux", str(folder / name))]
+
+
+def boot_behind(guest, folder, first, *options, before=""):
     """A boot in which the guest starts before `first` (simtdx.efi or septum.efi)."""
     for name in ("simtdx.efi", "septum.efi"):
         shutil.copy(BUILD / name, folder / ("next.efi" if name == first else name))
     shutil.copy(BUILD / f"testguest-{guest}.efi", folder / first)
-    status, out, records = run_script(SCRIPT, "--build", str(folder), "--file", str(folder / "next.efi"))
+    script = SCRIPT.replace("td create", before + "td create")
+    status, out, records = run_script(script, "--build", str(folder), "--file", str(folder / "next.efi"), *options)
     assert status == 0, out[-3000:]
     return out, {record["cmd"]: record for record in records}
 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    return boot_behind("odd_map", tmp_path_factory.mktemp("odd"), "septum.efi")
+    files = linux_files(tmp_path_factory.mktemp("files"))
+    return boot_behind("odd_map", tmp_path_factory.mktemp("odd"), "septum.efi", *files, before=NO_KERNELS)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +53,14 @@ def test_overlapping_descriptors_are_counted_once(odd):
     assert "memory map: descriptors overlap: 192 MiB counted once, or left alone where one says used" in out
     assert "memory map: 128 MiB set aside by the firmware (persistent, or for a special purpose), left alone" in out
     assert LEAST_LEFT - 128 * MIB < answers["mem"]["total_bytes"] < 5 * GIB - 128 * MIB
+
+
+def test_files_for_a_linux_are_read_and_judged(odd):
+    out, _ = odd
+    assert "linux\\two: a name of more than 63 characters, or with spaces or others than ASCII ones; left out" in out
+    assert re.search(r"kernel=NAME is missing; the boot volume's folder linux has (zeros, hello|hello, zeros)\"", out)
+    assert "kernel=zeros: it is no bzImage: there is no \\\"HdrS\\\" at 0x202" in out
+    assert "kernel=hello: it ends before its kernel begins" in out
 
 
 def test_a_map_that_grows_while_boot_services_end_is_read_again(odd):
