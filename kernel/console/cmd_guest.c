@@ -3,6 +3,7 @@
 #include "kernel/console/cmd.h"
 #include "kernel/console/console.h"
 #include "kernel/console/guest_view.h"
+#include "kernel/console/guest_wait.h"
 #include "kernel/print.h"
 #include "kernel/time.h"
 #include "kernel/vm/vm.h"
@@ -16,21 +17,6 @@
 #define LOG_LINES    20u
 #define LOG_MAX      65536u
 #define US           1000000ull
-
-/* Has it stopped for good, or until `td run`? */
-static bool is_quiet(void)
-{
-    return vm.state != VM_RUNNING || !vm_is_at_work();
-}
-
-/* Why no vCPU runs, as far as one says it. */
-static const char *why_quiet(void)
-{
-    for (unsigned i = 0; vm.state != VM_NONE && i < vm.vcpu_count; i++)
-        if (vm.vcpus[i].why.text[0] != '\0')
-            return vm.vcpus[i].why.text;
-    return vm_state_name(vm.state);
-}
 
 static bool check_guest(struct command_call *c)
 {
@@ -86,7 +72,7 @@ static bool talk_in(struct talk *t)
 static void talk(struct talk *t)
 {
     for (bool quiet = false; !quiet && !talk_in(t);) {
-        quiet = is_quiet();
+        quiet = guest_is_quiet();
         if (!talk_out(t) && !quiet)
             vm_wait();
     }
@@ -106,12 +92,12 @@ void cmd_guest(struct command_call *c)
     console_set_raw(false);
     guest_view_resume(t.place.at);
     print("\n");
-    if (is_quiet())
-        print("the guest does not run: %s\n", why_quiet());
+    if (guest_is_quiet())
+        print("the guest does not run: %s\n", guest_why_quiet());
     struct json *j = reply_ok(c);
     json_number(j, "shown", t.shown);
     json_number(j, "sent", t.sent);
-    json_bool(j, "runs", !is_quiet());
+    json_bool(j, "runs", !guest_is_quiet());
     if (t.place.missed > 0)
         json_number(j, "missed", t.place.missed);
 }
@@ -128,7 +114,7 @@ void cmd_guest_send(struct command_call *c)
         return;
     for (;;) {
         sent += guest_console_type(text + sent, bytes - sent);
-        if (sent == bytes || is_quiet() || time_us() >= until || console_take_interrupt())
+        if (sent == bytes || guest_is_quiet() || time_us() >= until || console_take_interrupt())
             break;
         vm_wait();
     }
@@ -139,55 +125,13 @@ void cmd_guest_send(struct command_call *c)
 
 /* --- guest expect ------------------------------------------------------------------------------------------------- */
 
-enum heard { HEARD, LATE, STOPPED, QUIET };
-
 /* Behind what `guest expect` found last. */
 static struct guest_place place;
-
-static enum heard wait_for(const char *text, u64 until)
-{
-    for (;;) {
-        bool quiet = is_quiet(); /* before the look: what it said last counts */
-        if (guest_console_find(&place, text, strlen(text)))
-            return HEARD;
-        if (quiet)
-            return QUIET;
-        if (console_take_interrupt())
-            return STOPPED;
-        if (time_us() >= until)
-            return LATE;
-        vm_wait();
-    }
-}
-
-/* The line that it said last, though it may not have ended. */
-static const char *last_line(char to[GUEST_LINE_BYTES])
-{
-    u64 end = guest_console_end();
-
-    if (end == guest_console_begin())
-        return "it has said nothing";
-    return guest_view_line(end - 1, to);
-}
-
-static struct json *answer_unheard(struct command_call *c, enum heard how, const char *text, u64 seconds)
-{
-    char line[GUEST_LINE_BYTES];
-    const char *last = last_line(line);
-
-    if (how == STOPPED)
-        return reply_fail(c, "stopped by ^C; the guest's last line: %s", last);
-    if (how == QUIET)
-        return reply_fail(c, "the guest does not run (%s) and did not say '%s'; its last line: %s", why_quiet(), text,
-                          last);
-    return reply_fail(c, "the guest did not say '%s' within %llu s; its last line: %s", text,
-                      (unsigned long long)seconds, last);
-}
 
 void cmd_guest_expect(struct command_call *c)
 {
     const char *text = arg_word(c, 0);
-    char line[GUEST_LINE_BYTES];
+    char line[GUEST_LINE_BYTES], why[GUEST_WHY_BYTES];
     u64 seconds = TIMEOUT_S;
 
     if (!arg_key_number(c, "timeout", 1, TIMEOUT_MAX, &seconds) || !check_guest(c))
@@ -198,10 +142,10 @@ void cmd_guest_expect(struct command_call *c)
     }
     place.at = max_u64(place.at, guest_console_begin());
     place.missed = 0;
-    enum heard how = wait_for(text, after(seconds));
+    enum guest_heard how = guest_wait(&place, text, after(seconds));
     guest_view_update();
-    struct json *j = how == HEARD ? reply_ok(c) : answer_unheard(c, how, text, seconds);
-    if (how == HEARD)
+    struct json *j = how == GUEST_HEARD ? reply_ok(c) : reply_fail(c, "%s", guest_why_not(how, text, seconds, why));
+    if (how == GUEST_HEARD)
         json_text(j, "line", guest_view_line(place.at - 1, line));
     if (place.missed > 0)
         json_number(j, "missed", place.missed);

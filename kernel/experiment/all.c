@@ -11,6 +11,7 @@ const struct experiment *const experiments[] = {
     &experiment_contention,
     &experiment_fragment,
     &experiment_zerostep,
+    &experiment_linux_boot,
     NULL,
 };
 /* clang-format on */

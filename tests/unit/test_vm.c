@@ -24,6 +24,14 @@ static void test_init_comes_first(void **state)
     good("tdx info");
 }
 
+static void test_experiment_of_a_kernel_that_is_not_there(void **state)
+{
+    bad("experiment linux-boot", "payload=linux: kernel=NAME is missing; the boot volume's folder linux has nothing");
+    bad("experiment linux-boot kernel=vmlinuz mem=1", "mem=1: a number from 128 to 1048576 is needed");
+    bad("experiment linux-boot kernel=vmlinuz", "kernel=vmlinuz: there is no such file");
+    assert_int_equal(vm.state, VM_NONE);
+}
+
 /* Bits of TDX_FEATURES0, as in the ABI specification but for 35, whose number is assumed. */
 static void test_used_features_are_told(void **state)
 {
@@ -440,6 +448,7 @@ int main(void)
 #define WITH_TD(test) cmocka_unit_test_setup_teardown(test, with_td, without_td)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_comes_first),
+        cmocka_unit_test(test_experiment_of_a_kernel_that_is_not_there),
         cmocka_unit_test(test_used_features_are_told),
         cmocka_unit_test(test_create_and_destroy),
         cmocka_unit_test(test_bad_sizes),

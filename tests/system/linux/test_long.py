@@ -1,5 +1,6 @@
 """What takes long about a Linux as the TD, for `make linux-test`: merge policies beneath it, several vCPUs, bounce buffers at odd places,
 another kernel by kexec. Each of its guests works on memory and finds every byte as it wrote it."""
+import json
 import pathlib
 import re
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from linux_guest import Guest, find_files  # noqa: E402
+from linux_guest import Guest, find_files, volume  # noqa: E402
 
 POLICIES = ["none", "scan", "fault", "block", "ready", "hot"]
 MEMORY = 512 << 20
@@ -78,6 +79,25 @@ def test_bounce_buffers_at_odd_places(files, words):
         work(machine, conversions=8, mib=32, ops=5000)
         agree(machine)
         machine.end()
+    finally:
+        machine.stop()
+
+
+def test_boots_by_page_size_and_acceptance(files):
+    """The experiment: what is mapped at 4K has no large page, what the kernel accepts itself is less than all."""
+    machine = Guest(files, timeout=3600)
+    try:
+        machine.send(f'experiment linux-boot kernel={machine.kernel.name} initrd={machine.initrd.name} cmdline="{volume.COMMAND_LINE}" mem=512 timeout=1500\r')
+        samples = []
+        while not samples or "sample" in samples[-1]:
+            machine.child.expect(r"\n@(\{[^\r\n]*\})\r?(?=\n)", timeout=1600)
+            samples.append(json.loads(machine.child.match.group(1)))
+        assert samples.pop()["ok"] is True
+        assert [(s["level"], s["accept"]) for s in samples] == [("2m", "eager"), ("2m", "lazy"), ("4k", "eager"), ("4k", "lazy")]
+        assert [s["mapped_bytes"]["2m"] > 0 for s in samples] == [True, True, False, False]
+        for eager, lazy in (samples[:2], samples[2:]):
+            assert sum(lazy["mapped_bytes"].values()) < sum(eager["mapped_bytes"].values())
+        assert samples[2]["faults"] > 20 * samples[0]["faults"]
     finally:
         machine.stop()
 
