@@ -143,7 +143,13 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
 {
     struct boot_env env = {.image = image, .system = system, .boot = system->BootServices};
 
-    if (!boot_open(&env) || !read_options(&env))
+    if (!boot_open(&env))
+        return EFI_INVALID_PARAMETER;
+    if (env.root == NULL)
+        boot_say(&env,
+                 "started from where no files are (a network?): no \\septum.cfg, script, kernel or module is read; "
+                 "options are the words behind septum.efi");
+    if (!read_options(&env))
         return EFI_INVALID_PARAMETER;
     find_rsdp(&env);
     info.secure_boot = boot_secure_boot(&env);

@@ -75,6 +75,8 @@ def test_network_boot(way, tmp_path):
     machine = network_machine(tmp_path, way)
     try:
         if way == "pxe":
+            machine.expect_exact("started from where no files are (a network?): no \\septum.cfg, script, kernel or module is read; "
+                                 "options are the words behind septum.efi")
             machine.expect_exact(REFUSAL)
             machine.expect_exact("back to the firmware")
         else:
