@@ -18,9 +18,12 @@ static bool is_there(unsigned cpu)
  * goes; who is next then. */
 static unsigned place(unsigned next, bool near)
 {
-    for (unsigned cpu = 1; cpu < cpus_count() && next <= vm.vcpu_count; cpu++)
-        if (is_there(cpu) && is_near(cpu) == near)
-            *(next < vm.vcpu_count ? &vm.vcpus[next].cpu : &vm.spare_cpu) = cpu, next++;
+    for (unsigned cpu = 1; cpu < cpus_count() && next <= vm.vcpu_count; cpu++) {
+        if (!is_there(cpu) || is_near(cpu) != near)
+            continue;
+        *(next < vm.vcpu_count ? &vm.vcpus[next].cpu : &vm.spare_cpu) = cpu;
+        next++;
+    }
     return next;
 }
 
