@@ -155,7 +155,7 @@ def at_the_prompt(size, *options):
 
 @pytest.fixture(scope="module")
 def sizes(tmp_path_factory):
-    """Machines at the prompt, without huge pages, of which one touch takes two MiB; the TSC of the first two counts instructions."""
+    """Machines at the prompt, without huge pages, of which one touch takes two MiB. The first two TSCs count instructions."""
     qemu = tmp_path_factory.mktemp("sizes") / "qemu"
     qemu.write_text(f'#!/bin/sh\nexec {os.environ.get("SEPTUM_QEMU", "qemu-system-x86_64")} -icount shift=0 "$@"\n')
     qemu.chmod(0o755)
