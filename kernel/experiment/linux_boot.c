@@ -1,7 +1,7 @@
 /*
- * The experiment `linux-boot`: what does the boot of an unmodified Linux in a TD cost, with memory mapped by pages of 2M or of 4K, and
- * accepted at once or when the kernel wants it? Each boot ends when the guest says the text `until`, at its shell; then the TD
- * is torn down.
+ * The experiment `linux-boot`: what does the boot of an unmodified Linux in a TD cost, with memory mapped by pages of 2M or of
+ * 4K, and accepted at once or when the kernel wants it? Each boot ends when the guest says the text `until`, at its shell; then
+ * the TD is torn down.
  */
 #include "kernel/console/guest_wait.h"
 #include "kernel/experiment/world.h"

@@ -29,16 +29,16 @@ class Guest(Septum):
     def __init__(self, files, vcpus=1, options=(), timeout=600):
         self.qemu, self.kernel, self.initrd = files
         self.vcpus = vcpus
-        super().__init__("--smp", str(vcpus + 1), "--qemu", str(self.qemu), "--linux", str(self.kernel), "--linux", str(self.initrd),
-                         *options, timeout=timeout)
+        super().__init__("--smp", str(vcpus + 1), "--qemu", str(self.qemu), "--linux", str(self.kernel),
+                         "--linux", str(self.initrd), *options, timeout=timeout)
         self.wait_for_prompt()
         self.good("tdx init")
         self.free_bytes = self.good("mem")["free_bytes"]
 
     def create(self, mem="256M", words="", more=""):
         """`words` of the kernel's command line behind the usual ones; `more` for `td create`."""
-        return self.good(f'td create payload=linux kernel={self.kernel.name} initrd={self.initrd.name} mem={mem} vcpus={self.vcpus} '
-                         f'cmdline="{volume.COMMAND_LINE} {words}" {more}')
+        return self.good(f'td create payload=linux kernel={self.kernel.name} initrd={self.initrd.name} mem={mem} '
+                         f'vcpus={self.vcpus} cmdline="{volume.COMMAND_LINE} {words}" {more}')
 
     def boot(self, **more):
         """To the shell's prompt."""

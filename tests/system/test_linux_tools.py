@@ -156,7 +156,8 @@ def build(tmp_path):
 
 
 def with_packages(build):
-    deb(build / "linux", "linux-image-6.12.1-cloud-amd64", {"boot/vmlinuz-6.12.1": b"MZkernel", "lib/modules/6.12.1/modules.order": b""})
+    deb(build / "linux", "linux-image-6.12.1-cloud-amd64",
+        {"boot/vmlinuz-6.12.1": b"MZkernel", "lib/modules/6.12.1/modules.order": b""})
     deb(build / "linux", "busybox-static", {"bin/busybox": b"\x7fELFbusybox"})
 
 
@@ -188,7 +189,8 @@ def test_without_network_the_missing_file_is_named(build):
 
 def test_packages_put_there_by_hand_are_taken(build):
     with_packages(build)
-    status, out, err = boot(build, ["'image'", *guest_ends(0)], "--run", "true", "--vcpus", "2", "--mem", "1G", "--cmdline", 'a="b c"')
+    status, out, err = boot(build, ["'image'", *guest_ends(0)], "--run", "true", "--vcpus", "2", "--mem", "1G",
+                            "--cmdline", 'a="b c"')
     assert status == 0, err
     assert "::/linux/vmlinuz-6.12.1\r\n" in out and "::/linux/initrd\r\n" in out
     assert 'td create payload=linux kernel=vmlinuz-6.12.1 initrd=initrd mem=1G vcpus=2 cmdline="a=\\"b c\\""\n' in out

@@ -1,7 +1,7 @@
 """Debian's packages for a guest, fetched and unpacked into a folder of the build's, with nothing of the system's changed.
 
-apt works with a configuration, lists and a cache of its own; its source is the system's own, and where the release is too old for the
-packages its backports as well. What was fetched once is taken again; files that were put there by hand count as fetched.
+apt works with a configuration, lists and a cache of its own; its source is the system's own, and where the release is too old for
+the packages its backports as well. What was fetched once is taken again; files that were put there by hand count as fetched.
 """
 import pathlib
 import re
@@ -14,6 +14,7 @@ WITH_BACKPORTS = ["bookworm"]
 KERNEL_META = "linux-image-cloud-amd64"
 KERNEL = "linux-image-[0-9]*-cloud-amd64"
 BUSYBOX = "busybox-static"
+APT_S = 900
 QEMU = "qemu-system-x86"
 
 
@@ -28,7 +29,7 @@ def codename():
 
 
 def suites_for(name, alias, suite):
-    """The suites to take: the one that is asked for, else the release (or its alias `stable`), with its backports where it needs them."""
+    """The suites to take: the one that is asked for, else the release or its alias, with backports where it needs them."""
     if suite:
         return [suite]
     return [alias, f"{alias}-backports"] if name in WITH_BACKPORTS else [alias]
@@ -116,7 +117,8 @@ Acquire::https::Timeout "15";
             self.run("apt-get", "update", "-q")
         words = [command[0], "-c", str(self.folder / "apt.conf"), *command[1:]]
         try:
-            done = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=900)
+            done = subprocess.run(words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                                  timeout=APT_S)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Missing(f"{command[0]}: {error}") from error
         # An update that reached nothing only warns.

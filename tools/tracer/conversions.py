@@ -15,7 +15,7 @@ def size(count):
 
 
 def asked(dump):
-    """(TSC, GPA without the shared bit, bytes, to shared?) of each MapGPA; one that goes on where RETRY had stopped is part of its first."""
+    """(TSC, GPA without the shared bit, bytes, to shared?) of each MapGPA; what goes on where RETRY stopped is part of it."""
     records = [r for r in dump.records if r.event == "vmcall" and r.args["r10"] == 0 and r.args["r11"] == MAP_GPA]
     every = 0
     for r in records:
@@ -33,7 +33,7 @@ def asked(dump):
 
 def lines(dump, out):
     words = forms.Writer(dump)
-    out.write("# MS GPA LEN: recorded from a TD's MapGPA, counted from the first. A guest accepts, and so writes, what it takes back.\n")
+    out.write("# MS GPA LEN, recorded from a TD's MapGPA. A guest accepts, and so writes, what it takes back.\n")
     for sentence in words.lost():
         out.write(f"# {sentence}\n")
     start = None

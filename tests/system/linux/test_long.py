@@ -1,5 +1,5 @@
-"""What takes long about a Linux as the TD, for `make linux-test`: merge policies beneath it, several vCPUs, bounce buffers at odd places,
-another kernel by kexec. Each of its guests works on memory and finds every byte as it wrote it."""
+"""What takes long about a Linux as the TD, for `make linux-test`: merge policies beneath it, several vCPUs, bounce buffers at odd
+places, another kernel by kexec. Each of its guests works on memory and finds every byte as it wrote it."""
 import json
 import pathlib
 import re
@@ -87,7 +87,8 @@ def test_boots_by_page_size_and_acceptance(files):
     """The experiment: what is mapped at 4K has no large page, what the kernel accepts itself is less than all."""
     machine = Guest(files, timeout=3600)
     try:
-        machine.send(f'experiment linux-boot kernel={machine.kernel.name} initrd={machine.initrd.name} cmdline="{volume.COMMAND_LINE}" mem=512 timeout=1500\r')
+        machine.send(f'experiment linux-boot kernel={machine.kernel.name} initrd={machine.initrd.name} mem=512 timeout=1500 '
+                     f'cmdline="{volume.COMMAND_LINE}"\r')
         samples = []
         while not samples or "sample" in samples[-1]:
             machine.child.expect(r"\n@(\{[^\r\n]*\})\r?(?=\n)", timeout=1600)

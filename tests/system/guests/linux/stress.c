@@ -1,6 +1,6 @@
 /*
- * stress [mib=N] [ops=N] [threads=N] [seed=N]: works on the memory of a Linux guest and checks every byte of it, while its pages are
- * split, merged and converted beneath it. A static program for the guest, built against the host's libc.
+ * stress [mib=N] [ops=N] [threads=N] [seed=N]: works on the memory of a Linux guest and checks every byte of it, while its pages
+ * are split, merged and converted beneath it. A static program for the guest, built against the host's libc.
  *
  * Each thread has an arena of its own and does `ops` operations on pages that it picks at random: it checks all that a page must
  * hold and writes it anew, or gives it back to the kernel, which must hand out a page of zeros when it is next looked at.
