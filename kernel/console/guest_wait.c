@@ -36,13 +36,15 @@ enum guest_heard guest_wait(struct guest_place *place, const char *text, u64 unt
     }
 }
 
-/* The line that it said last, though it may not have ended. */
+/* The line that it said last, though it may not have ended; of a kernel that gave up, why. */
 static const char *last_line(char to[GUEST_LINE_BYTES])
 {
     u64 end = guest_console_end();
 
     if (end == guest_console_begin())
         return "it has said nothing";
+    if (guest_is_quiet() && guest_view_panic(to)[0] != '\0')
+        return to;
     return guest_view_line(end - 1, to);
 }
 

@@ -306,6 +306,8 @@ static void test_expect_ends_with_the_guest_and_by_interrupt(void **state)
     good("guest expect words timeout=86400");
     bad("guest expect more timeout=86400",
         "the guest does not run (running) and did not say 'more'; its last line: last words");
+    say("\nKernel panic - not syncing: VFS\nCall Trace:\n");
+    bad("guest expect more", "and did not say 'more'; its last line: Kernel panic - not syncing: VFS");
 }
 
 static void test_send_types(void **state)
