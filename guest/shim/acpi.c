@@ -100,13 +100,14 @@ struct madt_wakeup {
     uint8_t type, bytes;
     uint16_t version;
     uint32_t reserved;
-    uint64_t mailbox;
+    uint64_t mailbox, reset_vector;
 } __attribute__((packed));
-_Static_assert(sizeof(struct madt_wakeup) == 16, "ACPI 6.5, section 5.2.12.19");
+_Static_assert(sizeof(struct madt_wakeup) == 24, "ACPI 6.6, section 5.2.12.19");
 
 enum { MADT_IOAPIC = 1, MADT_X2APIC = 9, MADT_WAKEUP = 16 };
-#define MADT_REVISION 5
-#define CPU_ENABLED   1
+#define MADT_REVISION  5
+#define WAKEUP_VERSION 1 /* with a reset vector, and a command that asks whether a vCPU is there */
+#define CPU_ENABLED    1
 
 /* Where the next table goes. */
 struct writer {
@@ -229,7 +230,7 @@ static uint64_t add_fadt(struct writer *w, uint64_t dsdt)
     return end(w, f, sizeof(*f));
 }
 
-static uint64_t add_madt(struct writer *w, uint32_t vcpus, uint64_t mailbox)
+static uint64_t add_madt(struct writer *w, uint32_t vcpus, const struct acpi_wakeup *wakeup)
 {
     struct madt *m = begin(w, "APIC", MADT_REVISION);
     m->lapic = (uint32_t)MACHINE_LAPIC_GPA;
@@ -239,9 +240,9 @@ static uint64_t add_madt(struct writer *w, uint32_t vcpus, uint64_t mailbox)
     for (uint32_t i = 0; i < vcpus; i++) {
         *cpu++ = (struct madt_x2apic){MADT_X2APIC, sizeof(*cpu), 0, i, CPU_ENABLED, i};
     }
-    struct madt_wakeup *wakeup = (struct madt_wakeup *)cpu;
-    *wakeup = (struct madt_wakeup){MADT_WAKEUP, sizeof(*wakeup), 0, 0, mailbox};
-    return end(w, m, (uint32_t)((uint8_t *)(wakeup + 1) - (uint8_t *)m));
+    struct madt_wakeup *last = (struct madt_wakeup *)cpu;
+    *last = (struct madt_wakeup){MADT_WAKEUP, sizeof(*last), WAKEUP_VERSION, 0, wakeup->mailbox, wakeup->reset_vector};
+    return end(w, m, (uint32_t)((uint8_t *)(last + 1) - (uint8_t *)m));
 }
 
 static uint64_t add_rsdp(struct writer *w, uint64_t xsdt)
@@ -259,11 +260,11 @@ static uint64_t add_rsdp(struct writer *w, uint64_t xsdt)
     return address_of(w, r);
 }
 
-uint64_t acpi_build(void *room, uint64_t address, uint32_t vcpus, uint64_t mailbox)
+uint64_t acpi_build(void *room, uint64_t address, uint32_t vcpus, const struct acpi_wakeup *wakeup)
 {
     struct writer w = {.room = room, .address = address};
     uint64_t fadt = add_fadt(&w, add_dsdt(&w));
-    uint64_t madt = add_madt(&w, vcpus, mailbox);
+    uint64_t madt = add_madt(&w, vcpus, wakeup);
     struct xsdt *x = begin(&w, "XSDT", 1);
     x->fadt = fadt;
     x->madt = madt;

@@ -1,7 +1,7 @@
 /*
  * The virtual machine that a Linux in the TD finds: described to it by the shim's ACPI tables and memory map, served by the VMM.
  * Beside handover.h all that the two know of each other. ACPI 6.5: hardware-reduced, section 4.1; sleep registers, 4.8.3.7;
- * multiprocessor wakeup, 5.2.12.19.
+ * multiprocessor wakeup, 5.2.12.19 (with a reset vector in ACPI 6.6).
  *
  * There is no RTC, PIT, PIC, i8042, VGA and PCI. A read of a port where nothing is answers 0: what Linux would wait for on a bus
  * that floats high it does not wait for then.

@@ -137,7 +137,8 @@ static struct unaccepted *leave_to_kernel(const struct shim_handover *h, const s
 
 static void describe(const struct shim_handover *h, const struct bzimage *kernel, const struct unaccepted *unaccepted)
 {
-    uint64_t rsdp = acpi_build(acpi_room, (uintptr_t)acpi_room, h->vcpus, (uintptr_t)shim_mailbox);
+    const struct acpi_wakeup wakeup = {(uintptr_t)shim_mailbox, (uintptr_t)shim_park};
+    uint64_t rsdp = acpi_build(acpi_room, (uintptr_t)acpi_room, h->vcpus, &wakeup);
     boot_params_build(&shim_boot_params, h, kernel, (const void *)(uintptr_t)h->kernel_gpa, kept_end(h), rsdp);
     if (unaccepted && !efi_build(&efi, (uintptr_t)&efi, &shim_boot_params, unaccepted, (uintptr_t)unaccepted)) {
         shim_fatal("shim: EFI's memory map is too long: ", efi.map_count);

@@ -19,6 +19,9 @@ _Noreturn void shim_main(void);
 /* To the kernel, with shim_boot_params in RSI. */
 _Noreturn void shim_leave(uint64_t entry);
 
+/* Where the kernel sends a vCPU that it does not want any more; it waits at the mailbox again. No function of C. */
+void shim_park(void);
+
 /* Accepts what is pending of [from, to), multiples of 4K, by 2M pages where the VMM has mapped such. */
 void shim_accept(uint64_t from, uint64_t to);
 

@@ -369,6 +369,7 @@ static void test_place_of_the_kernel(void **state)
 
 #define TABLES_AT  0x106000ull
 #define MAILBOX_AT 0x104000ull
+#define RESET_AT   0x100123ull
 
 static uint8_t room[4096] __attribute__((aligned(16)));
 static unsigned first_free; /* behind the last table that was looked at */
@@ -397,7 +398,8 @@ static const uint8_t *xsdt(uint32_t vcpus)
 {
     memset(room, 0, sizeof(room));
     first_free = 0;
-    uint64_t rsdp = acpi_build(room, TABLES_AT, vcpus, MAILBOX_AT);
+    static const struct acpi_wakeup wakeup = {MAILBOX_AT, RESET_AT};
+    uint64_t rsdp = acpi_build(room, TABLES_AT, vcpus, &wakeup);
     assert_true(rsdp >= TABLES_AT && rsdp + 36 <= TABLES_AT + sizeof(room));
     const uint8_t *r = room + (rsdp - TABLES_AT);
     assert_memory_equal(r, "RSD PTR ", 8);
@@ -464,9 +466,10 @@ static void check_madt(uint32_t vcpus)
         assert_int_equal(get(at, 8, 4), 1);
         assert_int_equal(get(at, 12, 4), i);
     }
-    assert_int_equal(get(at, 0, 8), 16 | 16 << 8);
+    assert_int_equal(get(at, 0, 8), 16 | 24 << 8 | 1 << 16);
     assert_int_equal(get(at, 8, 8), MAILBOX_AT);
-    assert_int_equal(get(m, 4, 4), at + 16 - m);
+    assert_int_equal(get(at, 16, 8), RESET_AT);
+    assert_int_equal(get(m, 4, 4), at + 24 - m);
 }
 
 static void test_madt(void **state)

@@ -16,11 +16,12 @@ MSR_FS_BASE     equ 0xc0000100
 KERNEL_CS       equ 0x10            ; boot.rst, "64-bit Boot Protocol"
 KERNEL_DS       equ 0x18
 MAILBOX_WAKEUP  equ 1
+MAILBOX_TEST    equ 2               ; is the vCPU here?
 GHCI_HLT        equ 12              ; TDG.VP.VMCALL<Instruction.HLT>
 HLT_REGS        equ 7 << 10         ; R10 to R12
 
 extern shim_main, shim_boot_params, shim_mailbox
-global entry, shim_leave
+global entry, shim_leave, shim_park
 
 section .text
 entry:
@@ -28,6 +29,8 @@ entry:
     TDCALL
     test r9d, r9d                   ; R9: the vCPU's index
     jnz wait_for_kernel
+    mov rax, cr3
+    mov [rom_tables], rax
     lea rsp, [stack_top]
     lgdt [gdt_pointer]
     mov eax, KERNEL_DS
@@ -60,14 +63,28 @@ shim_leave:
     lea rsi, [shim_boot_params]
     jmp rax
 
-; APIC id = index of the vCPU. The kernel writes the command last, and waits until it is zero again. Nothing else tells of it: the
+; A vCPU that the kernel gives back (MADT, the reset vector of multiprocessor wakeup): by a mapping of the kernel's, which is gone
+; soon. GDT and IDT are the kernel's too, but nothing here loads a segment or lets an interrupt in.
+shim_park:
+    mov rax, [rom_tables]
+    mov cr3, rax
+    mov eax, TDG_VP_INFO
+    TDCALL
+
+; APIC id = index of the vCPU, R9. The kernel writes the command last, and waits until it is zero again. Nothing else tells of it: the
 ; vCPU halts with its interrupts off, and the VMM lets it look again now and then (handover.h). It would take a CPU's time otherwise,
 ; of which there may be few, for as long as the kernel does not want it.
 wait_for_kernel:
-    cmp word [shim_mailbox], MAILBOX_WAKEUP
-    jne .halt
+    movzx eax, word [shim_mailbox]
+    test eax, eax
+    jz .halt
     cmp [shim_mailbox + 4], r9d
+    jne .halt
+    cmp eax, MAILBOX_WAKEUP
     je .go
+    cmp eax, MAILBOX_TEST
+    jne .halt
+    mov word [shim_mailbox], 0
 .halt:
     xor r10d, r10d
     mov r11d, GHCI_HLT
@@ -93,6 +110,8 @@ gdt_pointer:
     dq gdt
 
 section .bss
+rom_tables:
+    resq 1
 alignb 16
 stack:
     resb STACK_BYTES
