@@ -3,8 +3,8 @@
  * itself: SDM volume 3, chapter 30 ("APIC virtualization and virtual interrupts"), with "virtualize x2APIC mode", "APIC-register
  * virtualization", "virtual-interrupt delivery" and "process posted interrupts".
  *
- * Pure logic. Page and status belong to the vCPU and go with it from CPU to CPU; only the posted-interrupt descriptor is shared with
- * other CPUs. Left out: the EOI-exit bitmap, which is zero in a TD.
+ * Pure logic. Page and status belong to the vCPU and go with it from CPU to CPU; only the posted-interrupt descriptor is shared
+ * with other CPUs. Left out: the EOI-exit bitmap, which is zero in a TD.
  */
 #ifndef SIM_MACHINE_VAPIC_H
 #define SIM_MACHINE_VAPIC_H

@@ -2,8 +2,8 @@
  * The virtual APIC of the vCPU that runs, on a CPU that has none: virtual-interrupt delivery by V_IRQ, posted interrupts by the
  * interrupt that the core acknowledges. SDM volume 3, sections 30.2.2 and 30.6. What the registers do: vapic.h.
  *
- * V_IRQ stands from VMRUN on, and the CPU delivers it by itself when RFLAGS.IF lets it in: gone at the exit means delivered. MOV to CR8
- * exits only while something is requested. TPR is the VMCB's meanwhile.
+ * V_IRQ stands from VMRUN on, and the CPU delivers it by itself when RFLAGS.IF lets it in: gone at the exit means delivered. MOV
+ * to CR8 exits only while something is requested. TPR is the VMCB's meanwhile.
  */
 #include "sim/machine/apic.h"
 #include "sim/machine/guard.h"
@@ -36,8 +36,8 @@ bool td_apic_waits_for_shadow(const struct cpu *cpu)
 }
 
 /*
- * What TPR holds back is looked at again when it changes. QEMU compares priorities otherwise than a CPU, and ends itself at a MOV to CR8
- * that lets a V_IRQ in (an assertion about its locks): it is asked for neither.
+ * What TPR holds back is looked at again when it changes. QEMU compares priorities otherwise than a CPU, and ends itself at a MOV
+ * to CR8 that lets a V_IRQ in (an assertion about its locks): it is asked for neither.
  */
 void td_apic_load(struct cpu *cpu)
 {
@@ -65,14 +65,15 @@ void td_apic_store(struct cpu *cpu)
     struct vapic a = td_vapic(cpu);
     struct vmcb *b = cpu->td;
     u8 tpr = (b->int_control & VMCB_V_TPR) << 4;
+    bool cut = is_cut(b);
 
-    cpu->td_state->cut_interrupt = is_cut(b);
-    if (b->int_vector && !is_cut(b) && !(b->int_control & VMCB_V_IRQ))
+    if (b->int_vector && !cut && !(b->int_control & VMCB_V_IRQ))
         vapic_delivered(&a);
     if (tpr != (vapic_tpr(&a) & 0xf0))
         vapic_set_tpr(&a, tpr);
-    if (cpu->td_state->cut_interrupt)
+    if (cut)
         b->exit_int_info = VMCB_EVENT_VALID | VMCB_EVENT_INTERRUPT | b->int_vector;
+    cpu->td_state->cut_interrupt = cut;
 }
 
 bool td_apic_notified(struct cpu *cpu, u32 vector)

@@ -27,7 +27,7 @@ static struct {
 static struct pair_mailbox *mailbox;
 static volatile UINT64 *taken;
 static UINT64 posted[256], commands;
-static volatile UINT64 forgets, stop, flush, entries;
+static volatile UINT64 forgets, stop, flush, entries, not_acknowledged;
 
 static void say(const char *name, UINT64 value)
 {
@@ -46,8 +46,11 @@ static UINT64 enter(void)
     if (__atomic_load_n(&descriptor.outstanding, __ATOMIC_SEQ_CST) && !forgets)
         guest_wrmsr(AP_MSR_SELF, PAIR_NOTIFICATION);
     UINT64 why = guest_seamcall(PAIR_ENTER, 0, 0, 0);
-    if ((why & 0xff) == PAIR_INTERRUPT)
-        guest_take_interrupt((unsigned)(why >> PAIR_VECTOR_SHIFT));
+    if ((why & 0xff) == PAIR_INTERRUPT) {
+        unsigned vector = (unsigned)(why >> PAIR_VECTOR_SHIFT);
+        not_acknowledged += !(guest_rdmsr(AP_MSR_ISR + vector / 32) >> vector % 32 & 1);
+        guest_take_interrupt(vector);
+    }
     __asm__ volatile("sti" ::: "memory");
     return why & 0xff;
 }
@@ -139,6 +142,7 @@ static void run_storm(void)
     say("posted", sum(posted));
     say("taken", sum(taken));
     say("vectors that differ", vectors_that_differ());
+    say("exits without acknowledge", not_acknowledged);
     say("entries enough", entries > POSTS / KICKS / 4);
 }
 

@@ -22,6 +22,7 @@
 #define AP_IPI_SECOND  0x50
 #define AP_IPI_IGNORED 0xe0 /* ended, and nothing else */
 #define AP_MSR_TPR     0x808
+#define AP_MSR_ISR     0x810
 #define AP_MSR_IRR     0x820 /* and the seven behind it */
 #define AP_MSR_SELF    0x83f
 
