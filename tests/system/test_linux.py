@@ -26,13 +26,14 @@ def test_a_person_talks_to_the_shell(guest):
     """As at a terminal of its own: ^C ends what runs there and not what Septum does, ^] leaves."""
     guest.send("guest\r")
     guest.child.expect_exact("^] leaves it")
-    guest.send("tty; sleep 1000\r")
+    job = "sh -c 'tty; exec sleep 1000'\r"  # one process group: it is the foreground one before it says anything
+    guest.send(job)
     guest.child.expect_exact("/dev/ttyS0")
     guest.send("\x03")
     guest.child.expect_exact("guest# ")
     guest.send("\x1d")
     answer = guest.answer()
-    assert answer["ok"] is True and answer["runs"] is True and answer["sent"] == len("tty; sleep 1000\r\x03")
+    assert answer["ok"] is True and answer["runs"] is True and answer["sent"] == len(job + "\x03")
     guest.expect("guest# ")
 
 
