@@ -51,9 +51,12 @@ static bool is_periodic(const struct vapic *a)
     return a->lvt[0] & LVT_PERIODIC;
 }
 
+/* Shorter ones would be due at each entry, and the guest never come to an instruction of its own. */
 static u64 period(const struct vapic *a)
 {
-    return (u64)a->initial * divisor(a);
+    u64 asked = (u64)a->initial * divisor(a);
+
+    return is_periodic(a) ? max_u64(asked, VAPIC_PERIOD_MIN) : asked;
 }
 
 static void start(struct vapic *a, u64 now)
@@ -65,7 +68,7 @@ static u32 current_count(const struct vapic *a, u64 now)
 {
     if (a->due == VAPIC_NEVER || now >= a->due)
         return 0;
-    return (u32)((a->due - now + divisor(a) - 1) / divisor(a));
+    return (u32)min_u64((a->due - now + divisor(a) - 1) / divisor(a), a->initial);
 }
 
 bool vapic_timer_fires(struct vapic *a, u64 now, u8 *vector)

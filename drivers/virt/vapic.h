@@ -11,11 +11,12 @@
 
 #include "lib/types.h"
 
-#define VAPIC_BUS_HZ   25000000u
-#define VAPIC_NEVER    (~0ull)
-#define VAPIC_MSR_BASE 0x800u
-#define VAPIC_MSR_END  0x840u
-#define VAPIC_MSR_ICR  0x830u
+#define VAPIC_BUS_HZ     25000000u
+#define VAPIC_PERIOD_MIN (VAPIC_BUS_HZ / 5000) /* of the periodic timer, whatever less is asked for */
+#define VAPIC_NEVER      (~0ull)
+#define VAPIC_MSR_BASE   0x800u
+#define VAPIC_MSR_END    0x840u
+#define VAPIC_MSR_ICR    0x830u
 
 #define VAPIC_LVTS 6u /* timer, thermal, performance, LINT0, LINT1, error: in the order of their MSRs */
 

@@ -466,6 +466,13 @@ static void test_access_to_nothing_ends_the_guest(void **state)
     bad("td wait", "vCPU 1 went to shared address 0xfee00000, where the TD has no memory and no device");
 }
 
+/* What the probe asks for work by is nothing to a Linux, whose vCPUs nobody would set going again. */
+static void test_a_linux_gets_no_work(void **state)
+{
+    assert_int_equal(guest_asks(0, vmcall(PROBE, 1, 0, 0)), INVALID);
+    assert_true(vm.vcpus[0].runs);
+}
+
 /* A vCPU that stops beside the console is told of, and the others go on. */
 static void test_vcpu_that_stops_is_told(void **state)
 {
@@ -555,6 +562,7 @@ int main(void)
         WITH_GUEST(test_fatal_error_ends_the_guest),
         WITH_GUEST(test_triple_fault_ends_the_guest),
         WITH_GUEST(test_access_to_nothing_ends_the_guest),
+        WITH_GUEST(test_a_linux_gets_no_work),
         WITH_GUEST(test_vcpu_that_stops_is_told),
         WITH_GUEST(test_random_calls),
     };

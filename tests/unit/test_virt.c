@@ -361,15 +361,32 @@ static void apic_timer_repeats(void **state)
 
     wr(0x83e, 0xb, 0);
     wr(0x832, 0x20040, 0);
-    wr(0x838, 10, 0);
-    assert_true(vapic_timer_fires(&apic, 10, &vector));
-    assert_false(vapic_timer_fires(&apic, 19, &vector));
-    assert_true(vapic_timer_fires(&apic, 45, &vector)); /* three are one */
-    assert_false(vapic_timer_fires(&apic, 49, &vector));
-    assert_int_equal(rd(0x839, 49), 1);
-    wr(0x832, 0x30040, 50); /* masked: it goes on, and says nothing */
-    assert_false(vapic_timer_fires(&apic, 50, &vector));
-    assert_int_equal(rd(0x839, 55), 5);
+    wr(0x838, 10000, 0);
+    assert_true(vapic_timer_fires(&apic, 10000, &vector));
+    assert_false(vapic_timer_fires(&apic, 19999, &vector));
+    assert_true(vapic_timer_fires(&apic, 45000, &vector)); /* three are one */
+    assert_false(vapic_timer_fires(&apic, 49999, &vector));
+    assert_int_equal(rd(0x839, 49999), 1);
+    wr(0x832, 0x30040, 50000); /* masked: it goes on, and says nothing */
+    assert_false(vapic_timer_fires(&apic, 50000, &vector));
+    assert_int_equal(rd(0x839, 55000), 5000);
+}
+
+/* Every 200 us at most, of 25 MHz, and it counts no further than it was told. */
+static void apic_timer_leaves_the_guest_time(void **state)
+{
+    u8 vector;
+
+    wr(0x83e, 0xb, 0);
+    wr(0x832, 0x20040, 0);
+    wr(0x838, 1, 0);
+    assert_int_equal(rd(0x839, 0), 1);
+    assert_false(vapic_timer_fires(&apic, 4999, &vector));
+    assert_true(vapic_timer_fires(&apic, 5000, &vector));
+    assert_false(vapic_timer_fires(&apic, 9999, &vector));
+    wr(0x832, 0x40, 10000);
+    wr(0x838, 1, 10000); /* once: as soon as it is asked for */
+    assert_true(vapic_timer_fires(&apic, 10001, &vector));
 }
 
 static void apic_commands_find_their_targets(void **state)
@@ -453,6 +470,7 @@ int main(void)
         cmocka_unit_test_setup(apic_timer_runs_once, apic_setup),
         cmocka_unit_test_setup(apic_timer_divides_as_it_is_told, apic_setup),
         cmocka_unit_test_setup(apic_timer_repeats, apic_setup),
+        cmocka_unit_test_setup(apic_timer_leaves_the_guest_time, apic_setup),
         cmocka_unit_test_setup(apic_commands_find_their_targets, apic_setup),
         cmocka_unit_test_setup(apic_survives_anything, apic_setup),
         cmocka_unit_test(ports_of_acpi),

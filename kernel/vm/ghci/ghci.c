@@ -63,7 +63,7 @@ static enum ghci_next unsupported(const struct vmcall *c)
 
 static enum ghci_next probe(const struct vmcall *c)
 {
-    if (c->r->r10 != PROBE_VMCALL || c->r->r11 != PROBE_NEXT)
+    if (vm.kind != VM_PROBE || c->r->r10 != PROBE_VMCALL || c->r->r11 != PROBE_NEXT)
         return refuse(c);
     (void)vmcall_answer(c, VMCALL_STATUS_SUCCESS);
     return GHCI_IDLE;
