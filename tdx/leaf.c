@@ -82,14 +82,25 @@ static hpa_t page_of(u64 word)
     return (hpa_t){word & FIELD_MASK(SEPT_ENTRY_PAGE)};
 }
 
+/* While an ACCEPT of a large page is interrupted the module counts, in the bits below the page's address, how far it came. */
+static hpa_t leaf_page(u64 entry, level_t level)
+{
+    u64 below = level.raw <= LEVEL_1G.raw ? level_bytes(level) - 1 : 0;
+
+    if (!(entry & SEPT_ENTRY_LEAF))
+        return HPA_NONE;
+    return (hpa_t){page_of(entry).raw & ~below};
+}
+
 static struct tdx_entry entry_of(const struct seamcall_regs *r)
 {
-    u8 state = (u8)FIELD_GET(SEPT_INFO_STATE, r->rdx);
+    level_t level = {(u8)FIELD_GET(SEPT_INFO_LEVEL, r->rdx)};
+
     return (struct tdx_entry){
         .raw = r->rcx,
-        .page = r->rcx & SEPT_ENTRY_LEAF ? page_of(r->rcx) : HPA_NONE,
-        .level = {(u8)FIELD_GET(SEPT_INFO_LEVEL, r->rdx)},
-        .state = state,
+        .page = leaf_page(r->rcx, level),
+        .level = level,
+        .state = (u8)FIELD_GET(SEPT_INFO_STATE, r->rdx),
     };
 }
 

@@ -235,13 +235,47 @@ static void test_a_glance_beside_faults(void **state)
     claim_end(&tb.tdp->claims, &claim);
 }
 
+/* --- a page that is half accepted --------------------------------------------------------------------------------- */
+
+static uint64_t entry_shown;
+
+static bool show_entry(struct seamcall_regs *regs)
+{
+    if ((regs->rax & 0xffff) != LEAF_SEPT_RD)
+        return false;
+    *regs = (struct seamcall_regs){.rcx = entry_shown, .rdx = 2 << 8 | 1};
+    return true;
+}
+
+/* An interrupt has stopped an ACCEPT of 2M: the module counts in the entry, below the page's address, what is done. */
+static void test_an_accept_that_was_interrupted(void **state)
+{
+    struct tdp_walk before, w;
+
+    fine(tdp_map(tb.tdp, at(0), TB_2M, LEVEL_2M, NULL));
+    fine(tdp_walk(tb.tdp, at(0x3000), &before));
+    entry_shown = before.module_raw | 11 << 12;
+    seamcall_host_answer = show_entry;
+    fine(tdp_walk(tb.tdp, at(0x3000), &w));
+    seamcall_host_answer = NULL;
+    assert_int_equal(w.module_raw, entry_shown);
+    assert_int_equal(w.state, TDP_PENDING);
+    assert_int_equal(w.page.raw, before.page.raw);
+    assert_true(w.agree);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
-        T(test_vcpus_are_let_in_between_pieces), T(test_a_part_of_a_page_is_a_run),   T(test_an_error_ends_it),
-        T(test_sizes_without_a_seamcall),        T(test_sizes_below_a_blocked_table), T(test_a_glance_waits_for_nobody),
+        T(test_vcpus_are_let_in_between_pieces),
+        T(test_a_part_of_a_page_is_a_run),
+        T(test_an_error_ends_it),
+        T(test_sizes_without_a_seamcall),
+        T(test_sizes_below_a_blocked_table),
+        T(test_a_glance_waits_for_nobody),
         T(test_a_glance_beside_faults),
+        T(test_an_accept_that_was_interrupted),
     };
     return cmocka_run_group_tests(tests, machine, NULL);
 }
