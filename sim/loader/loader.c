@@ -157,6 +157,7 @@ static EFI_DEVICE_PATH *path_of_next(EFI_HANDLE device)
 /* A shell's command begins with this image as it was typed, maybe in quotes, which is no option of the next one. */
 static void hand_on_options(EFI_HANDLE self, const EFI_LOADED_IMAGE *own, EFI_LOADED_IMAGE *next)
 {
+    /* EFI_SHELL_PARAMETERS_PROTOCOL_GUID; constant after start. */
     static EFI_GUID shell = {0x752f3136, 0x4e16, 0x4fdc, {0xa2, 0x2a, 0xe5, 0xf4, 0x68, 0x12, 0xf4, 0xca}};
     CHAR16 *at = own->LoadOptions;
     UINT32 bytes = own->LoadOptionsSize;
