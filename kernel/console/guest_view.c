@@ -68,14 +68,26 @@ static unsigned print_lines(struct view *v, u64 end)
     return lines;
 }
 
-void guest_view_update(void)
+static void show(bool with_rest)
 {
-    if (is_paused || (!guest_console_find(&newline, "\n", 1) && newline.missed == 0))
-        return;
     newline = (struct guest_place){.at = guest_console_end()};
     console_hide_line();
     (void)print_lines(&console, newline.at);
+    if (with_rest && console.length > 0)
+        print_line(&console);
     console_show_line();
+}
+
+void guest_view_update(void)
+{
+    if (!is_paused && (guest_console_find(&newline, "\n", 1) || newline.missed > 0))
+        show(false);
+}
+
+void guest_view_finish(void)
+{
+    if (!is_paused && (console.length > 0 || console.place.at < guest_console_end()))
+        show(true);
 }
 
 void guest_view_pause(void)

@@ -13,6 +13,9 @@
 /* Prints the lines that have come, at the console's CPU whenever it waits. What was typed there stays whole. */
 void guest_view_update(void);
 
+/* The guest has ended: prints what it left of a line too. */
+void guest_view_finish(void);
+
 /* From now on guest_view_update() does nothing, for the lines are shown by other means; until it is to go on from `from`. */
 void guest_view_pause(void);
 void guest_view_resume(u64 from);

@@ -42,6 +42,7 @@ static void tell_end(void)
     char panic_line[GUEST_LINE_BYTES];
     struct fault_text text = vm.end;
 
+    guest_view_finish();
     if (guest_view_panic(panic_line)[0] != '\0')
         (void)fault_say(&vm.end, ERR_STATE, "%s; its last words: %s", text.text, panic_line);
     tell("the TD has ended: ", vm.end.text);

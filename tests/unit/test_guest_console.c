@@ -180,6 +180,19 @@ static void test_whole_lines_are_shown_with_a_mark(void **state)
     shown_is("[guest] two\r\n[guest] \r\n");
 }
 
+static void test_what_a_guest_leaves_of_a_line_is_shown(void **state)
+{
+    say("one\ntwo");
+    shown_is("[guest] one\r\n");
+    guest_view_finish();
+    guest_view_finish();
+    shown_is("[guest] two\r\n");
+    say(" and more");
+    guest_view_pause();
+    guest_view_finish();
+    shown_is("");
+}
+
 /* Nothing that a guest says can pass for a line of Septum's, or move a terminal's cursor. */
 static void test_bytes_that_are_no_text_are_shown_by_number(void **state)
 {
@@ -251,11 +264,19 @@ static int with_guest(void **state)
     return fresh(state);
 }
 
-static int without_guest(void **state)
+/* What ends is the probe, which is asked for no more work. */
+static void end_guest(void)
 {
     vm.kind = VM_PROBE;
     payloads[0].let_go = true;
     wait_for_end(0);
+    vm.kind = VM_LINUX;
+}
+
+static int without_guest(void **state)
+{
+    end_guest();
+    vm.kind = VM_PROBE;
     good("wait all");
     return without_td(state);
 }
@@ -300,8 +321,7 @@ static void test_expect_ends_with_the_guest_and_by_interrupt(void **state)
     bad("guest expect \"\"", "the text to wait for is empty");
     io_host_type("\x03", 1);
     bad("guest expect x timeout=86400", "stopped by ^C; the guest's last line: it has said nothing");
-    payloads[0].let_go = true;
-    wait_for_end(0);
+    end_guest();
     say("last words");
     good("guest expect words timeout=86400");
     bad("guest expect more timeout=86400",
@@ -350,8 +370,7 @@ static void test_a_person_talks_to_the_guest(void **state)
 
 static void test_talk_ends_with_the_guest(void **state)
 {
-    payloads[0].let_go = true;
-    wait_for_end(0);
+    end_guest();
     say("\x1b[1mbye");
     assert_non_null(strstr(good("guest"), "\"shown\":7,\"sent\":0,\"runs\":false"));
     said("\x1b[1mbye\r\nthe guest does not run: running\r\n");
@@ -381,6 +400,7 @@ int main(void)
         FRESH(test_lines_begin_behind_newlines),
         FRESH(test_input_waits_until_it_is_taken),
         FRESH(test_whole_lines_are_shown_with_a_mark),
+        FRESH(test_what_a_guest_leaves_of_a_line_is_shown),
         FRESH(test_bytes_that_are_no_text_are_shown_by_number),
         FRESH(test_long_lines_come_in_pieces),
         FRESH(test_what_is_missed_is_told),
