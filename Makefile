@@ -105,7 +105,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 # The SHA-384 of the simulated platform's measurements comes from a packaged static library.
 SHA_LIB ?= $(shell $(CC) -print-file-name=libtomcrypt.a)
 
-.PHONY: all run linux linux-test test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
+.PHONY: all run linux linux-test linux-soak test scale bench lab-speed bench-binaries soak soak-binaries check experiments report findings check-report check-slurm unit unit-binaries conformance fuzz fuzz-binary system gdb image image-test hwtest hwtest-docs clean help tools-present
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/septum.efi $(B)/simtdx.efi $(B)/lab/septum compile_commands.json
@@ -116,6 +116,7 @@ help:
 	@echo 'make linux         boots Debian'"'"'s kernel as the TD, to its shell (LINUX="script" runs that in it; SUITE= KERNEL= INITRD= CMDLINE= VCPUS= MEM=)'
 	@echo 'make test          installs what is missing, runs all tests: unit, conformance, system'
 	@echo 'make linux-test    tests of it that take long: merge policies, several vCPUs, kexec'
+	@echo 'make linux-soak    an hour of work, conversions and merges beneath it (MINUTES=60 VCPUS=1)'
 	@echo 'make check         quick checks: unit tests, format, headers alone, static analysis'
 	@echo 'make conformance   replays recorded call sequences against the module model (DIR=folder)'
 	@echo 'make bench         what operations and calls cost, beside the least possible and Linux: tables, out/bench.json'
@@ -425,6 +426,12 @@ linux-test:
 	@$(MAKE) --no-print-directory all $(LINUX_TESTS)
 	@tools/linux/boot --build $(B) --fetch
 	@SEPTUM_BUILD=$(abspath $(B)) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/system/linux
+
+# An hour under each policy in turn; no byte may be lost.
+linux-soak:
+	@tools/deps test
+	@$(MAKE) --no-print-directory all $(LINUX_TESTS)
+	@tests/soak/linux --build $(B) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(VCPUS),--vcpus $(VCPUS))
 
 test:
 	@tools/deps test

@@ -229,6 +229,8 @@ MUST_CHECK struct tdp_report tdp_glance(struct tdp *t, bool (*is_patient)(void),
 /* Of the leaf that maps the 2M region at `gpa` as one, or more than it, blocked or not; 4K: none does, or what is above it
  * is blocked. By the mirror alone, too. ERR_BUSY: others are at work there and do not end. */
 MUST_CHECK enum err tdp_level(struct tdp *t, gpa_t gpa, level_t *level);
+/* Is any page of the 2M region at `gpa` shared, as the last conversion has it? */
+bool tdp_has_shared(struct tdp *t, gpa_t gpa);
 
 /* Merges what saves calls, before td_release_key(). */
 MUST_CHECK struct tdp_report tdp_prepare_destroy(struct tdp *t);

@@ -393,6 +393,13 @@ enum err tdp_level(struct tdp *t, gpa_t gpa, level_t *level)
     return tdp_op_end(&l).err;
 }
 
+bool tdp_has_shared(struct tdp *t, gpa_t gpa)
+{
+    const struct slot *s = tdp_slot(t, gpa, PAGE_BYTES);
+
+    return s != NULL && slot_shared_count(s, gpa, LEVEL_2M) > 0;
+}
+
 /* --- the same at a glance ----------------------------------------------------------------------------------------- */
 
 static u64 seen_bytes(const struct tdp *t)

@@ -12,6 +12,7 @@ const struct experiment *const experiments[] = {
     &experiment_fragment,
     &experiment_zerostep,
     &experiment_linux_boot,
+    &experiment_linux_policies,
     NULL,
 };
 /* clang-format on */

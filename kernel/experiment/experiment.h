@@ -13,7 +13,7 @@
 #include "lib/parameter.h"
 
 #define EXPERIMENT_PARAMETERS_MAX 16u
-#define EXPERIMENT_CHOICES_MAX    4u
+#define EXPERIMENT_CHOICES_MAX    5u
 
 struct experiment_run;
 
@@ -47,7 +47,7 @@ struct experiment_run {
 extern const struct experiment *const experiments[];
 extern const struct experiment experiment_convert, experiment_policies, experiment_latency, experiment_tlb;
 extern const struct experiment experiment_dirty, experiment_fragment, experiment_contention, experiment_zerostep;
-extern const struct experiment experiment_linux_boot;
+extern const struct experiment experiment_linux_boot, experiment_linux_policies;
 
 /* For a choice "policy": the name of the n-th, NULL behind the last. */
 const char *experiment_policy_name(unsigned n);

@@ -2,6 +2,7 @@
  * The experiment `policies`: what does each merge policy make of the same work, and what does it cost the TD? The work is that
  * of a workload (kernel/experiment/workload/); behind it the policy has time, and the share of large pages is watched.
  */
+#include "kernel/experiment/policy_look.h"
 #include "kernel/experiment/workload/settings.h"
 #include "kernel/experiment/workload/workload.h"
 #include "kernel/experiment/world.h"
@@ -12,37 +13,6 @@
 
 /* --- one sample --------------------------------------------------------------------------------------------------- */
 
-/* What had been counted when it began. */
-struct look {
-    struct world_counts counts;
-    struct tdp_policy_status policy;
-};
-
-static void look(struct look *l)
-{
-    world_counts(&l->counts);
-    tdp_policy_status(vm.tdp, &l->policy);
-}
-
-static u64 since(const struct look *from, const struct look *to, enum tdp_policy_counter which)
-{
-    return to->policy.counters[which] - from->policy.counters[which];
-}
-
-/* SEAMCALLs by what they were for: the policy's own, those of touches of what it had blocked, and all others. A policy at
- * work just now may have counted a call in one place only. */
-static void add_purposes(struct json *j, const struct look *from, const struct look *to)
-{
-    u64 policy = since(from, to, TDP_POLICY_SEAMCALLS), touches = since(from, to, TDP_POLICY_TOUCH_SEAMCALLS);
-    u64 all = max_u64(to->counts.seamcalls - from->counts.seamcalls, policy + touches);
-
-    json_object(j, "seamcalls_for");
-    json_number(j, "policy", policy);
-    json_number(j, "touches", touches);
-    json_number(j, "work", all - policy - touches);
-    json_end_object(j);
-}
-
 static void add_who(struct work *w, struct json *j)
 {
     json_text(j, "policy", w->policy->name);
@@ -51,14 +21,6 @@ static void add_who(struct work *w, struct json *j)
         json_text(j, "phase", w->workload->phases[w->phase]);
     json_number(j, "round", w->round);
     json_number(j, "vcpus", vm.vcpu_count);
-}
-
-static void add_settings(struct work *w, struct json *j, const struct look *now)
-{
-    json_object(j, "policy_parameters");
-    for (unsigned i = 0; i < POLICY_PARAMETERS_MAX && w->policy->parameters[i].name; i++)
-        json_number(j, w->policy->parameters[i].name, now->policy.values[i]);
-    json_end_object(j);
 }
 
 /* What it is worth: TLB misses of reads at random, all over the regions as they are now. */
@@ -87,15 +49,14 @@ static void add_reads(struct json *j, const struct probe_result *r)
     json_end_object(j);
 }
 
-static enum err sample(struct work *w, const struct look *from, u64 work_ms, u64 ms)
+static enum err sample(struct work *w, const struct policy_look *from, u64 work_ms, u64 ms)
 {
     struct probe_result reads;
-    struct look to;
+    struct policy_look to;
+    enum err e = policy_look_again(w->x, w->policy, &to);
 
-    look(&to);
-    if (to.policy.policy != w->policy)
-        return fault_say(&w->x->fault, ERR_STATE, "the policy %s has ended: the log says why", w->policy->name);
-    enum err e = read_all(w, &reads);
+    if (e == ERR_OK)
+        e = read_all(w, &reads);
     if (e != ERR_OK)
         return e;
     struct json *j = sample_begin(w->x);
@@ -107,10 +68,7 @@ static enum err sample(struct work *w, const struct look *from, u64 work_ms, u64
     json_number(j, "ms", ms);
     watch_add(w->watch, j);
     add_reads(j, &reads);
-    add_settings(w, j, &to);
-    world_add_policy(j, &from->policy, &to.policy);
-    add_purposes(j, from, &to);
-    world_add_counts(j, &from->counts, &to.counts);
+    policy_look_add(j, from, &to);
     sample_end(w->x);
     return ERR_OK;
 }
@@ -140,12 +98,12 @@ static enum err settle(struct work *w, u64 *ms)
 
 static enum err one_phase(struct work *w)
 {
-    struct look from;
+    struct policy_look from;
     u64 began = time_us(), work_ms, ms = 0;
 
     watch_begin_sample(w->watch);
     w->conversions = 0;
-    look(&from);
+    policy_look(&from);
     enum err e = w->workload->work(w);
     work_ms = (time_us() - began) / 1000;
     if (e == ERR_OK && !w->workload->keeps_time)

@@ -159,6 +159,12 @@ void vm_pauses_add(struct vm_pauses *p, u64 ticks)
     p->bins[min_u64(bin, VM_PAUSE_BINS - 1)]++;
 }
 
+/* Did the interrupt take it out for its memory, as mm/hold.h does, and not for a timer of its own? */
+static bool is_kicked(const struct vm_vcpu *v)
+{
+    return vm.td.held || vm.td.vcpus[run_index(v)].epoch < vm.td.epoch;
+}
+
 /* A pause begins where the vCPU leaves because of its memory, or is held out, and ends where it is let in again; it wanted in
  * at `asked`. */
 static void note_pause(struct vm_vcpu *v, enum vcpu_exit_kind kind, u64 asked)
@@ -169,7 +175,8 @@ static void note_pause(struct vm_vcpu *v, enum vcpu_exit_kind kind, u64 asked)
     }
     if (v->left_at)
         vm_pauses_add(&v->pauses, asked - v->left_at);
-    v->left_at = kind == VCPU_EXIT_EPT_VIOLATION || kind == VCPU_EXIT_INTERRUPT ? cpu_tsc() : 0;
+    bool is_out = kind == VCPU_EXIT_EPT_VIOLATION || (kind == VCPU_EXIT_INTERRUPT && is_kicked(v));
+    v->left_at = is_out ? cpu_tsc() : 0;
 }
 
 /* --- exits -------------------------------------------------------------------------------------------------------- */

@@ -29,7 +29,7 @@ enum vm_payload { VM_PROBE, VM_LINUX };
 /* VCPU_WAITS and VCPU_HALTED keep `why`. A vCPU that waits goes on with vm_run(); one that halted never does. */
 enum vm_vcpu_state { VCPU_STARTS, VCPU_IDLE, VCPU_WORKS, VCPU_WAITS, VCPU_HALTED };
 
-/* Times that a vCPU was out of the TD because of its memory (faults, holds), in TSC ticks. */
+/* Times that a vCPU was out of the TD because of its memory (faults, holds, kicks), in TSC ticks. */
 #define VM_PAUSE_BINS 40u
 struct vm_pauses {
     u64 count, total, longest;

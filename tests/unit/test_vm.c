@@ -29,6 +29,13 @@ static void test_experiment_of_a_kernel_that_is_not_there(void **state)
     bad("experiment linux-boot", "payload=linux: kernel=NAME is missing; the boot volume's folder linux has nothing");
     bad("experiment linux-boot kernel=vmlinuz mem=1", "mem=1: a number from 128 to 1048576 is needed");
     bad("experiment linux-boot kernel=vmlinuz", "kernel=vmlinuz: there is no such file");
+    bad("experiment linux-policies",
+        "payload=linux: kernel=NAME is missing; the boot volume's folder linux has nothing");
+    bad("experiment linux-policies kernel=vmlinuz policy=best",
+        "no policy 'best'; there are none, scan, fault, block, ready, hot");
+    bad("experiment linux-policies kernel=vmlinuz policy=ready with=ttl:5",
+        "with=ttl:5: policy ready has no ttl; `help policy` lists its parameters");
+    bad("experiment linux-policies vcpus=64", "vcpus=64: this machine has CPUs for 32");
     assert_int_equal(vm.state, VM_NONE);
 }
 

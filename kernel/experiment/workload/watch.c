@@ -19,6 +19,8 @@ enum err watch_begin(struct watch *w, gpa_t base, u64 count, level_t level)
     w->base = base;
     w->count = count;
     w->level = level;
+    w->whole = count;
+    w->is_told = true;
     w->regions = page_take(bytes_of(count));
     return w->regions ? ERR_OK : ERR_NO_MEMORY;
 }
@@ -38,8 +40,16 @@ void watch_begin_sample(struct watch *w)
     w->began = time_us();
 }
 
+static void begin_pieces(struct watch *w, struct watched_region *r)
+{
+    r->was_cut = true;
+    r->cut_at = time_us();
+}
+
 static void look_at(struct watch *w, struct watched_region *r, bool is_large)
 {
+    if (!w->is_told && r->is_large && !is_large)
+        begin_pieces(w, r);
     if (is_large && !r->is_large && r->was_cut) {
         w->merged++;
         r->was_merged = true;
@@ -85,11 +95,12 @@ enum err watch_look(struct watch *w)
 {
     enum err e = ERR_OK;
 
-    w->large = 0;
+    w->large = w->whole = 0;
     w->looked = time_us();
     for (u64 i = 0; i < w->count && e == ERR_OK; i++) {
         e = look_one(w, i);
         w->large += w->regions[i].is_large;
+        w->whole += w->is_told || !tdp_has_shared(vm.tdp, gpa_add(w->base, i * level_bytes(w->level)));
     }
     add_point(w);
     return e;
@@ -104,12 +115,6 @@ static void leave(struct watch *w, struct watched_region *r)
 {
     w->unused += r->was_merged && !r->is_used;
     r->was_merged = false;
-}
-
-static void begin_pieces(struct watch *w, struct watched_region *r)
-{
-    r->was_cut = true;
-    r->cut_at = time_us();
 }
 
 enum err watch_touched(struct watch *w)
@@ -182,10 +187,11 @@ void watch_add(struct watch *w, struct json *j)
     for (u64 i = 0; i < w->count; i++)
         leave(w, &w->regions[i]);
     json_number(j, "large", w->large);
-    json_number(j, "whole", w->count);
-    json_bool(j, "settled", w->large == w->count);
+    json_number(j, "whole", w->whole);
+    json_bool(j, "settled", w->large == w->whole);
     json_number(j, "merged", w->merged);
-    json_number(j, "unused", w->unused);
+    if (w->is_told)
+        json_number(j, "unused", w->unused);
     world_add_spread(j, "till_merged_us", &none, &w->till_merged);
     add_points(w, j);
 }

@@ -24,7 +24,8 @@ struct watch {
     u64 count;
     level_t level;      /* of a region that is one page */
     bool is_read;       /* vCPUs read all of it all the time: what is large is used */
-    u64 large;          /* regions, at the last look */
+    bool is_told;       /* what is done to the regions; else a look tells what was cut, and nothing who uses them */
+    u64 large, whole;   /* regions, at the last look: as one page, and without a shared page in them */
     u64 began, looked;  /* time_us(): of the sample, and of the last look */
     u64 merged, unused; /* in this sample: came to be large; and nobody touched them before they were cut again */
     struct vm_pauses till_merged; /* us, from a region's last conversion */

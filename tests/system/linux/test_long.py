@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from linux_guest import Guest, find_files, volume  # noqa: E402
 
 POLICIES = ["none", "scan", "fault", "block", "ready", "hot"]
+PHASES = ["boot", "convert", "stress", "both"]
 MEMORY = 512 << 20
 CONVERSIONS = 40
 # Beside the driver's conversions: its output comes when both are done.
@@ -83,17 +84,43 @@ def test_bounce_buffers_at_odd_places(files, words):
         machine.stop()
 
 
+def experiment(machine, name, words):
+    """Its samples."""
+    machine.send(f'experiment {name} kernel={machine.kernel.name} initrd={machine.initrd.name} {words} timeout=1500 '
+                 f'cmdline="{volume.COMMAND_LINE}"\r')
+    samples = []
+    while not samples or "sample" in samples[-1]:
+        machine.child.expect(r"\n@(\{[^\r\n]*\})\r?(?=\n)", timeout=1600)
+        samples.append(json.loads(machine.child.match.group(1)))
+    assert samples.pop()["ok"] is True
+    return samples
+
+
+def test_policies_under_the_same_work(files):
+    """The experiment. A load of the driver shares two pages, its removal takes them back; before the first it is removed."""
+    machine = Guest(files, timeout=7200)
+    try:
+        samples = experiment(machine, "linux-policies", "times=8 ops=4000 stress=32 settle=1000")
+        assert [(s["policy"], s["phase"]) for s in samples] == [(p, phase) for p in POLICIES for phase in PHASES]
+        of = {(s["policy"], s["phase"]): s for s in samples}
+        for policy in POLICIES:
+            assert [of[policy, phase]["conversions"] for phase in PHASES[1:]] == [17, 0, 16]
+            assert [of[policy, phase]["calls"]["remove"] for phase in PHASES[1:]] == [16, 0, 16]
+            assert [of[policy, phase]["did"]["failed"] for phase in PHASES] == [0, 0, 0, 0]
+        for policy in ("none", "fault"):
+            assert of[policy, "both"]["did"]["merged"] == 0 and of[policy, "both"]["large"] < of[policy, "both"]["whole"]
+        for policy in ("scan", "ready", "hot"):
+            assert of[policy, "both"]["did"]["merged"] >= 1
+        assert of["ready", "both"]["settled"] is True
+    finally:
+        machine.stop()
+
+
 def test_boots_by_page_size_and_acceptance(files):
     """The experiment: what is mapped at 4K has no large page, what the kernel accepts itself is less than all."""
     machine = Guest(files, timeout=3600)
     try:
-        machine.send(f'experiment linux-boot kernel={machine.kernel.name} initrd={machine.initrd.name} mem=512 timeout=1500 '
-                     f'cmdline="{volume.COMMAND_LINE}"\r')
-        samples = []
-        while not samples or "sample" in samples[-1]:
-            machine.child.expect(r"\n@(\{[^\r\n]*\})\r?(?=\n)", timeout=1600)
-            samples.append(json.loads(machine.child.match.group(1)))
-        assert samples.pop()["ok"] is True
+        samples = experiment(machine, "linux-boot", "mem=512")
         assert [(s["level"], s["accept"]) for s in samples] == [("2m", "eager"), ("2m", "lazy"), ("4k", "eager"), ("4k", "lazy")]
         assert [s["mapped_bytes"]["2m"] > 0 for s in samples] == [True, True, False, False]
         for eager, lazy in (samples[:2], samples[2:]):
