@@ -13,7 +13,7 @@
 #include "lib/parameter.h"
 
 #define EXPERIMENT_PARAMETERS_MAX 16u
-#define EXPERIMENT_CHOICES_MAX    5u
+#define EXPERIMENT_CHOICES_MAX    6u
 
 struct experiment_run;
 

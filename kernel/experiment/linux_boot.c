@@ -8,9 +8,13 @@
 #include "kernel/time.h"
 #include "kernel/vm/ghci/ghci.h"
 #include "lib/bits.h"
+#include "lib/string.h"
 
 enum { MEM, VCPUS, TIMEOUT };
-enum { KERNEL, INITRD, CMDLINE, UNTIL };
+enum { KERNEL, INITRD, CMDLINE, UNTIL, LEVEL, ACCEPT };
+
+static const level_t levels[] = {LEVEL_2M, LEVEL_4K};
+static const char *const ways[] = {"eager", "lazy"};
 
 #define UNTIL_DEFAULT "guest: shell"
 #define VMCALLS_MAX   32u
@@ -60,7 +64,7 @@ static void sample(struct experiment_run *x, const struct boot *b)
 
     json_text(j, "version", vm.linux.version);
     json_text(j, "level", level_name(b->level));
-    json_text(j, "accept", b->lazy ? "lazy" : "eager");
+    json_text(j, "accept", ways[b->lazy]);
     json_number(j, "vcpus", vm.vcpu_count);
     json_number(j, "mem", vm.memory_bytes);
     json_number(j, "create_us", b->create_us);
@@ -134,14 +138,30 @@ static enum err boot(struct experiment_run *x, struct boot *b)
     return e;
 }
 
+static const char *name_level(unsigned n)
+{
+    return n < ARRAY_COUNT(levels) ? level_name(levels[n]) : NULL;
+}
+
+static const char *name_way(unsigned n)
+{
+    return n < ARRAY_COUNT(ways) ? ways[n] : NULL;
+}
+
+static bool is_chosen(const struct experiment_run *x, unsigned choice, const char *name)
+{
+    return x->chosen[choice] == NULL || strcmp(x->chosen[choice], name) == 0;
+}
+
 static enum err run(struct experiment_run *x)
 {
-    static const level_t levels[] = {LEVEL_2M, LEVEL_4K};
     enum err e = ERR_OK;
 
-    for (unsigned i = 0; i < 2 * ARRAY_COUNT(levels) && e == ERR_OK; i++) {
-        struct boot b = {.level = levels[i / 2], .lazy = i % 2};
+    for (unsigned i = 0; i < ARRAY_COUNT(levels) * ARRAY_COUNT(ways) && e == ERR_OK; i++) {
+        struct boot b = {.level = levels[i / ARRAY_COUNT(ways)], .lazy = i % ARRAY_COUNT(ways)};
         struct fault_text why;
+        if (!is_chosen(x, LEVEL, level_name(b.level)) || !is_chosen(x, ACCEPT, ways[b.lazy]))
+            continue;
         e = boot(x, &b);
         why = x->fault;
         enum err end = world_end(x);
@@ -162,6 +182,8 @@ const struct experiment experiment_linux_boot = {
     .choices = {[KERNEL] = {"kernel", "a bzImage of the boot volume's folder linux", NULL, NULL},
                 [INITRD] = {"initrd", "and an initrd", NULL, NULL},
                 [CMDLINE] = {"cmdline", "the kernel's command line, between quotes", NULL, NULL},
-                [UNTIL] = {"until", "what the guest says at the end, \"" UNTIL_DEFAULT "\" else", NULL, NULL}},
+                [UNTIL] = {"until", "what the guest says at the end, \"" UNTIL_DEFAULT "\" else", NULL, NULL},
+                [LEVEL] = {"level", "the largest page, one alone", name_level, NULL},
+                [ACCEPT] = {"accept", "one way alone", name_way, NULL}},
     .run = run,
 };

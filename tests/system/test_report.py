@@ -253,7 +253,7 @@ def test_run_that_fails_leaves_its_log_and_is_tried_again(tools_present, tmp_pat
 @pytest.mark.parametrize("text, words", [
     ("runs: [", "no YAML: while parsing"),
     ("set: {}", "no `runs:` with runs in it"),
-    ("runs: {a: {place: moon, experiment: x}}", "run a: place: moon: one of platform, lab is needed"),
+    ("runs: {a: {place: moon, experiment: x}}", "run a: place: moon: one of platform, lab, linux is needed"),
     ("runs: {a: {place: lab, experiment: x, colour: 1}}",
      "run a: unknown key 'colour'; allowed are each, experiment, minutes, options, place"),
     ("runs: {a: {place: lab}}", "run a: experiment: a text or a list of texts is needed"),
@@ -287,6 +287,40 @@ def test_one_workflow_at_a_time_in_a_folder(tools_present, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         status, stderr = workflow("--out", tmp_path, "--logs", RECORDED)
     assert (status, told(stderr)) == (2, [f"another workflow is at work in {tmp_path}"])
+
+
+def test_a_linux_that_is_not_there_is_skipped(tmp_path):
+    run = {"place": "linux", "options": [], "experiments": ["linux-boot"], "minutes": 1}
+    log, status, csv_folder, summary = (tmp_path / name for name in ("boot.log", "boot.json", "csv", "summary.json"))
+    subprocess.run([TOOLS / "measure", "--log", log, "--status", status, "--build", tmp_path / "build", "boot", json.dumps(run)],
+                   check=True, capture_output=True, timeout=LIMIT_S)
+    result = json.loads(status.read_text())
+    assert result["failure"] is None and "_*.deb is missing and cannot be fetched" in result["skipped"]
+    (tmp_path / "logs").mkdir()
+    log.rename(tmp_path / "logs" / "boot.log")
+    subprocess.run([TOOLS / "collect", "--csv", csv_folder, "--summary", summary, "--status", status, "logs/boot.log"], check=True,
+                   cwd=tmp_path, timeout=LIMIT_S)
+    assert json.loads(summary.read_text())["problems"] == []
+
+
+def test_boots_of_a_linux_are_compared(tools_present, tmp_path):
+    import pandas
+    from experiments.analysis import linux_boot
+    from experiments.section import Part
+    rows = [{"level": level, "accept": accept, "vcpus": 1, "exits": faults + 900, "faults": faults, "seamcalls": faults + 300,
+             "flushes": 7, "vmcalls.CPUID": 200, "vmcalls.IO": 80, "mapped_bytes.4k": 4096 * small, "mapped_bytes.2m": 2097152 * large,
+             "first_us": 2000000, "until_us": us, "parameters.timeout": 300, "parameters.mem": 256, "parameters.vcpus": 1}
+            for level, accept, faults, small, large, us in [
+                ("2m", "eager", 1000, 3000, 92, 4000000), ("2m", "eager", 1200, 3000, 92, 6000000),
+                ("2m", "lazy", 900, 2000, 80, 5000000), ("4k", "eager", 55000, 50000, 0, 20000000)]]
+    part = Part(tmp_path, "linux-boot", "toy")
+    linux_boot.analyse(pandas.DataFrame(rows), part)
+    assert part.says == ["By 4K pages the boot takes 50 times the EPT violations, 39.5 times the SEAMCALLs and 4 times as long as by "
+                         "2M pages."]
+    [table] = part.tables
+    assert [c["id"] for c in table["columns"][:4]] == ["level", "accept", "vcpus", "faults"]
+    assert table["rows"][0] == ["2m", "eager", 1, 1100, 280, 2000, 1400, 7, 3000, 92, 2, 5]
+    assert [row[:3] for row in table["rows"]] == [["2m", "eager", 1], ["2m", "lazy", 1], ["4k", "eager", 1]]
 
 
 def test_sets_of_the_project_are_good(tools_present):

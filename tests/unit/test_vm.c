@@ -29,6 +29,8 @@ static void test_experiment_of_a_kernel_that_is_not_there(void **state)
     bad("experiment linux-boot", "payload=linux: kernel=NAME is missing; the boot volume's folder linux has nothing");
     bad("experiment linux-boot kernel=vmlinuz mem=1", "mem=1: a number from 128 to 1048576 is needed");
     bad("experiment linux-boot kernel=vmlinuz", "kernel=vmlinuz: there is no such file");
+    bad("experiment linux-boot kernel=vmlinuz level=1g", "no level '1g'; there are 2m, 4k");
+    bad("experiment linux-boot kernel=vmlinuz accept=never", "no accept 'never'; there are eager, lazy");
     bad("experiment linux-policies",
         "payload=linux: kernel=NAME is missing; the boot volume's folder linux has nothing");
     bad("experiment linux-policies kernel=vmlinuz policy=best",

@@ -3,7 +3,9 @@
     runs:
       policies-{policy}:                       # {name}: a value of `each`
         each: {policy: [scan, ready]}          # a run for each combination of the lists
-        place: platform                        # a boot of QEMU by tools/run; or lab: a process of tools/lab
+        place: platform                        # a boot of QEMU by tools/run; or lab: a process of tools/lab; or linux: a boot of
+                                               # QEMU whose experiments are told kernel=, initrd= and cmdline= of docs/linux.md,
+                                               # skipped where `make linux` has fetched none
         options: [--smp, "4"]                  # of tools/run, or of tools/lab
         experiment: policies policy={policy}   # as on the console; a list runs one after the other in one boot
         minutes: 5                             # a net for what hangs; 10 without it
@@ -15,7 +17,7 @@ import yaml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 KEYS = {"each", "place", "options", "experiment", "minutes"}
-PLACES = ("platform", "lab")
+PLACES = ("platform", "lab", "linux")
 MINUTES = 10
 
 
