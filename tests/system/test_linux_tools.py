@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT
+from conftest import BUILD, ROOT
 
 sys.path.insert(0, str(ROOT / "tools" / "linux"))
 import initramfs  # noqa: E402
@@ -236,3 +236,18 @@ def test_other_kernel_and_initrd_need_no_package(build, tmp_path):
     assert (build / "linux/initrd").read_bytes() == b"mine.cpio"
     status, _, err = boot(build, [], "--kernel", "/nowhere/bzImage")
     assert status == 126 and "--kernel /nowhere/bzImage: there is no such file" in err
+
+
+# --- the guest's programs ---
+
+@pytest.mark.parametrize("spoil, status", [(0, 0), (1, 1)])
+def test_stress_finds_a_bit_that_changed(spoil, status):
+    done = subprocess.run([str(BUILD / "linux-tests/stress"), "mib=4", "ops=500", "threads=2", f"spoil={spoil}"],
+                          capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == status and f" {spoil} words wrong\n" in done.stdout
+    assert ("and should hold" in done.stdout) == bool(spoil)
+
+
+def test_stress_refuses_nonsense():
+    done = subprocess.run([str(BUILD / "linux-tests/stress"), "mib=x"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2 and "'mib=x': mib=N, ops=N, threads=N, seed=N and spoil=0|1 are allowed" in done.stderr

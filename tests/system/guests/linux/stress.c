@@ -1,11 +1,11 @@
 /*
- * stress [mib=N] [ops=N] [threads=N] [seed=N]: works on the memory of a Linux guest and checks every byte of it, while its pages
- * are split, merged and converted beneath it. A static program for the guest, built against the host's libc.
+ * stress [mib=N] [ops=N] [threads=N] [seed=N] [spoil=0|1]: works on the memory of a Linux guest and checks every byte of it, while
+ * its pages are split, merged and converted beneath it. A static program for the guest, built against the host's libc.
  *
  * Each thread has an arena of its own and does `ops` operations on pages that it picks at random: it checks all that a page must
  * hold and writes it anew, or gives it back to the kernel, which must hand out a page of zeros when it is next looked at.
  * In the end each page is checked once more. One line tells the sums; the status is 0 only if no word was wrong. The same
- * seed makes the same operations.
+ * seed makes the same operations. With spoil=1 the first thread changes a bit before that last look, which has to find it.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -27,6 +27,7 @@ struct arena {
     size_t pages;
     uint64_t ops, random;
     uint64_t checked, dropped, bad;
+    int spoils;
 };
 
 static uint64_t mix(uint64_t x)
@@ -94,6 +95,8 @@ static void *work(void *arg)
         else
             write_anew(a, page);
     }
+    if (a->spoils)
+        a->memory[next(a) % (a->pages * PAGE_WORDS)] ^= 1;
     for (size_t page = 0; page < a->pages; page++)
         check(a, page);
     return NULL;
@@ -121,33 +124,33 @@ static int read_arguments(int argc, char **argv, const char *const *keys, uint64
             known = *end == '\0' && end != argv[i] + n + 1;
         }
         if (!known) {
-            fprintf(stderr, "stress: '%s': mib=N, ops=N, threads=N and seed=N are allowed\n", argv[i]);
+            fprintf(stderr, "stress: '%s': mib=N, ops=N, threads=N, seed=N and spoil=0|1 are allowed\n", argv[i]);
             return 0;
         }
     }
     return 1;
 }
 
-int main(int argc, char **argv)
-{
-    static const char *const keys[] = {"mib", "ops", "threads", "seed", NULL};
-    static struct arena arenas[THREADS_MAX];
-    uint64_t values[] = {16, 4096, 1, 1}, checked = 0, dropped = 0, bad = 0;
+enum { MIB, OPS, THREADS, SEED, SPOIL, VALUES };
 
-    if (!read_arguments(argc, argv, keys, values))
-        return 2;
-    uint64_t mib = values[0], ops = values[1], threads = values[2], seed = values[3];
-    if (threads == 0 || threads > THREADS_MAX || mib < threads || mib > 1u << 20) {
-        fprintf(stderr, "stress: threads=1 to %u are allowed, with 1 MiB each at least\n", THREADS_MAX);
-        return 2;
+static int start(struct arena *arenas, const uint64_t *values)
+{
+    for (uint64_t i = 0; i < values[THREADS]; i++) {
+        struct arena *a = &arenas[i];
+        int made = make(a, (size_t)(values[MIB] / values[THREADS] * 256), values[OPS], values[SEED] + i);
+        a->spoils = i == 0 && values[SPOIL] != 0;
+        if (made && pthread_create(&a->thread, NULL, work, a) == 0)
+            continue;
+        fprintf(stderr, "stress: no memory for thread %llu\n", (unsigned long long)i);
+        return 0;
     }
-    for (uint64_t i = 0; i < threads; i++) {
-        size_t pages = (size_t)(mib / threads * 256);
-        if (!make(&arenas[i], pages, ops, seed + i) || pthread_create(&arenas[i].thread, NULL, work, &arenas[i]) != 0) {
-            fprintf(stderr, "stress: no memory for thread %llu\n", (unsigned long long)i);
-            return 2;
-        }
-    }
+    return 1;
+}
+
+static int finish(struct arena *arenas, uint64_t threads)
+{
+    uint64_t checked = 0, dropped = 0, bad = 0;
+
     for (uint64_t i = 0; i < threads; i++) {
         pthread_join(arenas[i].thread, NULL);
         checked += arenas[i].checked;
@@ -157,4 +160,20 @@ int main(int argc, char **argv)
     printf("stress: %llu pages checked, %llu given back, %llu words wrong\n", (unsigned long long)checked,
            (unsigned long long)dropped, (unsigned long long)bad);
     return bad != 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const keys[] = {"mib", "ops", "threads", "seed", "spoil", NULL};
+    static struct arena arenas[THREADS_MAX];
+    uint64_t values[VALUES] = {16, 4096, 1, 1, 0};
+
+    if (!read_arguments(argc, argv, keys, values))
+        return 2;
+    uint64_t threads = values[THREADS];
+    if (threads == 0 || threads > THREADS_MAX || values[MIB] < threads || values[MIB] > 1u << 20) {
+        fprintf(stderr, "stress: threads=1 to %u are allowed, with 1 MiB each at least\n", THREADS_MAX);
+        return 2;
+    }
+    return start(arenas, values) ? finish(arenas, threads) : 2;
 }
