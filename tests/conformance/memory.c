@@ -26,11 +26,16 @@ static bool decode(const char *hex, u8 *bytes, size_t count)
     return true;
 }
 
+static bool is_memory(u64 pa)
+{
+    return plat_page(pa & ~4095ull);
+}
+
 static u8 *content(struct conf_diff *d, u64 pa, const json_t *call, size_t *count)
 {
     *count = (size_t)conf_number(json_object_get(call, "len"));
     const char *hex = json_string_value(json_object_get(call, "hex"));
-    if (!hex || !plat_page(pa) || !plat_page(pa + *count - 1) || *count > (1 << 21)) {
+    if (!hex || !is_memory(pa) || !is_memory(pa + *count - 1) || *count > (1 << 21)) {
         conf_differ(d, "record of memory at %llx not understood", (unsigned long long)pa);
         return NULL;
     }
