@@ -75,6 +75,7 @@ static void set_controls(struct td_vmcs *run, const struct td *td, const struct 
     run->ve_info_hpa = vcpu->tdvpr_hpa;
     run->msr_bitmap_hpa = td->tdr->tdcx_pa[TDCS_PAGE_MSR_BITMAPS];
     run->vapic_hpa = vcpu->tdvps->tdvps_pa[TDVPS_PAGE_VAPIC];
+    run->xsave_hpa = vcpu->tdvps->tdvps_pa[TDVPS_PAGE_XSAVE + 1]; /* the first shows the compacted format's header */
     run->cr0_mask = mdl_cr0_mask();
     run->cr0_shadow = mdl_cr0_shadow();
     run->cr4_mask = mdl_cr4_mask(tdcs);

@@ -192,6 +192,18 @@ static void posted_interrupts_reach_the_processor(void **state)
     assert_int_equal(leave(EXIT_INTERRUPT, 0), SEAM_TO_VMM);
 }
 
+/* The fifth of the vCPU's pages: no other vCPU has its registers, and the fourth keeps what the module began it with. */
+static void extended_state_has_a_page_of_the_vcpus_own(void **state)
+{
+    (void)state;
+    enter(0);
+    assert_int_equal(lp->td->xsave_hpa, W_TDVPR + 0x4000);
+    assert_int_equal(w_memory(W_TDVPR + 0x3000)[520 / 8], 1ull << 63);
+    for (unsigned i = 0; i < 512; i++)
+        assert_int_equal(w_memory(W_TDVPR + 0x4000)[i], 0);
+    assert_int_equal(leave(EXIT_INTERRUPT, 0), SEAM_TO_VMM);
+}
+
 /* VMXIP: RVI above PPR by its class, as the processor left them. What is only posted does not count. */
 static void state_details_tell_of_an_interrupt_that_waits(void **state)
 {
@@ -257,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup(exits_keep_the_reason, start),
         cmocka_unit_test_setup(first_write_of_an_address, start),
         cmocka_unit_test_setup(posted_interrupts_reach_the_processor, start),
+        cmocka_unit_test_setup(extended_state_has_a_page_of_the_vcpus_own, start),
         cmocka_unit_test_setup(state_details_tell_of_an_interrupt_that_waits, start),
         cmocka_unit_test_setup(rtmr_is_extended_by_what_stands_there, start_with_page),
     };
