@@ -388,7 +388,7 @@ WORKFLOW = tools/experiments/workflow --build $(B)
 SET ?= $(if $(QUICK),quick,default)
 experiments:
 	@tools/deps experiments
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(LINUX_TESTS)
 	@$(WORKFLOW) --set $(SET) --out $(OUT) $(if $(PROFILE),--profile $(PROFILE))
 report:
 	@test -n "$(LOGS)" || { echo 'report: LOGS="a.log b.log" names the logs; `make experiments` makes some' >&2; exit 2; }

@@ -57,7 +57,7 @@ MUST_CHECK enum err world_wait(struct experiment_run *x, u64 ms);
 
 /* What the machine has done so far; of two looks the difference counts. */
 struct world_counts {
-    u64 seamcalls; /* VP.ENTERs and flushes left out */
+    u64 seamcalls; /* VP.ENTERs, VP.RDs and flushes left out */
     u64 flushes;   /* PHYMEM.PAGE.WBINVDs */
     u64 tracks, kicks, ipis, exits, retries, tsc;
     u64 faults; /* exits by EPT violation */
