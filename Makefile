@@ -162,6 +162,13 @@ $(B)/testguest-%.so: $(B)/testguest/tests/system/guests/%.o $(TESTGUEST_LIB) lin
 	$(call say,LD,$@)
 	$(Q)$(EFI_LD) -T linker.ld $(EFI_CRT) $(filter %.o,$^) -o $@ -l:libgnuefi.a
 
+# A kernel that means harm, for test_hostile.py.
+HOSTILE_OBJ := $(call obj,probe,$(wildcard tests/system/guests/hostile/*.asm tests/system/guests/hostile/*.c) \
+                 guest/hw/td.asm guest/lib/ghci.c guest/lib/runtime.c)
+$(B)/hostile.elf: $(HOSTILE_OBJ) tests/system/guests/hostile/hostile.ld
+	$(call say,LD,$@)
+	$(Q)$(LD) -nostdlib -znoexecstack -static --no-warn-rwx-segments -T tests/system/guests/hostile/hostile.ld $(HOSTILE_OBJ) -o $@
+
 # What tests of a Linux in the TD run there.
 LINUX_TESTS := $(addprefix $(B)/linux-tests/,stress kexec convert)
 $(B)/linux-tests/stress: tests/system/guests/linux/stress.c
@@ -205,7 +212,7 @@ $(B)/probe.elf: $(PROBE_OBJ) guest/probe/probe.ld
 $(B)/shim.elf: $(SHIM_OBJ) guest/shim/shim.ld
 	$(call say,LD,$@)
 	$(Q)$(LD) -nostdlib -znoexecstack -static --no-warn-rwx-segments -T guest/shim/shim.ld $(SHIM_OBJ) -o $@ $(SHA_LIB)
-$(B)/probe.bin $(B)/shim.bin: $(B)/%.bin: $(B)/%.elf
+$(B)/probe.bin $(B)/shim.bin $(B)/hostile.bin: $(B)/%.bin: $(B)/%.elf
 	$(call say,BIN,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@
 $(B)/reset.bin: guest/hw/reset.asm guest/hw/td.inc | tools-present
@@ -436,10 +443,10 @@ linux-soak:
 test:
 	@tools/deps test
 	@tools/linux/boot --build $(B) --fetch || true # without a network the tests of it are skipped
-	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(LINUX_TESTS) $(IMAGES) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
+	@$(MAKE) --no-print-directory all unit-binaries $(TESTGUEST_EFI) $(B)/hostile.bin $(LINUX_TESTS) $(IMAGES) bench-binaries soak-binaries $(if $(CONF_SRC),$(B)/conformance) fuzz-binary
 	@tests/run --build $(B) --records $(DIR) unit conformance fuzz system soak
 
-system: all $(TESTGUEST_EFI) $(LINUX_TESTS) $(IMAGES) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
+system: all $(TESTGUEST_EFI) $(B)/hostile.bin $(LINUX_TESTS) $(IMAGES) bench-binaries $(if $(CONF_SRC),$(B)/conformance)
 	@tests/run --build $(B) system
 
 check:
