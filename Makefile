@@ -170,8 +170,8 @@ $(B)/hostile.elf: $(HOSTILE_OBJ) tests/system/guests/hostile/hostile.ld
 	$(Q)$(LD) -nostdlib -znoexecstack -static --no-warn-rwx-segments -T tests/system/guests/hostile/hostile.ld $(HOSTILE_OBJ) -o $@
 
 # What tests of a Linux in the TD run there.
-LINUX_TESTS := $(addprefix $(B)/linux-tests/,stress kexec convert)
-$(B)/linux-tests/stress: tests/system/guests/linux/stress.c
+LINUX_TESTS := $(addprefix $(B)/linux-tests/,stress registers kexec convert)
+$(B)/linux-tests/stress $(B)/linux-tests/registers: $(B)/linux-tests/%: tests/system/guests/linux/%.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(LANGUAGE) -static -s -pthread -o $@ $<

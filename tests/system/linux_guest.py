@@ -9,7 +9,7 @@ sys.path[:0] = [str(ROOT / "tools" / "linux"), str(ROOT / "tools")]
 import volume  # noqa: E402
 from packages import Missing  # noqa: E402
 
-PROGRAMS = ["stress", "convert", "kexec"]
+PROGRAMS = ["stress", "registers", "convert", "kexec"]
 BOOT_S = 240  # a net: about 10 s on a quiet machine
 RUN_S = 120
 

@@ -135,6 +135,7 @@ def test_four_vcpus(files):
     try:
         machine.boot(mem="512M")
         assert re.search(r"\[guest\] 4\r", machine.run("nproc"))
+        assert "registers: 0 of 8 processes lost some" in machine.run("registers 8 1000")
         machine.good("policy ready delay=10")
         work(machine, conversions=10, mib=32, ops=2000, threads=4)
         agree(machine)
