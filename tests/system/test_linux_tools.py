@@ -14,6 +14,7 @@ import initramfs  # noqa: E402
 import packages  # noqa: E402
 
 BOOT = ROOT / "tools/linux/boot"
+BESIDE = ROOT / "tools/linux/beside"
 FAKE = ROOT / "tests/system/fake_qemu.py"
 DEB822 = """\
 Types: deb
@@ -161,7 +162,7 @@ def with_packages(build):
     deb(build / "linux", "busybox-static", {"bin/busybox": b"\x7fELFbusybox"})
 
 
-def boot(build, steps, *options):
+def boot(build, steps, *options, tool=BOOT):
     plan = build / "plan"
     plan.write_text("\n".join(steps) + "\n")
     (build / "bin").mkdir(exist_ok=True)
@@ -170,7 +171,7 @@ def boot(build, steps, *options):
         (build / "bin" / name).chmod(0o755)
     environment = dict(os.environ, SEPTUM_QEMU=str(FAKE), SEPTUM_OVMF=str(plan), FAKE_CONSOLE=str(plan),
                        PATH=f"{build}/bin:{os.environ['PATH']}")
-    done = subprocess.run([str(BOOT), "--build", str(build), *options], env=environment, capture_output=True, check=False,
+    done = subprocess.run([str(tool), "--build", str(build), *options], env=environment, capture_output=True, check=False,
                           stdin=subprocess.DEVNULL, timeout=60)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -251,3 +252,26 @@ def test_stress_finds_a_bit_that_changed(spoil, status):
 def test_stress_refuses_nonsense():
     done = subprocess.run([str(BUILD / "linux-tests/stress"), "mib=x"], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2 and "'mib=x': mib=N, ops=N, threads=N, seed=N and spoil=0|1 are allowed" in done.stderr
+
+
+# --- the same Linux elsewhere ---
+
+def test_each_place_is_measured_in_each_round(build):
+    with_packages(build)
+    status, out, err = boot(build, guest_ends(0), "--rounds", "2", tool=BESIDE)
+    assert status == 0, err
+    places = ["alone", "guest", "td", "septum"]
+    assert re.findall(r"^round (\d), (\w+): \d+\.\d\d s", out, re.MULTILINE) == [(n, place) for n in "12" for place in places]
+    assert re.findall(r"^(\w+) +[0-9. ]+$", out, re.MULTILINE) == places
+    assert re.search(r"^td / guest: \d+\.\d\d$", out, re.MULTILINE)
+
+
+def test_guest_beside_that_fails_is_named(build):
+    with_packages(build)
+    status, _, err = boot(build, guest_ends(7), tool=BESIDE)
+    assert status == 126 and err.startswith("beside: alone: exit status 0; the last it said: [guest] guest: status 7")
+
+
+def test_without_network_there_is_nothing_beside(build):
+    status, _, err = boot(build, [], tool=BESIDE)
+    assert status == 126 and re.match(r"beside: \S*cloud-amd64_\*\.deb is missing and cannot be fetched", err)

@@ -308,15 +308,16 @@ def test_boots_of_a_linux_are_compared(tools_present, tmp_path):
     from experiments.analysis import linux_boot
     from experiments.section import Part
     rows = [{"level": level, "accept": accept, "vcpus": 1, "exits": faults + 900, "faults": faults, "seamcalls": faults + 300,
-             "flushes": 7, "vmcalls.CPUID": 200, "vmcalls.IO": 80, "mapped_bytes.4k": 4096 * small, "mapped_bytes.2m": 2097152 * large,
-             "first_us": 2000000, "until_us": us, "parameters.timeout": 300, "parameters.mem": 256, "parameters.vcpus": 1}
+             "flushes": 7, "vmcalls.CPUID": 200, "vmcalls.IO": 80, "mapped_bytes.4k": 4096 * small,
+             "mapped_bytes.2m": 2097152 * large, "first_us": 2000000, "until_us": us, "parameters.timeout": 300,
+             "parameters.mem": 256, "parameters.vcpus": 1}
             for level, accept, faults, small, large, us in [
                 ("2m", "eager", 1000, 3000, 92, 4000000), ("2m", "eager", 1200, 3000, 92, 6000000),
                 ("2m", "lazy", 900, 2000, 80, 5000000), ("4k", "eager", 55000, 50000, 0, 20000000)]]
     part = Part(tmp_path, "linux-boot", "toy")
     linux_boot.analyse(pandas.DataFrame(rows), part)
-    assert part.says == ["By 4K pages the boot takes 50 times the EPT violations, 39.5 times the SEAMCALLs and 4 times as long as by "
-                         "2M pages."]
+    assert part.says == ["By 4K pages the boot takes 50 times the EPT violations, 39.5 times the SEAMCALLs and 4 times as long as "
+                         "by 2M pages."]
     [table] = part.tables
     assert [c["id"] for c in table["columns"][:4]] == ["level", "accept", "vcpus", "faults"]
     assert table["rows"][0] == ["2m", "eager", 1, 1100, 280, 2000, 1400, 7, 3000, 92, 2, 5]

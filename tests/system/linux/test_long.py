@@ -3,11 +3,13 @@ places, another kernel by kexec. Each of its guests works on memory and finds ev
 import json
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from conftest import BUILD, ROOT  # noqa: E402
 from linux_guest import Guest, find_files, volume  # noqa: E402
 
 POLICIES = ["none", "scan", "fault", "block", "ready", "hot"]
@@ -128,6 +130,15 @@ def test_boots_by_page_size_and_acceptance(files):
         assert samples[2]["faults"] > 20 * samples[0]["faults"]
     finally:
         machine.stop()
+
+
+def test_the_same_linux_beside_the_td(files):
+    """In QEMU alone and as an ordinary guest it comes to the same end; the times are nobody's verdict."""
+    done = subprocess.run([ROOT / "tools/linux/beside", "--build", BUILD, "--rounds", "1"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False, timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^(\w+) +[0-9. ]+$", done.stdout, re.MULTILINE) == ["alone", "guest", "td", "septum"]
+    assert re.search(r"^td / guest: \d+\.\d\d$", done.stdout, re.MULTILINE)
 
 
 def test_four_vcpus(files):
