@@ -66,6 +66,20 @@ def test_ready_keeps_pages_large(guest):
     guest.good("policy none")
 
 
+def test_panic_is_told_in_the_kernels_words(files):
+    machine = Guest(files)
+    try:
+        machine.create(words="rdinit=/none root=/dev/none")
+        machine.good("td run")
+        why = machine.bad("td wait timeout=240", 270)["error"]
+        assert re.fullmatch(r"the guest reset the machine; its last words: \[ *[\d.]+\] Kernel panic - not syncing: "
+                            r"VFS: Unable to mount root fs on .*", why), why
+        assert machine.bad("td run")["error"] == "the guest has ended: only `td destroy` is left"
+        machine.destroy()
+    finally:
+        machine.stop()
+
+
 def test_guest_ends_and_another_begins(guest):
     guest.end()
     guest.boot(mem="512M")
