@@ -77,7 +77,12 @@ static enum err sample(struct work *w, const struct policy_look *from, u64 work_
 
 static bool is_touched(const struct work *w)
 {
-    return w->x->values[TOUCH] && !w->workload->untouched;
+    return w->x->values[TOUCH] && (!w->workload->untouched || w->workload->touch);
+}
+
+static enum err touch(struct work *w)
+{
+    return w->workload->touch ? w->workload->touch(w) : work_touch(w);
 }
 
 /* Until all is large again, or the time is over; then each region is touched once more, so that what is large is of use. */
@@ -86,14 +91,14 @@ static enum err settle(struct work *w, u64 *ms)
     u64 from = time_us();
     enum err e = work_wait(w, 0);
 
-    while (e == ERR_OK && w->watch->large < w->watch->count && time_us() - from < w->x->values[SETTLE] * 1000) {
+    while (e == ERR_OK && w->watch->large < w->watch->whole && time_us() - from < w->x->values[SETTLE] * 1000) {
         if (is_touched(w))
-            e = work_touch(w);
-        if (e == ERR_OK && w->watch->large < w->watch->count) /* or the touch has merged the last one */
+            e = touch(w);
+        if (e == ERR_OK && w->watch->large < w->watch->whole) /* or the touch has merged the last one */
             e = work_wait(w, w->x->values[STEP]);
     }
     *ms = (time_us() - from) / 1000;
-    return e == ERR_OK && is_touched(w) ? work_touch(w) : e;
+    return e == ERR_OK && is_touched(w) ? touch(w) : e;
 }
 
 static enum err one_phase(struct work *w)

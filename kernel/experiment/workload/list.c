@@ -32,12 +32,40 @@ static enum err plan(struct experiment_run *x, u64 *regions, u64 *rounds)
     return ERR_OK;
 }
 
+static bool is_private(const struct work *w, u64 region)
+{
+    return !tdp_has_shared(vm.tdp, gpa_add(w->base, region * level_bytes(LEVEL_2M)));
+}
+
+/* A guest is at work around what it converts: a vCPU reads a word of each region that has no shared page. */
+static enum err touch(struct work *w)
+{
+    u64 size = level_bytes(LEVEL_2M);
+    enum err e = ERR_OK;
+
+    for (u64 from = 0, end; e == ERR_OK && from < w->watch->count; from = end + 1) {
+        for (end = from; end < w->watch->count && is_private(w, end); end++)
+            ;
+        gpa_t first = gpa_add(w->base, from * size);
+        if (end == from)
+            continue;
+        e = world_touch(w->x, min_u64(1, vm.vcpu_count - 1), gpa_add(first, READ_PAGE * PAGE_BYTES),
+                        (end - from - 1) * size + sizeof(u64), size, false);
+        if (e == ERR_OK)
+            e = watch_touched_in(w->watch, first, (end - from) * size);
+    }
+    return e;
+}
+
 static enum err wait_until(struct work *w, u64 from, u64 ms)
 {
     enum err e = ERR_OK;
 
-    for (u64 now; e == ERR_OK && (now = (time_us() - from) / 1000) < ms;)
+    for (u64 now; e == ERR_OK && (now = (time_us() - from) / 1000) < ms;) {
         e = work_wait(w, min_u64(ms - now, w->x->values[STEP]));
+        if (e == ERR_OK && w->x->values[TOUCH])
+            e = touch(w);
+    }
     return e;
 }
 
@@ -90,5 +118,6 @@ const struct workload workload_list = {
     .untouched = true,
     .plan = plan,
     .work = work,
+    .touch = touch,
     .add = add,
 };

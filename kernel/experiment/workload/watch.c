@@ -70,6 +70,16 @@ static enum err look_one(struct watch *w, u64 index)
     return e;
 }
 
+static bool has_shared(const struct watch *w, u64 index)
+{
+    u64 size = level_bytes(w->level);
+    bool any = false;
+
+    for (u64 at = 0; at < size && !any; at += level_bytes(LEVEL_2M))
+        any = tdp_has_shared(vm.tdp, gpa_add(w->base, index * size + at));
+    return any;
+}
+
 /* Every other point, and from now on as far apart as they are then. */
 static void thin_out(struct watch *w)
 {
@@ -100,7 +110,7 @@ enum err watch_look(struct watch *w)
     for (u64 i = 0; i < w->count && e == ERR_OK; i++) {
         e = look_one(w, i);
         w->large += w->regions[i].is_large;
-        w->whole += w->is_told || !tdp_has_shared(vm.tdp, gpa_add(w->base, i * level_bytes(w->level)));
+        w->whole += !has_shared(w, i);
     }
     add_point(w);
     return e;

@@ -29,12 +29,13 @@ struct workload {
     level_t level;                  /* of a region */
     bool on_request;                /* not among those that are tried where none is named */
     bool fresh;                     /* each phase is a TD of its own, whose memory nobody has accepted yet */
-    bool untouched;                 /* nobody touches memory but the work itself */
+    bool untouched;                 /* nobody touches memory but the work itself, and `touch` */
     bool leaves_pending;            /* memory that a vCPU cannot read without accepting it */
     bool keeps_time;                /* the work is all the time that there is: the policy gets none behind it */
     /* Regions that it takes; rounds. NULL: as the parameters say. An error is about the parameters. */
     enum err (*plan)(struct experiment_run *x, u64 *regions, u64 *rounds);
     enum err (*work)(struct work *w);
+    enum err (*touch)(struct work *w);           /* in the place of work_touch(); NULL: it does */
     void (*add)(struct work *w, struct json *j); /* members of its own; NULL: it has none */
 };
 
