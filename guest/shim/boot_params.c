@@ -4,8 +4,8 @@
 #include "guest/lib/runtime.h"
 #include "guest/shim/machine.h"
 
-#define LOW_MEMORY_END                                                                                                 \
-    0xa0000ull /* behind it the kernel looks for tables of a BIOS: memory of the TD too, but none to use */
+/* Behind it the kernel looks for tables of a BIOS: memory of the TD too, but none to use. */
+#define LOW_MEMORY_END 0xa0000ull
 
 /* Members of struct setup_header, by their place in boot_params. */
 #define TYPE_OF_LOADER 0x210u

@@ -76,6 +76,36 @@ static bool is_sound(const struct bzimage *b, uint64_t bytes)
            b->run_bytes < ADDRESS_MAX;
 }
 
+/* The header is there. */
+static void read_header(const uint8_t *f, uint64_t bytes, struct bzimage *out)
+{
+    uint32_t sectors = f[SETUP_SECTS] ? f[SETUP_SECTS] : SETUP_SECTS_OLD;
+    *out = (struct bzimage){
+        .protocol = (uint32_t)number(f, PROTOCOL, 2),
+        .setup_bytes = (sectors + 1) * SECTOR_BYTES,
+        .header_bytes = MAGIC + f[JUMP_BYTES] - BZIMAGE_HEADER_AT,
+        .address = number(f, PREF_ADDRESS, 8),
+        .run_bytes = number(f, INIT_SIZE, 4),
+        .initrd_max = number(f, INITRD_ADDR_MAX, 4),
+        .command_line_max = (uint32_t)number(f, CMDLINE_SIZE, 4),
+    };
+    read_version(f, bytes, out->version);
+}
+
+static enum bzimage_answer judge_header(const uint8_t *f, const struct bzimage *b)
+{
+    if (b->protocol < BZIMAGE_VERSION_MIN) {
+        return BZIMAGE_OLD;
+    }
+    if (!(number(f, XLOADFLAGS, 2) & XLF_KERNEL_64)) {
+        return BZIMAGE_NOT_64;
+    }
+    if (!(f[LOADFLAGS] & LOADED_HIGH)) {
+        return BZIMAGE_NOT_HIGH;
+    }
+    return f[RELOCATABLE] ? BZIMAGE_OK : BZIMAGE_NOT_MOVING;
+}
+
 enum bzimage_answer bzimage_read(const void *file, uint64_t bytes, struct bzimage *out)
 {
     const uint8_t *f = file;
@@ -88,28 +118,10 @@ enum bzimage_answer bzimage_read(const void *file, uint64_t bytes, struct bzimag
     if (bytes < HEADER_MOST_END) {
         return BZIMAGE_SHORT;
     }
-    uint32_t sectors = f[SETUP_SECTS] ? f[SETUP_SECTS] : SETUP_SECTS_OLD;
-    *out = (struct bzimage){
-        .protocol = (uint32_t)number(f, PROTOCOL, 2),
-        .setup_bytes = (sectors + 1) * SECTOR_BYTES,
-        .header_bytes = MAGIC + f[JUMP_BYTES] - BZIMAGE_HEADER_AT,
-        .address = number(f, PREF_ADDRESS, 8),
-        .run_bytes = number(f, INIT_SIZE, 4),
-        .initrd_max = number(f, INITRD_ADDR_MAX, 4),
-        .command_line_max = (uint32_t)number(f, CMDLINE_SIZE, 4),
-    };
-    read_version(f, bytes, out->version);
-    if (out->protocol < BZIMAGE_VERSION_MIN) {
-        return BZIMAGE_OLD;
-    }
-    if (!(number(f, XLOADFLAGS, 2) & XLF_KERNEL_64)) {
-        return BZIMAGE_NOT_64;
-    }
-    if (!(f[LOADFLAGS] & LOADED_HIGH)) {
-        return BZIMAGE_NOT_HIGH;
-    }
-    if (!f[RELOCATABLE]) {
-        return BZIMAGE_NOT_MOVING;
+    read_header(f, bytes, out);
+    enum bzimage_answer answer = judge_header(f, out);
+    if (answer != BZIMAGE_OK) {
+        return answer;
     }
     if (bytes < out->setup_bytes + BZIMAGE_ENTRY_64 + 1) {
         return BZIMAGE_SHORT;

@@ -1,6 +1,7 @@
 /*
  * The one TD that Septum runs: its life cycle, its memory (mm/tdp.h), its payload and its vCPUs. Each runs on a CPU of its
- * own, of the TD's node as long as there are, while the console goes on; on a machine with one CPU the vCPUs take turns on it while a command waits for them.
+ * own, of the TD's node as long as there are, while the console goes on; on a machine with one CPU the vCPUs take turns on it while a
+ * command waits for them.
  *
  *     who sets what            state of the TD for the module     what is left of its memory     what people are told
  *                              td.state, td.dead (tdx/td.h)       tdp.dead (mm/)                 vm.state

@@ -91,7 +91,8 @@ unsigned vm_abort(void)
     return count;
 }
 
-/* A vCPU on its own CPU has its own flag, and stops where the TD does; what the console does itself, or a vCPU on the console's CPU, ends by ^C at once. */
+/* A vCPU on its own CPU has its own flag, and stops where the TD does; what the console does itself, or a vCPU on the console's CPU,
+ * ends by ^C at once. */
 bool vm_is_stopped(void)
 {
     const struct vm_vcpu *v = run_current();
