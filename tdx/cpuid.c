@@ -1,6 +1,6 @@
 /*
- * CPUID and XFAM of a TD, as far as TD_PARAMS configures them: see module_internal.h. TDX Module Base Architecture Specification, "CPUID
- * Virtualization". What the VMM does not ask for is 0 to the TD, whatever the CPU has.
+ * CPUID and XFAM of a TD, as far as TD_PARAMS configures them: see module_internal.h. TDX Module Base Architecture Specification,
+ * "CPUID Virtualization". What the VMM does not ask for is 0 to the TD, whatever the CPU has.
  *
  * Left out on purpose: what comes with MSRs that cause #VE (EST, TM2, thermal monitor, DCA, PBE, RDT, PCONFIG, TME), MONITOR, by
  * which a TD would stop its CPU without the VMM, the TSC deadline, and what two MSR bits can take away again (HLE, RTM, WAITPKG).

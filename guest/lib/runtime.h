@@ -1,5 +1,6 @@
 /*
- * The few library functions that the compiler and the packaged SHA library call for, and text of at most 64 bytes for a last message.
+ * The few library functions that the compiler and the packaged SHA library call for, and text of at most 64 bytes for a last
+ * message.
  */
 #ifndef GUEST_LIB_RUNTIME_H
 #define GUEST_LIB_RUNTIME_H

@@ -1,6 +1,7 @@
 /*
  * The shim's way, on the first vCPU: what the VMM handed over checked, accepted and measured, all other memory accepted,
- * tables built, the protected-mode kernel moved to where it runs, and on to its 64-bit entry. Linux, Documentation/arch/x86/boot.rst.
+ * tables built, the protected-mode kernel moved to where it runs, and on to its 64-bit entry. Linux,
+ * Documentation/arch/x86/boot.rst.
  *
  * The VMM is not believed: all sizes and places are checked here once more, since MRTD says only what this image is.
  */
@@ -50,8 +51,8 @@ static void accept_unit(uint64_t at)
     shim_accept(at, at + UNACCEPTED_UNIT);
 }
 
-/* Where the files are, and the first 2M. None of it is accepted once more when it has been measured: what the VMM would put into the
- * place of a page then stays out of reach. */
+/* Where the files are, and the first 2M. None of it is accepted once more when it has been measured: what the VMM would put into
+ * the place of a page then stays out of reach. */
 static void accept_files(const struct shim_handover *h)
 {
     shim_accept(0, SHIM_GPA);
@@ -75,8 +76,8 @@ static void accept_rest(const struct shim_handover *h, const struct unaccepted *
 }
 
 /*
- * What the VMM added beside what it was asked for, to fill regions of 2M, has its words in it, of which nobody knows: a kernel looks
- * for tables of a BIOS in the first MiB.
+ * What the VMM added beside what it was asked for, to fill regions of 2M, has its words in it, of which nobody knows: a kernel
+ * looks for tables of a BIOS in the first MiB.
  */
 static void clear(uint64_t from, uint64_t to)
 {

@@ -1,7 +1,7 @@
 /*
  * What lies in the TD's memory before it runs, by payload: the probe (load_probe.c), or a Linux with the shim that leads it in
- * (load_linux.c). The ROM with the reset vector is the same for both (load.c). Layout is calculated, and everything checked that can
- * be, before anything is created. For kernel/vm/ alone.
+ * (load_linux.c). The ROM with the reset vector is the same for both (load.c). Layout is calculated, and everything checked that
+ * can be, before anything is created. For kernel/vm/ alone.
  */
 #ifndef KERNEL_VM_LOAD_H
 #define KERNEL_VM_LOAD_H
