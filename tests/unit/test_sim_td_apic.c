@@ -221,6 +221,20 @@ static void shadow_of_sti_holds_back(void **state)
     assert_int_equal(at_run[0].int_vector, 0x61);
 }
 
+/* What is done in the CPU's place behind STI raises no trap of the TD's. */
+static void shadow_over_an_emulated_instruction(void **state)
+{
+    write_msr(0x80b, 0);
+    v->rflags = IF | 2;
+    v->interruptibility = 1;
+    request(0x61);
+    RUN({EXIT_MSR, 1, 0, 0}, {0x41, 0, 0, 0}, CPUID_ENDS);
+    assert_int_equal(at_run[0].rflags, IF | 0x102);
+    assert_int_equal(at_run[1].event_injection, 0);
+    assert_int_equal(at_run[2].int_vector, 0x61);
+    assert_int_equal(at_run[2].rflags, IF | 2);
+}
+
 /* One instruction at a time: none comes in between, since TF would be in its frame. */
 static void none_comes_under_the_monitor_trap(void **state)
 {
@@ -263,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup(cut_delivery_is_an_interrupts, start),
         cmocka_unit_test_setup(cut_delivery_that_exits_is_the_modules, start),
         cmocka_unit_test_setup(shadow_of_sti_holds_back, start),
+        cmocka_unit_test_setup(shadow_over_an_emulated_instruction, start),
         cmocka_unit_test_setup(none_comes_under_the_monitor_trap, start),
         cmocka_unit_test_setup(descriptor_in_a_page_of_the_module, start),
     };

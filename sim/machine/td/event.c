@@ -195,8 +195,8 @@ enum td_next td_skip(struct cpu *cpu, const struct insn *insn)
     td_vmcs(cpu)->interruptibility &= ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
     if (cpu->td_state->step == STEP_MONITOR_TRAP)
         return td_leave(cpu, REASON_MONITOR_TRAP, 0);
-    if (!(cpu->td->rflags & RFLAGS_TF))
-        return TD_RESUME;
+    if (!(cpu->td->rflags & RFLAGS_TF) || (cpu->td_state->step != STEP_NONE && !cpu->td_state->step_tf))
+        return TD_RESUME; /* a flag of ours stays on for one instruction more */
     cpu->td->dr6 |= DR6_BS;
     return td_raise(cpu, VECTOR_DB);
 }
