@@ -210,8 +210,10 @@ u32 apic_timer_measure(void (*wait)(u64 us), u64 us)
     return from - to;
 }
 
+/* Stopped first: an alarm's short count would go on, over and over, until it is replaced. */
 void apic_timer_start(u8 vector, u32 ticks)
 {
+    reg_write(REG_INITIAL_COUNT, 0);
     reg_write(REG_DIVIDE, DIVIDE_16);
     reg_write(REG_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_PERIODIC | vector);
     reg_write(REG_INITIAL_COUNT, ticks);

@@ -199,11 +199,15 @@ bool cpu_read_msr(u32 msr, u64 *value)
     return false;
 }
 
+void (*cpu_host_watch_msr)(u32 msr, u64 value);
+
 bool cpu_write_msr(u32 msr, u64 value)
 {
     u64 old;
     if (!cpu_read_msr(msr, &old))
         return false;
+    if (cpu_host_watch_msr)
+        cpu_host_watch_msr(msr, value);
     if (msr == MSR_BIOS_SIGN_ID) /* CPUID leaf 1 puts the revision back */
         return true;
     if (old == value) /* other threads read it */

@@ -22,6 +22,8 @@ extern void (*cpu_host_relaxed)(void);
 
 void cpu_host_set_cpuid(u32 leaf, u32 subleaf, struct cpuid_regs regs);
 void cpu_host_set_msr(u32 msr, u64 value);
+/* Before each WRMSR of an MSR that there is; NULL: none. */
+extern void (*cpu_host_watch_msr)(u32 msr, u64 value);
 void cpu_host_remove_msr(u32 msr); /* it raises #GP */
 /* The MSR reads otherwise on this one CPU; one such MSR at a time. */
 void cpu_host_set_odd_msr(unsigned cpu, u32 msr, u64 value);

@@ -110,12 +110,36 @@ static void alarms_keep_the_period(void **state)
     }
 }
 
+static unsigned changed;
+
+static void look_at_change(u32 msr, u64 value)
+{
+    if (msr != LVT || value != (PERIODIC | WATCH))
+        return;
+    assert_int_equal(reg(INITIAL), 0);
+    changed++;
+}
+
+/* An alarm's count, which is short, never runs with the vector of the period. */
+static void count_stands_while_the_vector_changes(void **state)
+{
+    timer_start(WATCH, 2000000);
+    timer_set_alarm(cpu_tsc() + MS);
+    changed = 0;
+    cpu_host_watch_msr = look_at_change;
+    assert_false(timer_take_alarm());
+    cpu_host_watch_msr = NULL;
+    assert_int_equal(changed, 1);
+    assert_int_equal(reg(INITIAL), 2000 * TICKS_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(first_has_its_period, start),
         cmocka_unit_test_setup_teardown(alarm_rings_once_and_not_late, use_other, use_first),
         cmocka_unit_test_setup_teardown(alarms_keep_the_period, use_other, use_first),
+        cmocka_unit_test_setup_teardown(count_stands_while_the_vector_changes, use_other, use_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
