@@ -1,4 +1,4 @@
-/* Interrupts of a TD vCPU's virtual APIC: what the VMCB asks of the CPU, what its exits tell, posted interrupts, the shadow of STI,
+/* Interrupts of a TD vCPU's virtual APIC: what the VMCB asks of the CPU, what its exits tell, posted interrupts,
  * deliveries that are cut short. int_control: bit 8 V_IRQ, 20 whatever TPR, 3:0 TPR, 24 masking; APM volume 2, table B-1. */
 #include "tests/unit/td_stage.h"
 
@@ -197,44 +197,6 @@ static void cut_delivery_that_exits_is_the_modules(void **state)
     assert_int_equal(v->interrupt_status, 0xd100);
 }
 
-/* VMRUN forgets the shadow: one instruction comes before the interrupt. */
-static void shadow_of_sti_holds_back(void **state)
-{
-    INSN(0x90);
-    v->rflags = IF | 2;
-    v->interruptibility = 1;
-    request(0x61);
-    RUN({0x41, 0, 0, 0}, CPUID_ENDS);
-    assert_int_equal(at_run[0].int_control, MASKING);
-    assert_int_equal(at_run[0].rflags, IF | 0x102); /* one step */
-    assert_int_equal(at_run[1].int_vector, 0x61);
-    assert_int_equal(at_run[1].rflags, IF | 2);
-    v->rflags = 2; /* it could not come in anyway */
-    v->interruptibility = 1;
-    RUN(CPUID_ENDS);
-    assert_int_equal(at_run[0].rflags, 2);
-    v->rflags = IF | 2;
-    v->interruptibility = 1;
-    v->entry_intr_info = 1u << 31 | 3 << 8 | 20; /* ends the shadow */
-    RUN(CPUID_ENDS);
-    assert_int_equal(at_run[0].rflags, IF | 2);
-    assert_int_equal(at_run[0].int_vector, 0x61);
-}
-
-/* What is done in the CPU's place behind STI raises no trap of the TD's. */
-static void shadow_over_an_emulated_instruction(void **state)
-{
-    write_msr(0x80b, 0);
-    v->rflags = IF | 2;
-    v->interruptibility = 1;
-    request(0x61);
-    RUN({EXIT_MSR, 1, 0, 0}, {0x41, 0, 0, 0}, CPUID_ENDS);
-    assert_int_equal(at_run[0].rflags, IF | 0x102);
-    assert_int_equal(at_run[1].event_injection, 0);
-    assert_int_equal(at_run[2].int_vector, 0x61);
-    assert_int_equal(at_run[2].rflags, IF | 2);
-}
-
 /* One instruction at a time: none comes in between, since TF would be in its frame. */
 static void none_comes_under_the_monitor_trap(void **state)
 {
@@ -276,8 +238,6 @@ int main(void)
         cmocka_unit_test_setup(cut_delivery_is_tried_again, start),
         cmocka_unit_test_setup(cut_delivery_is_an_interrupts, start),
         cmocka_unit_test_setup(cut_delivery_that_exits_is_the_modules, start),
-        cmocka_unit_test_setup(shadow_of_sti_holds_back, start),
-        cmocka_unit_test_setup(shadow_over_an_emulated_instruction, start),
         cmocka_unit_test_setup(none_comes_under_the_monitor_trap, start),
         cmocka_unit_test_setup(descriptor_in_a_page_of_the_module, start),
     };

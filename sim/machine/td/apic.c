@@ -26,15 +26,6 @@ static u8 next_vector(const struct vapic *a)
     return vector >> 4 > vapic_tpr(a) >> 4 ? vector : 0;
 }
 
-bool td_apic_waits_for_shadow(const struct cpu *cpu)
-{
-    const struct vmcb *b = cpu->td;
-    struct vapic a = td_vapic(cpu);
-
-    return b->int_state & VMCB_INT_SHADOW && b->rflags & RFLAGS_IF && !(b->event_injection & VMCB_EVENT_VALID) &&
-           next_vector(&a);
-}
-
 /*
  * What TPR holds back is looked at again when it changes. QEMU compares priorities otherwise than a CPU, and ends itself at a MOV
  * to CR8 that lets a V_IRQ in (an assertion about its locks): it is asked for neither.
@@ -43,7 +34,7 @@ void td_apic_load(struct cpu *cpu)
 {
     struct vapic a = td_vapic(cpu);
     bool steps = cpu->td_state->step != STEP_NONE; /* the handler's frame would show TF */
-    u8 vector = steps || td_apic_waits_for_shadow(cpu) ? 0 : next_vector(&a);
+    u8 vector = steps ? 0 : next_vector(&a);
     u32 request = vector ? VMCB_V_IRQ | VMCB_V_IGNORE_TPR : 0;
 
     cpu->td->int_control = VMCB_V_INTR_MASKING | vapic_tpr(&a) >> 4 | request;

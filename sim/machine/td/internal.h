@@ -20,7 +20,7 @@ struct td_tlb {
 };
 
 /* Why the TD runs one instruction at a time, with RFLAGS.TF set behind its back. */
-enum td_step { STEP_NONE, STEP_MONITOR_TRAP, STEP_OVER_IRET, STEP_OVER_SHADOW };
+enum td_step { STEP_NONE, STEP_MONITOR_TRAP, STEP_OVER_IRET };
 
 struct td_cpu {
     struct td_tlb tlbs[TD_TLBS];
@@ -189,8 +189,6 @@ struct vapic td_vapic(const struct cpu *cpu);
 /* Around each VMRUN. */
 void td_apic_load(struct cpu *cpu);
 void td_apic_store(struct cpu *cpu);
-/* One would come in but for the shadow of STI or MOV SS, which VMRUN does not give back: not before the next instruction. */
-bool td_apic_waits_for_shadow(const struct cpu *cpu);
 /* An interrupt of the CPU's that has been acknowledged: true, and its EOI is done, where it tells of posted ones. */
 bool td_apic_notified(struct cpu *cpu, u32 vector);
 

@@ -44,7 +44,7 @@ static void step_end(struct cpu *cpu)
 {
     struct td_cpu *td = cpu->td_state;
 
-    if (td->step != STEP_OVER_IRET && !td->step_tf)
+    if (td->step == STEP_MONITOR_TRAP && !td->step_tf)
         cpu->td->rflags &= ~RFLAGS_TF;
     td->step = STEP_NONE;
     if (!(td_vmcs(cpu)->exception_bitmap >> VECTOR_DB & 1))
@@ -62,8 +62,6 @@ static enum td_next stepped(struct cpu *cpu)
             cpu->td->dr6 &= ~DR6_BS;
         return td_leave(cpu, REASON_MONITOR_TRAP, 0);
     }
-    if (step == STEP_OVER_SHADOW && own_trap)
-        return td_raise(cpu, VECTOR_DB);
     cpu->td->dr6 &= ~DR6_BS;
     return td_vmcs(cpu)->nmi_window ? td_leave(cpu, REASON_NMI_WINDOW, 0) : TD_RESUME;
 }
@@ -239,8 +237,6 @@ static void run_once(struct cpu *cpu)
 {
     if (shoot_enter(cpu, SHOOT_TD))
         td_tlb_invept(cpu, TD_INVEPT_ALL);
-    if (td_apic_waits_for_shadow(cpu) && cpu->td_state->step == STEP_NONE)
-        step_begin(cpu, STEP_OVER_SHADOW);
     td_apic_load(cpu);
     flush_if_needed(cpu);
     cpu->td->exit_int_info = 0;
