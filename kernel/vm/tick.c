@@ -7,7 +7,7 @@
 #include "kernel/vm/vm.h"
 #include "lib/hw/cpu.h"
 
-#define END_US 2000000ull
+#define END_US 6000000ull /* twice what a round of kicks may wait for a vCPU (kick.c) */
 
 static u64 last;        /* ms */
 static unsigned worker; /* the CPU that has been given work; 0: none yet */

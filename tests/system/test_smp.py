@@ -239,7 +239,7 @@ def test_faults_of_the_module_while_vcpus_run(tmp_path):
 def test_vcpu_that_does_not_leave_is_named(tmp_path):
     knobs = tmp_path / "knobs"
     knobs.write_text("kick_lost = 2\n")
-    script = "tdx init\ntd create mem=64M level=2m vcpus=2\ntd run\nprobe spin 5000 cpu=1 &\nmap 600000 2M 2m\n-split 600000 2m\n-wait all\ntd destroy\n"
+    script = "tdx init\ntd create mem=64M level=2m vcpus=2\ntd run\nprobe spin 7000 cpu=1 &\nmap 600000 2M 2m\n-split 600000 2m\n-wait all\ntd destroy\n"
     status, text, records = run_script(script, "--smp", "3", "--sim-config", str(knobs))
     assert status == 0, text
     assert re.search(r"error: vCPU 1 .*does not leave the TD.*CPU 2", text) or re.search(r"vCPU 1 does not leave the TD on CPU 2", text)
