@@ -13,7 +13,7 @@
 #include "tests/host/platform.h"
 #include "tests/host/seamcall.h"
 
-#define HELD_SECONDS   60 /* a net */
+#define WAIT_SECONDS   60 /* a net: the thread that is waited for may wait long for its turn */
 #define PROGRESS_BYTES 200u
 #define REASON_INTR    1u
 #define REASON_EPT     48u
@@ -224,9 +224,10 @@ bool is_over(const struct tdp_report *r)
 
 static void answer_fault(struct guest *g, const struct vcpu_exit *e)
 {
+    time_t end = time(NULL) + WAIT_SECONDS;
     const char *what = NULL;
 
-    for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+    do {
         struct tdp_report r = tdp_fault(crowd.tdp, e, g->index);
         count(&crowd.result.faults);
         if (r.err == ERR_OK || is_over(&r))
@@ -235,14 +236,14 @@ static void answer_fault(struct guest *g, const struct vcpu_exit *e)
             crowd_fail(r.what, e->gpa.raw | r.err);
         what = r.what;
         cpu_relax();
-    }
+    } while (time(NULL) < end);
     crowd_fail(what, e->gpa.raw);
 }
 
-/* Out until who holds it is through, which is for the machine to say: its thread may wait long for its turn. */
+/* Out until who holds it is through, which is for the machine to say. */
 static struct vcpu_exit enter_when_let(struct guest *g)
 {
-    time_t end = time(NULL) + HELD_SECONDS;
+    time_t end = time(NULL) + WAIT_SECONDS;
     struct vcpu_exit e;
 
     while ((e = vcpu_enter(g->v)).kind == VCPU_EXIT_HELD) {
@@ -347,10 +348,11 @@ void may(struct tdp_report r)
 /* MapGPA: until all of it is converted, as a guest would ask for the rest. */
 static void convert(u64 gpa, u64 bytes, enum tdp_attr to)
 {
+    time_t until = time(NULL) + WAIT_SECONDS;
     u64 end = gpa + bytes;
 
-    for (unsigned tries = 0; gpa < end && !crowd.give_up; tries++) {
-        need(tries < TRIES_MAX, "a conversion that never ends", gpa);
+    while (gpa < end && !crowd.give_up) { /* what is blocked by hand is soon unblocked */
+        need(time(NULL) < until, "a conversion that never ends", gpa);
         for (u64 at = gpa; at < end; at += K4) /* by now it may be gone at any moment */
             if ((page_at(at)->state == PAGE_SHARED) != (to == TDP_SHARED))
                 page_at(at)->state = PAGE_NONE;
