@@ -26,23 +26,11 @@ static int with_cpus(void **state)
     static const struct tdx_cpus all = {
         .each = call_each, .one = cpus_call, .share = cpus_share, .count = cpus_count, .package = cpus_package};
     static const u32 registers[] = {0x808, 0x80f, 0x832, 0x835, 0x836, 0x83f};
-    struct plat_info info = *platform_host_default_info();
 
-    info.lp_count = VCPUS + 1;
-    platform_host_start(&info);
-    platform_host_knobs.cpuid[0] = (struct platform_host_cpuid){.leaf = 0xd, .regs = {7, 0x340, 0x340, 0}};
-    platform_host_knobs.cpuid_rows = 1;
-    cpu_host_reset();
-    seamcall_host_reset();
-    page_init();
-    page_add_range(memory[0].base, memory[0].bytes);
-    options_default(&boot.options);
-    boot_info_set(&boot);
-    io_host_reset();
+    if (machine_of(VCPUS + 1) != 0)
+        return -1;
     for (unsigned i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
         cpu_host_set_msr(registers[i], 0);
-    if (!serial_init(SERIAL_COM1))
-        return -1;
     cpus_host_start(VCPUS + 1);
     tdx_set_cpus(&all);
     good("tdx init");

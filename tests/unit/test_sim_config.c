@@ -56,6 +56,12 @@ static void accepts_the_documented_forms(void **state)
     assert_true(sim_config()->memory_errors.lines[0][0] == 0x5000 && sim_config()->memory_errors.lines[0][1] == 0xbd);
     assert_true(parse("tlb_policy = fifo\ntlb_4k = 16384\ntlb_report = 0"));
     assert_int_equal(sim_config()->tlb_policy, 0);
+    assert_string_equal(said, "");
+}
+
+static void accepts_what_a_server_may_lack(void **state)
+{
+    assert_true(parse(""));
     assert_true(sim_config()->seamldr_present);
     assert_true(parse("seamldr = absent\nseamldr_busy_every = 3\nseamldr_refuses = 0x8000000000020000\nseamldr_called "
                       "= 3\npackages = "
@@ -155,9 +161,8 @@ static void a_refused_value_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_the_documented_forms),
-        cmocka_unit_test(refuses_with_file_line_and_reason),
-        cmocka_unit_test(takes_lines_that_may_be_repeated),
+        cmocka_unit_test(accepts_the_documented_forms),      cmocka_unit_test(accepts_what_a_server_may_lack),
+        cmocka_unit_test(refuses_with_file_line_and_reason), cmocka_unit_test(takes_lines_that_may_be_repeated),
         cmocka_unit_test(a_refused_value_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

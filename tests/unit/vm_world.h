@@ -41,10 +41,10 @@ static struct phys_range memory[] = {{{4 * GIB_1}, 10 * GIB_1}};
 static struct boot_info boot = {.map.free = {.r = memory, .count = 1, .max = 1}};
 static u64 free_before;
 
-static inline int machine(void **state)
+static inline int machine_of(unsigned cpus)
 {
     struct plat_info info = *platform_host_default_info();
-    info.lp_count = 1;
+    info.lp_count = cpus;
     platform_host_start(&info);
     platform_host_knobs.cpuid[0] = (struct platform_host_cpuid){.leaf = 0xd, .regs = {7, 0x340, 0x340, 0}};
     platform_host_knobs.cpuid_rows = 1;
@@ -56,6 +56,11 @@ static inline int machine(void **state)
     boot_info_set(&boot);
     io_host_reset();
     return serial_init(SERIAL_COM1) ? 0 : -1;
+}
+
+static inline int machine(void **state)
+{
+    return machine_of(1);
 }
 
 /* Runs one command; its `@` line. */
