@@ -1,6 +1,7 @@
 /* Lines, words and numbers. See parser.h. */
 #include "kernel/console/parser.h"
 
+#include "lib/format.h"
 #include "lib/string.h"
 
 static bool is_space(char c)
@@ -20,6 +21,13 @@ bool parse_same_word(const char *a, const char *b)
         b++;
     }
     return *a == '\0' && *b == '\0';
+}
+
+/* A long key is cut off. */
+static const char *twice(struct parsed_line *out, const char *key)
+{
+    format_to(out->wrong, sizeof(out->wrong), "%.40s= is given twice", key);
+    return out->wrong;
 }
 
 /* `word` starts inside `out->text` and is zero terminated; `eq`: its first '=' that is not quoted, or NULL. */
@@ -42,7 +50,7 @@ static const char *add_word(struct parsed_line *out, char *word, char *eq)
         return "a key=value pair lacks its key or its value";
     for (unsigned i = 0; i < out->key_count; i++)
         if (strcmp(out->keys[i].key, word) == 0)
-            return "the same key is given twice";
+            return twice(out, word);
     if (out->key_count == PARSER_KEYS_MAX)
         return "more than 16 key=value pairs in one line";
     out->keys[out->key_count].key = word;

@@ -11,6 +11,7 @@
 #define PARSER_LINE_MAX  1024 /* with the terminating zero */
 #define PARSER_WORDS_MAX 16
 #define PARSER_KEYS_MAX  16
+#define PARSER_WRONG_MAX 80
 
 struct parsed_line {
     char text[PARSER_LINE_MAX]; /* what the pointers below point into */
@@ -21,6 +22,7 @@ struct parsed_line {
     struct {
         const char *key, *value;
     } keys[PARSER_KEYS_MAX];
+    char wrong[PARSER_WRONG_MAX]; /* room for what is wrong with the line, where that names a part of it */
 };
 
 /* NULL when fine, else what is wrong, in words; may_fail is right then too. An empty line has no words. `bytes` without

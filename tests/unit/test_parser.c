@@ -74,6 +74,13 @@ static void test_dash_counts_in_bad_lines(void **state)
     assert_false(line.may_fail);
 }
 
+static void test_key_given_twice_is_named(void **state)
+{
+    char text[] = "x kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk=1 kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk=1";
+    assert_string_equal(parse("td create mem=64M vcpus=2 mem=1G"), "mem= is given twice");
+    assert_string_equal(parse(text), "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk= is given twice");
+}
+
 static void test_hash_inside_a_word_is_no_comment(void **state)
 {
     assert_null(parse("script a#b"));
@@ -339,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_empty_and_comment),
         cmocka_unit_test(test_dash_allows_failure),
         cmocka_unit_test(test_dash_counts_in_bad_lines),
+        cmocka_unit_test(test_key_given_twice_is_named),
         cmocka_unit_test(test_hash_inside_a_word_is_no_comment),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_bad_quotes),
