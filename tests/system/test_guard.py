@@ -102,7 +102,7 @@ def test_fatal_machine_check_is_a_panic(machine):
     create(machine)
     machine.good("probe accept 2200000 2M 2m")
     machine.send("probe touch 2201000 4K\r")
-    machine.child.expect(r"panic on CPU 1: ([^\r\n]*)", timeout=60)
+    machine.child.expect(r"panic on CPU 1: ([^\r\n]*)\r", timeout=60)
     assert machine.child.match.group(1) == f"machine check while vCPU 0 ran, fatal: bank 1, status {FATAL}"
     machine.child.expect("halted", timeout=60)
     assert "CPU 0 was at" in machine.child.before
@@ -125,7 +125,7 @@ def test_reset_that_the_firmware_fails_at(tmp_path):
         for how, words in WAYS.items():
             child = machines[how].child
             assert "debug: the local APIC was in xAPIC mode; now it is in x2APIC mode" in machines[how].boot_text
-            child.expect(r"warn: the firmware's ResetSystem ([^\r\n]*)", timeout=90)
+            child.expect(r"warn: the firmware's ResetSystem ([^\r\n]*)\r", timeout=90)
             assert child.match.group(1) == f"{words}: the next way is taken"
             assert child.expect(["panic", "simtdx: TDX platform"], timeout=90) == 1  # it starts anew
     finally:
