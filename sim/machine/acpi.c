@@ -109,6 +109,27 @@ bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base)
     return true;
 }
 
+static bool lists(const u8 *e, u32 apic_id)
+{
+    return (e[0] == LOCAL_APIC && e[1] == LAPIC_BYTES && e[3] == apic_id) ||
+           (e[0] == LOCAL_X2APIC && e[1] == X2APIC_BYTES && get32(e + 4) == apic_id);
+}
+
+bool acpi_hide_cpu(void *rsdp, u32 apic_id)
+{
+    u8 *entry = find_entry(xsdt_of(rsdp), SIGNATURE_MADT), *madt = entry ? (u8 *)get64(entry) : 0;
+    u32 bytes = madt ? get32(madt + LENGTH_AT) : 0, at = MADT_ENTRIES;
+    while (at + 2 <= bytes && madt[at + 1] && !lists(madt + at, apic_id))
+        at += madt[at + 1];
+    if (at + 2 > bytes || !madt[at + 1] || at + madt[at + 1] > bytes)
+        return false;
+    u32 length = madt[at + 1];
+    copy(madt + at, madt + at + length, bytes - at - length);
+    put32(madt + LENGTH_AT, bytes - length);
+    seal(madt);
+    return true;
+}
+
 /* --- damage ------------------------------------------------------------------------------------------------------------- */
 
 static void end_before_last_cpu(u8 *madt)

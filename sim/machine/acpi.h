@@ -1,4 +1,4 @@
-/* The firmware's tables: its list of CPUs where they are shown with other APIC IDs, and tables as bad firmware leaves them. */
+/* The firmware's tables: its list of CPUs where they are shown with other APIC IDs or not at all, and tables as bad firmware leaves them. */
 #ifndef SIM_MACHINE_ACPI_H
 #define SIM_MACHINE_ACPI_H
 
@@ -11,6 +11,9 @@
  * APIC IDs that are `base` higher, as local x2APICs. False: there is no XSDT or MADT, or it is too long; nothing has changed.
  */
 bool acpi_show_ids(void *rsdp, void *room, u32 own, u32 base);
+
+/* Takes a CPU out of the MADT's list. False: there is no XSDT or MADT, or it does not list that one. */
+bool acpi_hide_cpu(void *rsdp, u32 apic_id);
 
 /*
  * Damages each table that a VMM wants in another way: the HPET's checksum, the FADT's length, in the MADT the length of the last

@@ -3,7 +3,6 @@
 #include "sim/machine/apic.h"
 #include "sim/machine/config.h"
 #include "sim/machine/exits.h"
-#include "sim/machine/hw/ap.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
 #include "sim/machine/hw/tables.h"
@@ -118,30 +117,59 @@ static void wait_us(u64 us)
         __builtin_ia32_pause();
 }
 
+bool ap_start(struct cpu *from, const struct ap_start *what)
+{
+    lock_take(&starting);
+    ap_aim_trampoline(trampoline, what->stack_top, what->entry, what->cpu);
+    apic_send_init(from, what->real_apic_id);
+    wait_us(INIT_WAIT_US);
+    for (unsigned i = 0; i < STARTUP_TRIES && !what->is_up(what->cpu); i++) {
+        apic_send_startup(from, what->real_apic_id, (u8)((u64)trampoline >> 12));
+        wait_us(STARTUP_WAIT_US);
+    }
+    for (u64 waited = 0; waited < UP_WAIT_US && !what->is_up(what->cpu); waited += STARTUP_WAIT_US)
+        wait_us(STARTUP_WAIT_US);
+    bool failed = what->give_up(what->cpu);
+    if (failed) /* INIT, so that it does not come late, when the trampoline is aimed at the stack of another */
+        apic_send_init(from, what->real_apic_id);
+    lock_give(&starting);
+    return !failed;
+}
+
 static bool is_up(const struct cpu *cpu)
 {
     return life_of(cpu) != CPU_STARTS;
 }
 
-/* For real: the CPU comes from the firmware. */
+static bool give_up(struct cpu *cpu)
+{
+    return change_life(cpu, CPU_STARTS, CPU_FIRMWARE);
+}
+
+/* From the trampoline: long mode, the core's page tables, this CPU's stack. One that was given up meanwhile stays out. */
+static void arrive(struct cpu *cpu)
+{
+    traps_load(cpu->gdt);
+    svm_enable(cpu->host_save);
+    apic_init(cpu);
+    reset_vmm(cpu, cpu->sipi_vector);
+    if (!change_life(cpu, CPU_STARTS, CPU_RUNS))
+        cpu_halt_forever();
+    cpu->is_ours = true;
+    exits_loop(cpu);
+}
+
+/* The CPU comes from the firmware. */
 static void start(struct cpu *from, struct cpu *to)
 {
-    lock_take(&starting);
-    ap_aim_trampoline(trampoline, to->stack_top, to);
-    apic_send_init(from, to->real_apic_id);
-    wait_us(INIT_WAIT_US);
-    for (unsigned i = 0; i < STARTUP_TRIES && !is_up(to); i++) {
-        apic_send_startup(from, to->real_apic_id, (u8)((u64)trampoline >> 12));
-        wait_us(STARTUP_WAIT_US);
-    }
-    for (u64 waited = 0; waited < UP_WAIT_US && !is_up(to); waited += STARTUP_WAIT_US)
-        wait_us(STARTUP_WAIT_US);
-    /* INIT, so that it does not come late, when the trampoline is aimed at the stack of another. */
-    if (change_life(to, CPU_STARTS, CPU_FIRMWARE)) {
-        apic_send_init(from, to->real_apic_id);
+    struct ap_start what = {.real_apic_id = to->real_apic_id,
+                            .stack_top = to->stack_top,
+                            .entry = arrive,
+                            .cpu = to,
+                            .is_up = is_up,
+                            .give_up = give_up};
+    if (!ap_start(from, &what))
         sim_log("CPU %u does not start", to->index);
-    }
-    lock_give(&starting);
 }
 
 /* On a server INIT takes effect at once. Here the CPU has to leave its guest for it, which takes a while where it is emulated by a
@@ -179,19 +207,4 @@ void ap_wait_for_startup(struct cpu *cpu)
     apic_reset(cpu);
     reset_vmm(cpu, cpu->sipi_vector);
     __atomic_store_n(&cpu->life, CPU_RUNS, __ATOMIC_SEQ_CST);
-}
-
-/* --- the first steps of a CPU in the core ----------------------------------------------------------------------------- */
-
-/* From the trampoline: long mode, the core's page tables, this CPU's stack. One that was given up meanwhile stays out. */
-_Noreturn void ap_arrive(struct cpu *cpu)
-{
-    traps_load(cpu->gdt);
-    svm_enable(cpu->host_save);
-    apic_init(cpu);
-    reset_vmm(cpu, cpu->sipi_vector);
-    if (!change_life(cpu, CPU_STARTS, CPU_RUNS))
-        cpu_halt_forever();
-    cpu->is_ours = true;
-    exits_loop(cpu);
 }

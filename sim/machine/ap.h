@@ -9,9 +9,22 @@
 #define SIM_MACHINE_AP_H
 
 #include "sim/machine/cpu.h"
+#include "sim/machine/hw/ap.h"
 
 /* Once, when the core's page tables are made: `page` is 4K of memory below 1 MiB that is nobody else's. */
 void ap_setup(u64 page, u64 page_table_root);
+
+/* The start of a CPU for real: it goes on in entry(cpu) on this stack, in long mode and on the core's page tables. */
+struct ap_start {
+    u32 real_apic_id;
+    void *stack_top;
+    ap_entry *entry;
+    struct cpu *cpu;
+    bool (*is_up)(const struct cpu *cpu);
+    bool (*give_up)(struct cpu *cpu); /* atomically; false: it has come after all */
+};
+/* INIT and SIPIs by `from`'s APIC, two seconds to come. */
+bool ap_start(struct cpu *from, const struct ap_start *what);
 
 /* IPIs of the VMM on `from` to `to`. */
 void ap_init_ipi(struct cpu *from, struct cpu *to);

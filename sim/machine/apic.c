@@ -7,8 +7,10 @@
 #include "sim/machine/config.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/log.h"
+#include "sim/machine/relief.h"
 
 #define MSR_APIC_BASE 0x1b
+#define BASE_BSP      (1ull << 8)
 #define BASE_EXTD     (1ull << 10)
 #define BASE_ENABLE   (1ull << 11)
 #define BASE_ADDR     0x000ffffffffff000ull
@@ -39,7 +41,9 @@ enum {
 };
 
 #define LVT_MASKED         0x00010000u
+#define LVT_PERIODIC       0x00020000u
 #define SVR_AT_RESET       0xffu
+#define SVR_ENABLE         0x100u
 #define ICR_MODE(low)      ((low) >> 8 & 7)
 #define ICR_MODE_BITS      0x00000700u
 #define ICR_MODE_LOWEST    1
@@ -51,7 +55,7 @@ enum {
 #define ICR_ASSERT         0x00004000u
 #define ICR_LEVEL          0x00008000u
 #define ICR_SHORTHAND(low) ((low) >> 18 & 3)
-#define ICR_SELF           0x00040000u
+#define ICR_SHORTHANDS     0x000c0000u
 #define ALL_CPUS           0xffffffffu
 #define ICR_POLLS_MAX      1000000
 
@@ -83,15 +87,20 @@ static void apic_write(struct cpu *cpu, unsigned reg, u32 value)
         page_write(reg, value);
 }
 
+bool apic_is_x2(void)
+{
+    return cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD;
+}
+
 void apic_init(struct cpu *cpu)
 {
-    cpu->x2apic_native = cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD;
+    cpu->x2apic_native = apic_is_x2();
     cpu->x2apic = cpu->x2apic_native || sim_config()->x2apic;
 }
 
 u32 apic_own_id(void)
 {
-    if (cpu_rdmsr(MSR_APIC_BASE) & BASE_EXTD)
+    if (apic_is_x2())
         return (u32)cpu_rdmsr(MSR_X2APIC_FIRST + REG_ID);
     return page_read(REG_ID) >> 24;
 }
@@ -106,9 +115,55 @@ void apic_reset(struct cpu *cpu)
     apic_write(cpu, REG_SVR, SVR_AT_RESET);
 }
 
+void apic_save(struct cpu *cpu, struct apic_state *state)
+{
+    state->spurious = apic_read(cpu, REG_SVR);
+    state->task_priority = apic_read(cpu, REG_TPR);
+    state->logical_id = apic_read(cpu, REG_LDR);
+    state->logical_format = apic_read(cpu, REG_DFR);
+    for (unsigned i = 0; i <= REG_LVT_ERROR - REG_LVT_TIMER; i++)
+        state->lvt[i] = apic_read(cpu, REG_LVT_TIMER + i);
+    state->divide = apic_read(cpu, REG_TIMER_DIVIDE);
+    state->initial = apic_read(cpu, REG_TIMER_INITIAL);
+    state->current = apic_read(cpu, REG_TIMER_CURRENT);
+}
+
+/* A periodic timer begins its period anew, the other goes on with what is left. */
+void apic_load(struct cpu *cpu, const struct apic_state *state)
+{
+    apic_write(cpu, REG_SVR, state->spurious);
+    apic_write(cpu, REG_TPR, state->task_priority);
+    apic_write(cpu, REG_LDR, state->logical_id);
+    apic_write(cpu, REG_DFR, state->logical_format);
+    for (unsigned i = 0; i <= REG_LVT_ERROR - REG_LVT_TIMER; i++)
+        apic_write(cpu, REG_LVT_TIMER + i, state->lvt[i]);
+    apic_write(cpu, REG_TIMER_DIVIDE, state->divide);
+    apic_write(cpu, REG_TIMER_INITIAL, state->lvt[0] & LVT_PERIODIC ? state->initial : state->current);
+}
+
+void apic_enable(struct cpu *cpu)
+{
+    apic_write(cpu, REG_SVR, SVR_AT_RESET | SVR_ENABLE);
+}
+
+void apic_take_id(u32 id)
+{
+    page_write(REG_ID, id << 24);
+}
+
+bool apic_is_in_service(struct cpu *cpu)
+{
+    u32 bits = 0;
+    for (unsigned i = 0; i < 8; i++)
+        bits |= apic_read(cpu, REG_ISR + i);
+    return bits;
+}
+
+/* The VMM's first CPU is the one that the machine started on, whichever goes on in its place. */
 u64 apic_base_read(struct cpu *cpu)
 {
-    return (cpu_rdmsr(MSR_APIC_BASE) & ~BASE_EXTD) | (cpu->x2apic ? BASE_EXTD : 0);
+    return (cpu_rdmsr(MSR_APIC_BASE) & ~(BASE_EXTD | BASE_BSP)) | (cpu->x2apic ? BASE_EXTD : 0) |
+           (cpu->index ? 0 : BASE_BSP);
 }
 
 bool apic_base_write(struct cpu *cpu, u64 value)
@@ -181,6 +236,16 @@ void apic_send_startup(struct cpu *cpu, u32 dest, u8 vector)
     send(cpu, ICR_MODE_SIPI << 8 | ICR_ASSERT | vector, dest);
 }
 
+void apic_send_on(struct cpu *cpu, u32 dest)
+{
+    for (unsigned vector = 16; vector < 256; vector++) {
+        bool waits = apic_read(cpu, REG_IRR + vector / 32) >> vector % 32 & 1;
+        bool is_level = apic_read(cpu, REG_TMR + vector / 32) >> vector % 32 & 1;
+        if (waits)
+            send(cpu, ICR_ASSERT | (is_level ? ICR_LEVEL : 0) | vector, dest);
+    }
+}
+
 /* Does an IPI of the VMM go to this CPU? Logical x2APIC IDs: cluster above, one bit for each of its 16 CPUs below. */
 static bool is_meant(const struct cpu *from, const struct cpu *to, u32 low, u32 dest)
 {
@@ -214,19 +279,28 @@ static void deliver(struct cpu *from, u32 low, u32 dest)
         else
             ap_nmi_ipi(from, to);
     }
+    if (!is_deassert && ICR_MODE(low) != ICR_MODE_NMI)
+        relief_see_ipi(from, ICR_MODE(low) == ICR_MODE_SIPI, ICR_SHORTHAND(low) == TO_OTHERS, (u8)low);
 }
 
-/* An xAPIC knows other logical IDs, and IDs may be shown that no APIC has: each CPU that is meant gets an interrupt of its own, the
- * first one alone of lowest priority. */
+/* An xAPIC knows other logical IDs, IDs may be shown that no APIC has, and behind shorthands QEMU 7.2 finds the wrong CPU where an ID has
+ * moved: each CPU that is meant gets an interrupt of its own, the first one alone of lowest priority. */
 static void send_each(struct cpu *from, u32 low, u32 dest)
 {
     for (unsigned i = 0; i < cpu_count(); i++) {
         if (!is_meant(from, cpu_at(i), low, dest))
             continue;
-        send(from, low & ~(ICR_LOGICAL | ICR_MODE_BITS), cpu_at(i)->real_apic_id);
+        send(from, low & ~(ICR_LOGICAL | ICR_MODE_BITS | ICR_SHORTHANDS), cpu_at(i)->real_apic_id);
         if (ICR_MODE(low) == ICR_MODE_LOWEST)
             return;
     }
+}
+
+static bool needs_each(const struct cpu *cpu, u32 low)
+{
+    if (ICR_SHORTHAND(low) != TO_DEST)
+        return !cpu->x2apic_native;
+    return sim_config()->apic_id_base || (low & ICR_LOGICAL && !cpu->x2apic_native);
 }
 
 static void send_ipi(struct cpu *cpu, u64 icr)
@@ -234,8 +308,7 @@ static void send_ipi(struct cpu *cpu, u64 icr)
     u32 low = (u32)icr, dest = (u32)(icr >> 32);
     if (ICR_MODE(low) >= ICR_MODE_NMI)
         deliver(cpu, low, dest);
-    else if (ICR_SHORTHAND(low) == TO_DEST &&
-             (sim_config()->apic_id_base || (low & ICR_LOGICAL && !cpu->x2apic_native)))
+    else if (needs_each(cpu, low))
         send_each(cpu, low, dest);
     else
         send(cpu, low, dest);
@@ -259,7 +332,7 @@ bool apic_write_msr(struct cpu *cpu, u32 msr, u64 value)
     else if (cpu->x2apic_native)
         cpu_wrmsr(msr, value);
     else if (reg == REG_SELF_IPI)
-        page_write(REG_ICR, ICR_SELF | (u8)value);
+        send(cpu, ICR_ASSERT | (u8)value, cpu->real_apic_id);
     else
         page_write(reg, (u32)value);
     return true;

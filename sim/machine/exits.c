@@ -17,6 +17,7 @@
 #include "sim/machine/pool.h"
 #include "sim/machine/selftest.h"
 #include "sim/machine/shoot.h"
+#include "sim/machine/relief.h"
 #include "sim/machine/vmx.h"
 
 #define ASID_VMM           1
@@ -254,5 +255,7 @@ _Noreturn void exits_loop(struct cpu *cpu)
         event_again(cpu->vmm);
         if (ap_init_is_due(cpu))
             ap_wait_for_startup(cpu);
+        if (relief_is_due(cpu))
+            relief_take_over(cpu);
     }
 }

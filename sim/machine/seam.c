@@ -13,21 +13,6 @@
 #define MXCSR_RESET   0x1f80
 #define MXCSR_AT      24
 #define XSTATE_BV_AT  512
-#define AMX_TILES     (3ull << 17) /* would not fit into the page, and are not shown */
-
-/* Everything that the CPU can save; the VMM may have enabled less. The same on all CPUs: found once. */
-static u64 extended_all(void)
-{
-    static u64 found; /* atomic */
-    u64 all = __atomic_load_n(&found, __ATOMIC_RELAXED);
-    u32 r[4];
-    if (!all) {
-        cpu_raw_cpuid(0xd, 0, r);
-        all = (r[0] | (u64)r[3] << 32) & ~AMX_TILES;
-        __atomic_store_n(&found, all, __ATOMIC_RELAXED);
-    }
-    return all;
-}
 
 /* A page that was never saved to is all zero: the reset state, but for MXCSR, which XRSTOR takes as it stands. */
 static void prepare_first_use(u8 *area)
@@ -40,19 +25,19 @@ static u64 extended_to_td(struct cpu *cpu)
 {
     u8 *area = (u8 *)cpu->lp.td->xsave_hpa;
     u64 vmm_xcr0 = cpu_xgetbv0();
-    cpu_xsetbv0(extended_all());
-    cpu_xsave(cpu->fpu, extended_all());
+    cpu_xsetbv0(cpu_extended_state());
+    cpu_xsave(cpu->fpu, cpu_extended_state());
     prepare_first_use(area);
-    cpu_xrstor(area, extended_all());
+    cpu_xrstor(area, cpu_extended_state());
     cpu_xsetbv0(cpu->lp.td->xcr0 | 1);
     return vmm_xcr0;
 }
 
 static void extended_to_vmm(struct cpu *cpu, struct td_vmcs *td, u64 vmm_xcr0)
 {
-    cpu_xsetbv0(extended_all());
-    cpu_xsave((void *)td->xsave_hpa, extended_all());
-    cpu_xrstor(cpu->fpu, extended_all());
+    cpu_xsetbv0(cpu_extended_state());
+    cpu_xsave((void *)td->xsave_hpa, cpu_extended_state());
+    cpu_xrstor(cpu->fpu, cpu_extended_state());
     cpu_xsetbv0(vmm_xcr0);
 }
 

@@ -84,6 +84,13 @@ bool shoot_take_nmi(struct cpu *cpu)
     return for_guest;
 }
 
+void shoot_send_on(struct cpu *cpu)
+{
+    bool waits = __atomic_load_n(&cpu->nmis_begun, __ATOMIC_SEQ_CST) != cpu->nmis_met;
+    if (waits || __atomic_load_n(&cpu->nmi_sent, __ATOMIC_SEQ_CST))
+        apic_send_nmi(cpu, cpu->real_apic_id);
+}
+
 /* An NMI that came in beside it and was the VMM's is sent anew. */
 u32 shoot_take_interrupt(struct cpu *cpu)
 {

@@ -24,6 +24,9 @@ void shoot_send_nmi(struct cpu *from, struct cpu *to);
 /* After an NMI exit, takes the NMI. Does it have to go to the guest, or did only the platform want the CPU out? */
 bool shoot_take_nmi(struct cpu *cpu);
 
+/* What has been sent to this CPU and not been taken goes to its APIC ID once more, which another CPU has now. */
+void shoot_send_on(struct cpu *cpu);
+
 /* Acknowledges the interrupt that waits at this CPU's local APIC: its vector, 0 where none waits any more. It is without its EOI
  * yet. */
 u32 shoot_take_interrupt(struct cpu *cpu);

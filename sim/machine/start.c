@@ -20,6 +20,7 @@
 #include "sim/machine/platform.h"
 #include "sim/machine/pool.h"
 #include "sim/machine/selftest.h"
+#include "sim/machine/relief.h"
 #include "sim/machine/td/td.h"
 #include "sim/machine/hw/cpu.h"
 #include "sim/machine/hw/svm.h"
@@ -178,6 +179,7 @@ static EFI_STATUS learn_memory(EFI_BOOT_SERVICES *boot)
 
 #define TRAMPOLINE_BELOW  0x9ffffull /* the end of conventional memory */
 #define PROCESSOR_ENABLED 2u
+#define LISTED_MAX        (MACHINE_CPUS_MAX + 1) /* with the relief */
 
 /* UEFI PI specification, volume 2, "MP services protocol"; the first two of its functions. */
 struct mp_services {
@@ -203,16 +205,18 @@ static unsigned list_cpus(EFI_BOOT_SERVICES *boot, u32 *apic_ids)
     for (UINTN i = 0; i < all; i++) {
         if (EFI_ERROR(mp->info(mp, i, &info)) || !(info.flags & PROCESSOR_ENABLED) || info.apic_id == apic_ids[0])
             continue;
-        if (count < MACHINE_CPUS_MAX)
+        if (count < LISTED_MAX)
             apic_ids[count] = (u32)info.apic_id;
         count++;
     }
     return count;
 }
 
+static u32 relief_id; /* the last CPU's where there are several, 0 where there is one; constant after start */
+
 static EFI_STATUS learn_cpus(EFI_BOOT_SERVICES *boot, u64 *trampoline)
 {
-    u32 apic_ids[MACHINE_CPUS_MAX] = {apic_own_id()};
+    u32 apic_ids[LISTED_MAX] = {apic_own_id()};
     unsigned count = list_cpus(boot, apic_ids);
     EFI_PHYSICAL_ADDRESS page = TRAMPOLINE_BELOW;
     EFI_STATUS status = boot->AllocatePages(AllocateMaxAddress, EfiReservedMemoryType, 1, &page);
@@ -220,10 +224,13 @@ static EFI_STATUS learn_cpus(EFI_BOOT_SERVICES *boot, u64 *trampoline)
         sim_log("the firmware has no page below 1 MiB for the start of other CPUs");
         return status;
     }
-    if (count > MACHINE_CPUS_MAX)
-        sim_log("%u CPUs: %u of them are used, which is all that the platform can", count, MACHINE_CPUS_MAX);
-    cpus_init(apic_ids, count < MACHINE_CPUS_MAX ? count : MACHINE_CPUS_MAX, sim_config()->packages,
-              sim_config()->threads, sim_config()->apic_id_base);
+    if (count > LISTED_MAX)
+        sim_log("%u CPUs: the platform can use no more than %u", count, LISTED_MAX);
+    count = count < LISTED_MAX ? count : LISTED_MAX;
+    if (count > 1 && relief_is_wanted())
+        relief_id = apic_ids[--count];
+    count = count < MACHINE_CPUS_MAX ? count : MACHINE_CPUS_MAX;
+    cpus_init(apic_ids, count, sim_config()->packages, sim_config()->threads, sim_config()->apic_id_base);
     *trampoline = page;
     return EFI_SUCCESS;
 }
@@ -240,11 +247,13 @@ static void *find_rsdp(const EFI_SYSTEM_TABLE *system)
     return NULL;
 }
 
-/* The firmware's ACPI tables list the CPUs as they are shown. */
-static EFI_STATUS show_apic_ids(EFI_SYSTEM_TABLE *system)
+/* The firmware's ACPI tables list the CPUs as they are shown; without the relief, though the platform may be refused yet. */
+static EFI_STATUS show_cpus(EFI_SYSTEM_TABLE *system)
 {
     u32 base = sim_config()->apic_id_base;
     void *rsdp = find_rsdp(system), *room;
+    if (relief_id && !(rsdp && acpi_hide_cpu(rsdp, relief_id)))
+        sim_log("the firmware has no ACPI table (MADT) of its CPUs: a VMM may find one that is not to be used");
     if (!base)
         return EFI_SUCCESS;
     EFI_STATUS status = system->BootServices->AllocatePool(EfiACPIReclaimMemory, ACPI_MADT_BYTES_MAX, &room);
@@ -320,12 +329,17 @@ static void copy_state(struct cpu *cpu)
     svm_vmsave(v);
 }
 
+static void *take_stack(void)
+{
+    return (u8 *)pool_take(STACK_PAGES) + STACK_PAGES * PAGE;
+}
+
 /* What a CPU needs of memory; the rest it does itself when it comes up. */
 static void init_cpu(struct cpu *cpu)
 {
     cpu->vmm = pool_take(1);
     cpu->fpu = pool_take(1);
-    cpu->stack_top = (u8 *)pool_take(STACK_PAGES) + STACK_PAGES * PAGE;
+    cpu->stack_top = take_stack();
     exits_init(cpu);
     td_init(cpu);
 }
@@ -389,6 +403,8 @@ static const char *prepare(const EFI_LOADED_IMAGE *loaded)
     module_reset();
     load_firmware();
     core_root = make_page_tables();
+    if (relief_id)
+        relief_init(relief_id, take_stack());
     return NULL;
 }
 
@@ -433,11 +449,11 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     u64 trampoline = 0;
     status = firmware_break_reset(system, sim_config()->reset);
     if (!EFI_ERROR(status))
-        status = show_apic_ids(system);
+        status = learn_cpus(boot, &trampoline);
+    if (!EFI_ERROR(status))
+        status = show_cpus(system);
     if (!EFI_ERROR(status))
         status = damage_tables(system);
-    if (!EFI_ERROR(status))
-        status = learn_cpus(boot, &trampoline);
     if (!EFI_ERROR(status))
         status = learn_memory(boot);
     if (!EFI_ERROR(status))

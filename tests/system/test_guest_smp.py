@@ -1,4 +1,4 @@
-"""What each CPU of the platform has for itself, tried by tests/system/guests/smp.c; its lines say `smp: CPU NAME VALUE`."""
+"""What each CPU of the platform has for itself, tried by guests/smp.c and guests/restore.c; their lines say `GUEST: CPU NAME VALUE`."""
 import collections
 import re
 import shutil
@@ -9,6 +9,7 @@ import pytest
 from conftest import BUILD, RUN
 
 LIMIT_S = 600
+RESTORE_LIMIT_S = 120  # of which its guest works five seconds at most
 # Intel TDX Module v1.5 ABI Specification.
 LP_INIT_DONE = 0xC000050300000000
 KEY_CONFIG_NOT_PENDING = 0xC000050700000000
@@ -19,20 +20,20 @@ MARK = 0x1122334455667788
 ROUNDS = 3
 
 
-def run(tmp_path, cpus, packages, threads):
+def run(tmp_path, guest, cpus, knobs="", mem="6G", limit_s=LIMIT_S):
     """Returns the console's text and {name: [value of CPU 0, 1, ...]}, with a list of values where a name comes again."""
     shutil.copy(BUILD / "simtdx.efi", tmp_path / "simtdx.efi")
-    shutil.copy(BUILD / "testguest-smp.efi", tmp_path / "septum.efi")
-    knobs = tmp_path / "knobs"
-    knobs.write_text(f"packages = {packages}\nthreads = {threads}\n")
-    done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", "6G", "--smp", str(cpus), "--timeout", str(LIMIT_S),
-                           "--sim-config", str(knobs)],
+    shutil.copy(BUILD / f"testguest-{guest}.efi", tmp_path / "septum.efi")
+    config = tmp_path / "knobs"
+    config.write_text(knobs)
+    done = subprocess.run([str(RUN), "--build", str(tmp_path), "--mem", mem, "--smp", str(cpus), "--timeout", str(limit_s),
+                           "--sim-config", str(config)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                          timeout=LIMIT_S + 30)
+                          timeout=limit_s + 30)
     text = done.stdout.decode("latin-1")
-    assert "smp: end" in text, text[-3000:]
+    assert f"{guest}: end" in text, text[-3000:]
     seen = collections.defaultdict(dict)
-    for cpu, name, value in re.findall(r"^smp: (\d) (.+) ([0-9a-f]{16})\r*$", text, re.MULTILINE):
+    for cpu, name, value in re.findall(rf"^{guest}: (\d) (.+) ([0-9a-f]{{16}})\r*$", text, re.MULTILINE):
         seen[name].setdefault(int(cpu), []).append(int(value, 16))
     return text, seen
 
@@ -58,6 +59,25 @@ def expect_start(cpus):
         "other registers at SIPI": same(cpus, 0),
         "x2APIC at SIPI": first_of_each(cpus, 1, 0),  # INIT leaves the mode alone, and CPU 1 has met a second one
         "bootstrap processor": same(cpus, 0),
+    }
+
+
+def expect_first_cpu(cpus):
+    """As CPU 0 has set it before the first SIPI, on which the platform changes the CPU behind it."""
+    of_cpu_0 = {
+        "spurious vector": [0x1DF], "TPR of CPU 0": [0xB0], "LVT LINT1": [0x12061], "LVT error": [0x10062], "LVT timer": [0x30063],
+        "timer divide": [0xA], "timer initial count": [0xFEDCBA98], "timer goes on": [1],
+        "TSC_AUX": [0x5E97], "PAT": [0x0507040600070406],
+        "debug address": [0x123456 * number for number in range(1, 5)],
+        "MXCSR": [0xDFA1], "XMM": [MARK * number % 2**64 for number in range(1, 33)],
+        "IRR across the change": [1, 1],
+        "IRR of a self IPI": [1], "IRR of an IPI to self": [1], "IRR of an IPI to others": [0], "IRR of an IPI to all": [1],
+        # The one that waited, self IPI, to self, to others, to all.
+        "taken by CPU 0": [1, 1, 1, 0, 1], "IRR once taken": [0] * 5,
+    }
+    return {
+        **{name: {0: values} for name, values in of_cpu_0.items()},
+        "IPIs, CPU 0 to others": same(cpus, 1), "IPIs, CPU 0 to all": same(cpus, 2),
     }
 
 
@@ -129,9 +149,18 @@ def expect_module(cpus, packages):
 
 @pytest.mark.parametrize("cpus, packages, threads", [(2, 1, 1), (4, 2, 1), (8, 1, 2)])
 def test_each_cpu_is_its_own(tmp_path, cpus, packages, threads):
-    text, seen = run(tmp_path, cpus, packages, threads)
-    expected = {**expect_start(cpus), **expect_topology(cpus, packages, threads), **expect_vmx(cpus), **expect_interrupts(cpus),
-                **expect_module(cpus, packages)}
+    text, seen = run(tmp_path, "smp", cpus, f"packages = {packages}\nthreads = {threads}\n")
+    expected = {**expect_start(cpus), **expect_first_cpu(cpus), **expect_topology(cpus, packages, threads), **expect_vmx(cpus),
+                **expect_interrupts(cpus), **expect_module(cpus, packages)}
     assert {name: value for name, value in seen.items() if value != expected.get(name)} == {}
     assert seen.keys() == expected.keys()
     assert text.count("TDX private memory") >= ROUNDS  # how many see another CPU's stand-in page is for the machine to say
+
+
+def test_x87_state_of_others_leaves_the_first_cpu_alone(tmp_path):
+    """A triple fault, a hang or a violation that the guard reports, otherwise, soon after the start."""
+    text, seen = run(tmp_path, "restore", 4, mem="2G", limit_s=RESTORE_LIMIT_S)
+    assert seen.keys() == {"exits", "loads"}
+    assert seen["exits"][0][0] > 0
+    assert {cpu for cpu, [count] in seen["loads"].items() if count} == {1, 2, 3}
+    assert "guard:" not in text

@@ -113,12 +113,28 @@ static void each_table_is_damaged_in_its_way(void **state)
     assert_int_equal(named, (u64)hpet); /* which is damaged itself */
 }
 
+static void hidden_cpu_is_listed_no_more(void **state)
+{
+    static const u8 left[] = {0, 8, 1, 0, 1, 0, 0, 0, 1, 12, 9, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0};
+    assert_false(acpi_hide_cpu(rsdp, 9)); /* the I/O APIC's ID */
+    assert_int_equal(madt[4], 88);
+    assert_true(acpi_hide_cpu(rsdp, 5));
+    assert_true(acpi_hide_cpu(rsdp, 7));
+    assert_int_equal(madt[4], 44 + sizeof(left));
+    assert_memory_equal(madt + 44, left, sizeof(left));
+    assert_int_equal(sum(madt), 0);
+    assert_false(acpi_hide_cpu(rsdp, 5));
+    put(xsdt + 4, 44, 4); /* without a MADT */
+    assert_false(acpi_hide_cpu(rsdp, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(other_cpus_become_x2apics_with_higher_ids, tables),
         cmocka_unit_test_setup(damaged_or_missing_tables_are_refused, tables),
         cmocka_unit_test_setup(each_table_is_damaged_in_its_way, tables),
+        cmocka_unit_test_setup(hidden_cpu_is_listed_no_more, tables),
         cmocka_unit_test_setup(table_that_grows_too_long_is_refused, tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

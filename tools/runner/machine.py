@@ -109,10 +109,15 @@ def memory_words(size, nodes, smp):
     return words + ([] if nodes > 1 else ["-machine", "memory-backend=ram0"])
 
 
+def cpus_of(args):
+    """QEMU's CPUs: under TCG the simulated platform rests the first of several, with another in its place (docs/simulator.md)."""
+    return args.smp + (args.smp > 1 and args.accel == "tcg" and not args.bare)
+
+
 def command_line(qemu, firmware, image, args, gdb_port):
     cpu = args.cpu or ("max,phys-bits=48" if args.accel == "tcg" else "host")
-    line = [qemu, "-accel", args.accel, "-machine", "q35", "-cpu", cpu, "-smp", str(args.smp)]
-    line += memory_words(args.mem, args.nodes, args.smp)
+    line = [qemu, "-accel", args.accel, "-machine", "q35", "-cpu", cpu, "-smp", str(cpus_of(args))]
+    line += memory_words(args.mem, args.nodes, cpus_of(args))
     line += ["-nodefaults", "-net", "none", "-display", "none", "-no-reboot", "-bios", firmware]
     line += ["-drive", f"format=raw,file={image},if=none,id=boot"]
     for device in STORAGE[args.storage]:

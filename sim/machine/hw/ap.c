@@ -18,12 +18,12 @@ struct ap_page *ap_place_trampoline(u64 page, u64 page_table_root)
     for (unsigned i = 0; i < ap_trampoline_end - ap_trampoline; i++)
         at->code[i] = ap_trampoline[i];
     at->root = page_table_root;
-    at->entry = (u64)ap_arrive;
     return at;
 }
 
-void ap_aim_trampoline(struct ap_page *page, void *stack_top, struct cpu *cpu)
+void ap_aim_trampoline(struct ap_page *page, void *stack_top, ap_entry *entry, struct cpu *cpu)
 {
+    page->entry = (u64)entry;
     page->stack = (u64)stack_top;
     page->cpu = (u64)cpu;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -1,6 +1,8 @@
 /* Privileged and special instructions of the core. Intel SDM vol. 2. */
 #include "sim/machine/hw/cpu.h"
 
+#define AMX_TILES (3ull << 17)
+
 u8 cpu_in8(u16 port)
 {
     u8 value;
@@ -127,6 +129,20 @@ u64 cpu_xgetbv0(void)
 void cpu_xsetbv0(u64 value)
 {
     __asm__ volatile("xsetbv" ::"c"(0), "a"((u32)value), "d"((u32)(value >> 32)));
+}
+
+/* The same on all CPUs: found once. */
+u64 cpu_extended_state(void)
+{
+    static u64 found; /* atomic */
+    u64 all = __atomic_load_n(&found, __ATOMIC_RELAXED);
+    u32 r[4];
+    if (!all) {
+        cpu_raw_cpuid(0xd, 0, r);
+        all = (r[0] | (u64)r[3] << 32) & ~AMX_TILES;
+        __atomic_store_n(&found, all, __ATOMIC_RELAXED);
+    }
+    return all;
 }
 
 void cpu_xsave(void *area, u64 mask)

@@ -24,6 +24,7 @@ void cpu_set_dr(unsigned n, u64 value);
 
 u64 cpu_xgetbv0(void); /* XCR0; CR4.OSXSAVE must be set */
 void cpu_xsetbv0(u64 value);
+u64 cpu_extended_state(void); /* all that XCR0 can name, but AMX's tiles, which fit into no page and are not shown */
 void cpu_xsave(void *area, u64 mask); /* 64-byte aligned, standard format */
 void cpu_xrstor(const void *area, u64 mask);
 void cpu_fxsave(void *area); /* 512 bytes, 16-byte aligned */

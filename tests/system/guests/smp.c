@@ -1,8 +1,9 @@
 /*
- * A guest of the simulated platform that starts the other CPUs and tries on them what has to be each one's own: registers after
- * SIPI, CPUID, VMX operation, MSRs, APIC, interrupts, NMIs, INIT; then a TDX module, started by all of them together, and memory
- * that becomes private while others read it. For the latter it needs the GiB of memory at 4 GiB. The report goes to the serial
- * port, one `smp: CPU NAME VALUE` line each; tests/system/test_guest_smp.py knows what is right.
+ * A guest of the simulated platform that starts the other CPUs, finds nothing changed on the first one, and tries on the others
+ * what has to be each one's own: registers after SIPI, CPUID, VMX operation, MSRs, APIC, interrupts, NMIs, INIT; then a TDX module,
+ * started by all of them together, and memory that becomes private while others read it. For the latter it needs the GiB of memory
+ * at 4 GiB. The report goes to the serial port, one `smp: CPU NAME VALUE` line each; tests/system/test_guest_smp.py knows what is
+ * right.
  */
 #include <efi.h>
 
@@ -219,6 +220,12 @@ static void say_counts(const char *name, unsigned vector)
         say(id, name, ap_at(id)->ipis[vector]);
 }
 
+/* On the CPU that asks. */
+static UINT64 waits(unsigned vector)
+{
+    return guest_rdmsr(AP_MSR_IRR + vector / 32) >> vector % 32 & 1;
+}
+
 static void fixed(void)
 {
     for (unsigned id = 1; id < cpus; id++)
@@ -228,15 +235,15 @@ static void fixed(void)
     say_counts("IPIs, broadcast", 0);
     ap_send(0xffffffff, AP_ICR_FIXED | AP_IPI_FIRST);
     say_counts("IPIs, to the address of all", 0);
-    say(0, "IRR, first vector", guest_rdmsr(AP_MSR_IRR + AP_IPI_FIRST / 32) >> AP_IPI_FIRST % 32 & 1);
+    say(0, "IRR, first vector", waits(AP_IPI_FIRST));
     ap_send(1u << 1 | 1u << (cpus - 1), AP_LOGICAL | AP_ICR_FIXED | AP_IPI_FIRST);
     say_counts("IPIs, logical", 0);
     ap_run(1, send_self, AP_IPI_FIRST);
     ap_run(1, send_icr, AP_TO_SELF | AP_ICR_FIXED | AP_IPI_FIRST);
     say_counts("IPIs, self", 0);
-    say(0, "IRR before", guest_rdmsr(AP_MSR_IRR + AP_IPI_SECOND / 32) >> AP_IPI_SECOND % 32 & 1);
+    say(0, "IRR before", waits(AP_IPI_SECOND));
     ap_run(1, send_icr, AP_ICR_FIXED | AP_IPI_SECOND);
-    say(0, "IRR of an IPI to CPU 0", guest_rdmsr(AP_MSR_IRR + AP_IPI_SECOND / 32) >> AP_IPI_SECOND % 32 & 1);
+    say(0, "IRR of an IPI to CPU 0", waits(AP_IPI_SECOND));
 }
 
 static void task_priority(void)
@@ -268,6 +275,147 @@ static void nmis(void)
     ap_send(0, AP_TO_OTHERS | AP_ICR_NMI);
     for (unsigned id = 1; id < cpus; id++)
         say(id, "NMIs, broadcast", ap_end(id));
+}
+
+/* --- the first CPU's change -------------------------------------------------------------------------------------------- */
+
+/*
+ * With the first SIPI the platform puts another CPU of the machine's in CPU 0's place. CPU 0 must not notice: what it has set is as
+ * it was, what waited for it waits, and what it sends goes where it said.
+ */
+#define MSR_SVR           0x80f
+#define MSR_LVT_TIMER     0x832
+#define MSR_LVT_LINT1     0x836
+#define MSR_LVT_ERROR     0x837
+#define MSR_TIMER_INITIAL 0x838
+#define MSR_TIMER_CURRENT 0x839
+#define MSR_TIMER_DIVIDE  0x83e
+#define MSR_PAT           0x277
+#define DEBUG_ADDRESSES   4
+#define XMM_WORDS         32
+#define VECTOR_BEFORE     0x81 /* sent before the change; the others behind it */
+#define VECTOR_SELF       0x92
+#define VECTOR_SHORTHAND  0xa3
+
+/* Written in this order: LVTs are unmasked only where the APIC is on, and the timer starts with its count. */
+static const struct {
+    UINT32 msr;
+    const char *name;
+    UINT64 value;
+} settings[] = {
+    {MSR_SVR, "spurious vector", 0x1df},
+    {AP_MSR_TPR, "TPR of CPU 0", 0xb0},
+    {MSR_LVT_LINT1, "LVT LINT1", 0x12061},
+    {MSR_LVT_ERROR, "LVT error", 0x10062},
+    {MSR_LVT_TIMER, "LVT timer", 0x30063},
+    {MSR_TIMER_DIVIDE, "timer divide", 0xa},
+    {MSR_TIMER_INITIAL, "timer initial count", 0xfedcba98}, /* nine minutes by 128 ns: no period ends meanwhile */
+    {MSR_TSC_AUX, "TSC_AUX", 0x5e97},
+    {MSR_PAT, "PAT", 0x0507040600070406}, /* the last entry, which nobody uses, is WP */
+};
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+static UINT64 settings_before[SETTINGS], timer_before, xmm[XMM_WORDS];
+static UINT32 mxcsr_before;
+
+static void set_debug_addresses(UINT64 first)
+{
+    __asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3"
+                     :
+                     : "r"(first), "r"(first * 2), "r"(first * 3), "r"(first * 4));
+}
+
+static void say_debug_addresses(void)
+{
+    UINT64 dr[DEBUG_ADDRESSES];
+    __asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
+                     : "=r"(dr[0]), "=r"(dr[1]), "=r"(dr[2]), "=r"(dr[3]));
+    for (unsigned i = 0; i < DEBUG_ADDRESSES; i++)
+        say(0, "debug address", dr[i]);
+}
+
+/* The compiler uses no XMM here. */
+static void set_xmm(void)
+{
+    const UINT32 mxcsr = 0xdfa1; /* flush to zero, rounding up, two flags */
+    for (unsigned i = 0; i < XMM_WORDS; i++)
+        xmm[i] = (i + 1) * MARK;
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr_before));
+    __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
+    __asm__ volatile(".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
+                     "movdqu 16 * \\n(%0), %%xmm\\n\n"
+                     ".endr" ::"r"(xmm)
+                     : "memory");
+}
+
+static void say_xmm(void)
+{
+    UINT32 mxcsr;
+    __asm__ volatile(".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
+                     "movdqu %%xmm\\n, 16 * \\n(%0)\n"
+                     ".endr" ::"r"(xmm)
+                     : "memory");
+    __asm__ volatile("stmxcsr %0; ldmxcsr %1" : "=m"(mxcsr) : "m"(mxcsr_before));
+    say(0, "MXCSR", mxcsr);
+    for (unsigned i = 0; i < XMM_WORDS; i++)
+        say(0, "XMM", xmm[i]);
+}
+
+static void before_the_change(void)
+{
+    for (unsigned i = 0; i < SETTINGS; i++)
+        settings_before[i] = guest_rdmsr(settings[i].msr);
+    for (unsigned i = 0; i < SETTINGS; i++)
+        guest_wrmsr(settings[i].msr, settings[i].value);
+    timer_before = guest_rdmsr(MSR_TIMER_CURRENT);
+    set_debug_addresses(0x123456);
+    set_xmm();
+    guest_wrmsr(AP_MSR_SELF, VECTOR_BEFORE);
+    say(0, "IRR across the change", waits(VECTOR_BEFORE));
+}
+
+/* Says what has been kept, and puts back what the firmware had. */
+static void behind_the_change(void)
+{
+    say(0, "IRR across the change", waits(VECTOR_BEFORE));
+    UINT64 timer = guest_rdmsr(MSR_TIMER_CURRENT);
+    say(0, "timer goes on", timer && timer < timer_before);
+    for (unsigned i = 0; i < SETTINGS; i++)
+        say(0, settings[i].name, guest_rdmsr(settings[i].msr));
+    say_debug_addresses();
+    say_xmm();
+    set_debug_addresses(0);
+    for (unsigned i = 0; i < SETTINGS; i++)
+        guest_wrmsr(settings[i].msr, settings_before[i]);
+}
+
+/* Once each, and then it is gone. */
+static void say_taken(unsigned vector)
+{
+    UINT64 before = ap_at(0)->ipis[2];
+    ap_count_here(vector);
+    ap_let_in();
+    say(0, "taken by CPU 0", ap_at(0)->ipis[2] - before);
+    say(0, "IRR once taken", waits(vector));
+}
+
+static void first_cpu_sends(void)
+{
+    say_taken(VECTOR_BEFORE);
+    guest_wrmsr(AP_MSR_SELF, VECTOR_SELF);
+    say(0, "IRR of a self IPI", waits(VECTOR_SELF));
+    say_taken(VECTOR_SELF);
+    ap_send(0, AP_TO_SELF | AP_ICR_FIXED | VECTOR_SHORTHAND);
+    say(0, "IRR of an IPI to self", waits(VECTOR_SHORTHAND));
+    say_taken(VECTOR_SHORTHAND);
+    ap_send(0, AP_TO_OTHERS | AP_ICR_FIXED | AP_IPI_THIRD);
+    say_counts("IPIs, CPU 0 to others", 2);
+    say(0, "IRR of an IPI to others", waits(AP_IPI_THIRD));
+    say_taken(AP_IPI_THIRD);
+    ap_send(0, AP_TO_ALL | AP_ICR_FIXED | AP_IPI_THIRD);
+    say_counts("IPIs, CPU 0 to all", 2);
+    say(0, "IRR of an IPI to all", waits(AP_IPI_THIRD));
+    say_taken(AP_IPI_THIRD);
 }
 
 /* --- the module -------------------------------------------------------------------------------------------------------- */
@@ -376,7 +524,10 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *system)
     cpus = ap_count(system->BootServices);
     say(0, "CPUs", cpus);
     ap_setup(system->BootServices);
+    before_the_change();
     start();
+    behind_the_change();
+    first_cpu_sends();
     topology();
     vmx();
     own_msrs();

@@ -117,6 +117,12 @@ __attribute__((used)) static void second_ipi(void)
     guest_wrmsr(MSR_EOI, 0);
 }
 
+__attribute__((used)) static void third_ipi(void)
+{
+    self()->ipis[2]++;
+    guest_wrmsr(MSR_EOI, 0);
+}
+
 __attribute__((used)) static void wake(void)
 {
     guest_wrmsr(MSR_EOI, 0);
@@ -142,8 +148,8 @@ __asm__(".text\n"
         "  pop %r11; pop %r10; pop %r9; pop %r8\n"
         "  pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax; iretq\n"
         ".endm\n"
-        "GATE first_ipi; GATE second_ipi; GATE wake; GATE nmi; GATE undefined\n");
-extern const UINT8 on_first_ipi[], on_second_ipi[], on_wake[], on_nmi[], on_undefined[];
+        "GATE first_ipi; GATE second_ipi; GATE third_ipi; GATE wake; GATE nmi; GATE undefined\n");
+extern const UINT8 on_first_ipi[], on_second_ipi[], on_third_ipi[], on_wake[], on_nmi[], on_undefined[];
 
 static void work_for_ever(struct ap *ap)
 {
@@ -177,11 +183,30 @@ __attribute__((used)) void ap_main(UINT64 id, UINT64 cr0, UINT64 cr4, UINT64 rdx
 
 /* --- on the first one -------------------------------------------------------------------------------------------------- */
 
-static void set_gate(unsigned vector, const UINT8 *gate)
+static void make_gate(UINT64 *entry, UINT64 code, const UINT8 *gate)
 {
     UINT64 at = (UINT64)gate;
-    idt[vector][0] = (at & 0xffff) | CODE_64 << 16 | 0x8eull << 40 | (at >> 16 & 0xffff) << 48;
-    idt[vector][1] = at >> 32;
+    entry[0] = (at & 0xffff) | code << 16 | 0x8eull << 40 | (at >> 16 & 0xffff) << 48;
+    entry[1] = at >> 32;
+}
+
+static void set_gate(unsigned vector, const UINT8 *gate)
+{
+    make_gate(idt[vector], CODE_64, gate);
+}
+
+void ap_count_here(unsigned vector)
+{
+    struct idt_register table;
+    UINT64 code = 0;
+    __asm__ volatile("sidt %0" : "=m"(table));
+    __asm__ volatile("mov %%cs, %0" : "=r"(code));
+    make_gate((UINT64 *)table.base + 2 * vector, code, on_third_ipi);
+}
+
+void ap_let_in(void)
+{
+    __asm__ volatile("sti; nop; nop; cli" ::: "memory"); /* STI holds interrupts off for one instruction */
 }
 
 static UINT64 *take_page(EFI_BOOT_SERVICES *boot, UINT64 below)
@@ -233,6 +258,7 @@ void ap_setup(EFI_BOOT_SERVICES *boot)
     set_gate(VECTOR_UD, on_undefined);
     set_gate(AP_IPI_FIRST, on_first_ipi);
     set_gate(AP_IPI_SECOND, on_second_ipi);
+    set_gate(AP_IPI_THIRD, on_third_ipi);
     set_gate(VECTOR_WAKE, on_wake);
     set_gate(AP_IPI_IGNORED, on_wake);
     __asm__ volatile("cli");
@@ -244,6 +270,7 @@ struct mp_services {
     EFI_STATUS(EFIAPI *count)(struct mp_services *this, UINTN *all, UINTN *enabled);
 };
 
+/* The last of several is the platform's own. */
 unsigned ap_count(EFI_BOOT_SERVICES *boot)
 {
     EFI_GUID guid = {0x3fdda605, 0xa76e, 0x4f46, {0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08}};
@@ -251,6 +278,7 @@ unsigned ap_count(EFI_BOOT_SERVICES *boot)
     UINTN all, enabled;
     if (EFI_ERROR(boot->LocateProtocol(&guid, NULL, (void **)&mp)) || EFI_ERROR(mp->count(mp, &all, &enabled)))
         return 1;
+    enabled -= enabled > 1;
     return enabled < AP_MAX ? (unsigned)enabled : AP_MAX;
 }
 

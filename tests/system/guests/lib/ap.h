@@ -18,8 +18,9 @@
 #define AP_TO_SELF     0x40000u
 #define AP_TO_ALL      0x80000u
 #define AP_TO_OTHERS   0xc0000u
-#define AP_IPI_FIRST   0x40 /* these two vectors are counted, the second one apart */
+#define AP_IPI_FIRST   0x40 /* these three vectors are counted, each apart */
 #define AP_IPI_SECOND  0x50
+#define AP_IPI_THIRD   0x60
 #define AP_IPI_IGNORED 0xe0 /* ended, and nothing else */
 #define AP_MSR_TPR     0x808
 #define AP_MSR_ISR     0x810
@@ -34,7 +35,7 @@ struct ap_start {
 /* One CPU. Its own to write but for `asked`, `work` and `argument`. */
 struct ap {
     UINT64 id;
-    volatile UINT64 starts, ipis[2], nmis, undefined; /* undefined: #UDs; instructions of four bytes are skipped */
+    volatile UINT64 starts, ipis[3], nmis, undefined; /* undefined: #UDs; instructions of four bytes are skipped */
     struct ap_start at_start;
     UINT64 (*work)(struct ap *self);
     UINT64 argument, result;
@@ -44,6 +45,10 @@ struct ap {
 
 /* Makes the trampoline, and puts the CPU that calls into x2APIC mode; interrupts stay off on it. */
 void ap_setup(EFI_BOOT_SERVICES *boot);
+/* On the first CPU, which keeps the firmware's table: a vector that is counted as the third IPI, and ended. */
+void ap_count_here(unsigned vector);
+/* Interrupts on for a moment: what waits is taken. */
+void ap_let_in(void);
 /* All that the firmware knows, this one included; before any is started. */
 unsigned ap_count(EFI_BOOT_SERVICES *boot);
 struct ap *ap_at(unsigned id);
