@@ -31,7 +31,6 @@ void apic_send_startup(struct cpu *cpu, u32 dest, u8 vector);
 /* Each interrupt that waits in this CPU's APIC, level-triggered ones as such. It waits there still. */
 void apic_send_on(struct cpu *cpu, u32 dest);
 
-
 /* What a CPU has set in its APIC, for that of another; no interrupts. On the CPUs themselves; xAPIC mode. */
 struct apic_state {
     u32 spurious, task_priority, logical_id, logical_format, lvt[6], divide, initial, current;

@@ -71,8 +71,9 @@ bool relief_is_due(struct cpu *cpu)
 /* --- registers that VMRUN does not load ------------------------------------------------------------------------------- */
 
 /* MTRRs, PAT, IA32_PKRS, IA32_BNDCFGS, IA32_TSC_AUX: from, to. QEMU has them all, whatever CPUID says. */
-static const u32 msr_ranges[][2] = {{0x200, 0x20f}, {0x250, 0x250}, {0x258, 0x259}, {0x268, 0x26f},          {0x277, 0x277},
-                                    {0x2ff, 0x2ff}, {0x6e1, 0x6e1}, {0xd90, 0xd90}, {0xc0000103, 0xc0000103}};
+static const u32 msr_ranges[][2] = {{0x200, 0x20f}, {0x250, 0x250}, {0x258, 0x259},
+                                    {0x268, 0x26f}, {0x277, 0x277}, {0x2ff, 0x2ff},
+                                    {0x6e1, 0x6e1}, {0xd90, 0xd90}, {0xc0000103, 0xc0000103}};
 #define RANGES (sizeof(msr_ranges) / sizeof(msr_ranges[0]))
 
 static void save(struct cpu *cpu)

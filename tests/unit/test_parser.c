@@ -76,7 +76,8 @@ static void test_dash_counts_in_bad_lines(void **state)
 
 static void test_key_given_twice_is_named(void **state)
 {
-    char text[] = "x kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk=1 kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk=1";
+    char text[] =
+        "x kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk=1 kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk=1";
     assert_string_equal(parse("td create mem=64M vcpus=2 mem=1G"), "mem= is given twice");
     assert_string_equal(parse(text), "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk= is given twice");
 }
