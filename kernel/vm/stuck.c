@@ -8,9 +8,10 @@
 #include "kernel/vm/run.h"
 #include "lib/hw/cpu.h"
 
-#define END_US     10000000ull
-#define EMPTY_MAX  1000000u /* entries in a row that are held out or interrupted */
-#define EPT_READ   1u       /* exit qualification */
+#define EMPTY_US                                                                                                       \
+    10000000ull /* of entries that are held out or interrupted; others' CPUs may rest for long under a hypervisor */
+#define END_US     (2 * EMPTY_US)
+#define EPT_READ   1u /* exit qualification */
 #define EPT_WRITE  2u
 #define ACCESS_ANY 7u
 
@@ -26,6 +27,7 @@ static void note(struct vm_stuck *s, const struct vcpu_exit *exit, u64 ticks)
 
     if (exit->kind != VCPU_EXIT_EPT_VIOLATION) {
         s->err = ERR_STATE;
+        s->other = *exit;
         return;
     }
     s->entered++;
@@ -40,7 +42,7 @@ static void enter_again(void *arg)
 {
     struct vm_stuck *s = arg;
 
-    for (unsigned empty = 0; s->entered < s->times && s->err == ERR_OK;) {
+    for (u64 last = time_us(); s->entered < s->times && s->err == ERR_OK;) {
         u64 from = cpu_tsc();
         struct vcpu_exit exit = vcpu_enter(&vm.td.vcpus[s->vcpu]);
         u64 ticks = cpu_tsc() - from;
@@ -48,8 +50,8 @@ static void enter_again(void *arg)
             nmi_take();
         if (exit.kind != VCPU_EXIT_HELD && exit.kind != VCPU_EXIT_INTERRUPT && exit.kind != VCPU_EXIT_NMI) {
             note(s, &exit, ticks);
-            empty = 0;
-        } else if (++empty > EMPTY_MAX) {
+            last = time_us();
+        } else if (time_us() - last > EMPTY_US) {
             s->err = ERR_TIMEOUT;
         } else {
             cpu_relax();
@@ -77,6 +79,16 @@ enum err vm_stuck_begin(struct vm_stuck *s, unsigned vcpu, unsigned times, struc
     return e == ERR_OK ? e : fault_say(fault, e, "vCPU %u: CPU %u takes no work", vcpu, v->cpu);
 }
 
+static enum err say_other(const struct vm_stuck *s, struct fault_text *fault)
+{
+    if (s->err != ERR_STATE)
+        return fault_say(fault, s->err, "vCPU %u did not come into the TD for %llu s", s->vcpu, EMPTY_US / 1000000);
+    if (s->other.kind == VCPU_EXIT_REFUSED || s->other.kind == VCPU_EXIT_TD_DEAD)
+        return fault_leaf(fault, "entering the vCPU that stands in a fault", "TDH.VP.ENTER", s->other.status);
+    return fault_say(fault, s->err, "vCPU %u left the TD by something else than its fault: exit %s (%u)", s->vcpu,
+                     vcpu_exit_name(s->other.reason), s->other.reason);
+}
+
 enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault)
 {
     u64 from = time_us();
@@ -86,6 +98,6 @@ enum err vm_stuck_end(struct vm_stuck *s, struct fault_text *fault)
     if (!s->done)
         return fault_say(fault, ERR_TIMEOUT, "vCPU %u does not leave the TD on CPU %u", s->vcpu, vm.vcpus[s->vcpu].cpu);
     if (s->err != ERR_OK)
-        return fault_say(fault, s->err, "vCPU %u left the TD by something else than its fault", s->vcpu);
+        return say_other(s, fault);
     return ERR_OK;
 }

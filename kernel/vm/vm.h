@@ -195,6 +195,7 @@ struct vm_stuck {
     unsigned entered, ran, ran_first, refused;
     struct vm_pauses ran_ticks, refused_ticks;
     enum err err;
+    struct vcpu_exit other; /* where the error is ERR_STATE: what took it out, and is no fault */
     _Atomic bool done;
 };
 MUST_CHECK enum err vm_stuck_begin(struct vm_stuck *s, unsigned vcpu, unsigned times, struct fault_text *fault);
