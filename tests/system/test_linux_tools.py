@@ -196,7 +196,7 @@ def test_packages_put_there_by_hand_are_taken(build):
     assert "::/linux/vmlinuz-6.12.1\r\n" in out and "::/linux/initrd\r\n" in out
     assert 'td create payload=linux kernel=vmlinuz-6.12.1 initrd=initrd mem=1G vcpus=2 cmdline="a=\\"b c\\""\n' in out
     assert 'td run\nguest expect "guest: status " timeout=300\n' in out
-    assert "-smp 3 " in (build / "plan.pid").read_text()
+    assert "-smp 4 " in (build / "plan.pid").read_text()
     first, rest = entries((build / "linux/initrd").read_bytes())
     assert first["bin/busybox"][1] == b"\x7fELFbusybox"
     assert entries(rest)[0]["script"][1] == b"true\n"

@@ -162,6 +162,12 @@ def test_sim_config_and_command_line(fake):
         assert part in line
 
 
+@pytest.mark.parametrize("words, cpus", [(["--smp", "4"], 5), (["--smp", "4", "--bare"], 4)])
+def test_one_cpu_more_where_the_platform_rests_one(fake, words, cpus):
+    assert finish(fake(["'image'", POWEROFF % 0], *words))[0] == 0
+    assert f"-smp {cpus} " in fake.pid_file.read_text()
+
+
 @pytest.mark.parametrize("storage, devices", [("virtio", ["virtio-blk-pci"]), ("ahci", ["ide-hd"]), ("nvme", ["nvme"]),
                                               ("usb", ["qemu-xhci", "usb-storage"])])
 def test_storage_of_the_boot_volume(fake, storage, devices):
