@@ -219,6 +219,11 @@ bool serial_take_interrupt(void)
     return atomic_exchange(&interrupted, false);
 }
 
+void serial_give_interrupt_back(void)
+{
+    interrupted = true;
+}
+
 void serial_drop_input(void)
 {
     u64 irq = cpu_irq_save();

@@ -55,6 +55,7 @@ int serial_peek(void);
 
 /* True once after ^C arrived; ^C itself stays in the stream, where the line editor finds it. */
 bool serial_take_interrupt(void);
+void serial_give_interrupt_back(void);
 
 /* Forgets what was typed so far: after ^C took the console out of work. */
 void serial_drop_input(void);

@@ -65,7 +65,6 @@ static void show_text(struct command_call *c, u64 max)
 
 static void dump_all(struct command_call *c, u64 max)
 {
-    (void)console_take_interrupt(); /* a ^C from before is not about this */
     struct trace_dumped done = trace_dump(max, console_take_interrupt);
 
     if (done.stopped) {

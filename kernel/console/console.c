@@ -168,3 +168,8 @@ bool console_take_interrupt(void)
     serial_drop_input();
     return true;
 }
+
+void console_give_interrupt_back(void)
+{
+    serial_give_interrupt_back();
+}

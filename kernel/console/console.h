@@ -16,6 +16,8 @@ void console_begin(void);
 /* True once after ^C. Polls the line, so work that asks now and then needs no interrupts; drops what was typed
  * before. */
 bool console_take_interrupt(void);
+/* It came too late for what took it: the next one to ask takes it. */
+void console_give_interrupt_back(void);
 
 /* Around what is printed while a line is being typed, at the console's CPU: the line is taken off the screen, and drawn anew. Without
  * one they do nothing. */

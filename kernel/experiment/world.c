@@ -8,7 +8,19 @@
 
 #define READER_PAUSES 8u /* behind each access: a thousand cycles, in which a modelled CPU has little to do */
 
+static enum err say_stopped(struct experiment_run *x)
+{
+    return fault_say(&x->fault, ERR_INTERRUPTED, "stopped by ^C after %u samples", x->samples);
+}
+
 /* --- the TD ------------------------------------------------------------------------------------------------------- */
+
+enum err world_run(struct experiment_run *x)
+{
+    enum err e = vm_run(&x->fault);
+
+    return e == ERR_INTERRUPTED ? say_stopped(x) : e;
+}
 
 static enum err begin(struct experiment_run *x, struct vm_config config, u64 bytes)
 {
@@ -19,7 +31,7 @@ static enum err begin(struct experiment_run *x, struct vm_config config, u64 byt
     world_begin_walks();
     enum err e = vm_create(&config, &x->fault);
 
-    return e == ERR_OK ? vm_run(&x->fault) : e;
+    return e == ERR_OK ? world_run(x) : e;
 }
 
 enum err world_begin(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus)
@@ -43,11 +55,6 @@ enum err world_end(struct experiment_run *x)
 }
 
 /* --- work of the payload ------------------------------------------------------------------------------------------ */
-
-static enum err say_stopped(struct experiment_run *x)
-{
-    return fault_say(&x->fault, ERR_INTERRUPTED, "stopped by ^C after %u samples", x->samples);
-}
 
 enum err world_work_begin(struct experiment_run *x, unsigned vcpu, const struct probe_work *work)
 {

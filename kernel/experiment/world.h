@@ -21,6 +21,8 @@ MUST_CHECK enum err world_begin(struct experiment_run *x, u64 bytes, level_t lev
 /* The same, its memory scattered. */
 MUST_CHECK enum err world_begin_scattered(struct experiment_run *x, u64 bytes, level_t level, unsigned vcpus);
 MUST_CHECK enum err world_end(struct experiment_run *x);
+/* vCPUs that wait, in a fault say, go on. */
+MUST_CHECK enum err world_run(struct experiment_run *x);
 
 /* Work of the payload on a vCPU, to its end. ERR_TDX: it ended otherwise than by being done. */
 MUST_CHECK enum err world_accept(struct experiment_run *x, unsigned vcpu, gpa_t gpa, u64 bytes);

@@ -39,7 +39,7 @@ static enum err let_go(struct experiment_run *x)
 {
     enum err e = world_did(x, "unblock", tdp_unblock(vm.tdp, blocked, LEVEL_2M, NULL));
 
-    return e == ERR_OK ? vm_run(&x->fault) : e;
+    return e == ERR_OK ? world_run(x) : e;
 }
 
 static enum err enter(struct experiment_run *x, u64 times)

@@ -149,12 +149,23 @@ void vm_idle(void)
     irq_wait();
 }
 
-/* What the console does while it waits for vCPUs. ^C takes all of them out of their work. */
-static void while_waiting(void)
+/* What the console does while it waits for vCPUs. ^C takes all of them out of their work: true. */
+static bool while_waiting(void)
 {
-    if (console_take_interrupt())
+    bool stopped = console_take_interrupt();
+
+    if (stopped)
         (void)vm_abort();
     vm_wait();
+    return stopped;
+}
+
+/* Where ^C found the work done, it is about what comes behind: an experiment's next work, a script's next line. */
+static enum err waited(bool stopped, enum err e)
+{
+    if (stopped && e == ERR_OK)
+        console_give_interrupt_back();
+    return e;
 }
 
 enum err vm_kick(unsigned index, bool *inside, struct fault_text *fault)
@@ -246,9 +257,11 @@ static enum err begin_all(bool started[TD_VCPUS_MAX], struct fault_text *fault)
 }
 
 /* Waits for those that were started. A vCPU that halts for good may be waited for by the others: then nobody waits here
- * any longer. */
-static void wait_for_all(const bool started[TD_VCPUS_MAX])
+ * any longer. True: ^C came. */
+static bool wait_for_all(const bool started[TD_VCPUS_MAX])
 {
+    bool stopped = false;
+
     for (bool any = true, halted = false; any && !halted;) {
         any = false;
         for (unsigned i = 0; i < vm.vcpu_count; i++) {
@@ -256,8 +269,9 @@ static void wait_for_all(const bool started[TD_VCPUS_MAX])
             halted |= started[i] && vm.vcpus[i].state == VCPU_HALTED;
         }
         if (any && !halted)
-            while_waiting();
+            stopped |= while_waiting();
     }
+    return stopped;
 }
 
 static enum err outcome_of(struct vm_vcpu *v, struct fault_text *fault)
@@ -291,11 +305,10 @@ enum err vm_run(struct fault_text *fault)
         return first;
     change_state(VM_CREATED, VM_RUNNING);
     change_state(VM_STOPPED, VM_RUNNING);
-    (void)console_take_interrupt(); /* a ^C from before is not about this */
     first = begin_all(started, fault);
     if (vm.kind == VM_LINUX)
         return first;
-    wait_for_all(started);
+    bool stopped = wait_for_all(started);
     for (unsigned i = 0; i < vm.vcpu_count; i++) {
         struct fault_text text;
         if (!started[i])
@@ -306,7 +319,7 @@ enum err vm_run(struct fault_text *fault)
             *fault = text;
         }
     }
-    return first;
+    return waited(stopped, first);
 }
 
 static const struct vm_vcpu *find_running(void)
@@ -397,7 +410,6 @@ enum err vm_work_begin(unsigned index, const struct probe_work *work, struct fau
     v->cost = (struct vm_cost){0};
     v->has_work = true;
     v->state = VCPU_WORKS;
-    (void)console_take_interrupt(); /* a ^C from before the work is not about it */
     e = begin_run(v, fault);
     if (e != ERR_OK) {
         v->has_work = false;
@@ -414,14 +426,15 @@ bool vm_work_is_done(unsigned index)
 enum err vm_work_end(unsigned index, struct probe_result *result, struct fault_text *fault)
 {
     struct vm_vcpu *v = &vm.vcpus[index];
+    bool stopped = false;
 
     while (v->runs && !is_stuck(v))
-        while_waiting();
+        stopped |= while_waiting();
     if (v->runs)
         return say_stuck(index, fault);
     if (v->ended != ERR_OK && v->ended != ERR_INTERRUPTED)
         return fault_say(fault, v->ended, "%s", v->why.text);
     if (!take_result(v, result))
         return fault_say(fault, ERR_STATE, "the mailbox of vCPU %u is not shared any more", index);
-    return v->ended;
+    return waited(stopped, v->ended);
 }

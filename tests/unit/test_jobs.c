@@ -231,6 +231,24 @@ static void test_interrupt_needs_no_kick(void **state)
     said("stopped by ^C after 0 bytes");
 }
 
+/* It may be about more than what begins just then: about an experiment, or a script. */
+static void test_interrupt_is_not_lost_where_work_begins(void **state)
+{
+    const struct probe_work work = {.op = PROBE_TOUCH, .gpa = 0x400000, .len = PAGE_BYTES, .stride = 8, .count = 1};
+    struct probe_result result;
+    struct fault_text fault;
+
+    good("td stop");
+    io_host_type("\x03", 1);
+    enum err e = vm_run(&fault);
+    assert_true(e == ERR_INTERRUPTED || console_take_interrupt());
+    io_host_type("\x03", 1);
+    assert_int_equal(vm_work_begin(1, &work, &fault), ERR_OK);
+    e = vm_work_end(1, &result, &fault);
+    assert_true(e == ERR_INTERRUPTED || console_take_interrupt());
+    good("td run");
+}
+
 static void test_interrupt_at_the_prompt(void **state)
 {
     spin_on(0);
@@ -472,6 +490,7 @@ int main(void)
         WITH_TD(test_an_operation_that_cannot_track_gives_up),
         WITH_TD(test_interrupt_takes_all_out),
         WITH_TD(test_interrupt_needs_no_kick),
+        WITH_TD(test_interrupt_is_not_lost_where_work_begins),
         WITH_TD(test_interrupt_at_the_prompt),
         WITH_TD(test_interrupt_stops_a_mapgpa),
         WITH_TD(test_stop_takes_a_vcpu_out_of_a_mapgpa),
