@@ -8,8 +8,8 @@
 #include "kernel/vm/run.h"
 #include "lib/hw/cpu.h"
 
-#define EMPTY_US                                                                                                       \
-    10000000ull /* of entries that are held out or interrupted; others' CPUs may rest for long under a hypervisor */
+/* Of entries that are held out or interrupted: under a hypervisor the CPU that holds them out may rest for long. */
+#define EMPTY_US   10000000ull
 #define END_US     (2 * EMPTY_US)
 #define EPT_READ   1u /* exit qualification */
 #define EPT_WRITE  2u
